@@ -1,0 +1,5 @@
+"""`python -m vlsbench`."""
+
+from vlsbench.cli import main
+
+main()

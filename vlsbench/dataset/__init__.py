@@ -1,0 +1,1 @@
+"""The samples: index, loading script, build and verify."""

@@ -1,0 +1,45 @@
+"""What can go wrong, as one tree.
+
+    VLSBenchError            everything this package raises on purpose; the CLI prints it and exits 1
+    ├── DataError            a dataset is absent, incomplete or not what it says it is
+    ├── SubmissionError      a submission cannot be used as it is
+    ├── JudgeError           a judge cannot be set up, or its files do not fit together
+    └── UsageError           the call itself is wrong; the CLI exits 2
+
+Every message says where, the rule, what was found and what to do. A check of a submission never raises for bad
+input: it returns a report (`vlsbench.submission.check`).
+"""
+
+from __future__ import annotations
+
+__all__ = ["DataError", "JudgeError", "SubmissionError", "UsageError", "VLSBenchError", "numbered"]
+
+
+class VLSBenchError(Exception):
+    """Base of every error raised on purpose."""
+
+
+class DataError(VLSBenchError):
+    """A dataset is absent, incomplete or not what it says it is."""
+
+
+class SubmissionError(VLSBenchError):
+    """A submission, or a file beside it, cannot be used as it is."""
+
+
+class JudgeError(VLSBenchError):
+    """A judge cannot be set up, or its files do not fit together."""
+
+
+class UsageError(VLSBenchError):
+    """The call itself is wrong (a flag, a name that does not exist)."""
+
+
+def numbered(items: list[str], *, limit: int = 20) -> str:
+    """Join up to `limit` items with commas and say how many were left out.
+
+    >>> numbered(["a", "b", "c"], limit=2)
+    'a, b and 1 more'
+    """
+    shown = ", ".join(items[:limit])
+    return f"{shown} and {len(items) - limit} more" if len(items) > limit else shown

@@ -1,0 +1,129 @@
+"""Judge a submission: find what has no verdict yet, ask a judge, put every verdict on disk as it comes.
+
+The seam between the run and a judge is two things: a judge has a `rubric`, and it hands verdicts to `write` in any
+order and any batch. What is not an answer (blank, an API error, a recorded failure) is named here and never sent.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from vlsbench.answers import why_not_an_answer
+from vlsbench.errors import JudgeError
+from vlsbench.files import append_lines, canonical_json, exclusive, write_atomic
+from vlsbench.judge.verdicts import read_verdicts, verdicts_that_hold
+from vlsbench.records import TRANSIENT_FAILURES, Key, Response, Rubric, Verdict
+
+__all__ = ["Judge", "RunReport", "Write", "run"]
+
+Write = Callable[[Sequence[Verdict]], None]
+"""Takes finished verdicts; they are on disk when it returns. Call it from one thread at a time."""
+
+
+class Judge(Protocol):
+    """Who judges."""
+
+    rubric: Rubric
+
+    def judge(self, responses: Sequence[Response], write: Write) -> None:
+        """Decide on every response (each has a text) and pass the verdicts to `write` as they come.
+
+        A judge that cannot decide writes a failure of the closed list; it raises only where it cannot go on at all
+        (no key, wrong URL), after writing what it has.
+        """
+
+
+class RunReport(NamedTuple):
+    """What a run of a judge left behind."""
+
+    path: Path
+    """The verdict file."""
+    n_kept: int
+    """Verdicts that were there before and hold."""
+    n_new: int
+    """Verdicts this run wrote."""
+    n_pending: int
+    """Responses still without a verdict, because of a limit."""
+    counts: Mapping[str, int]
+    """Verdicts that hold now, by label or failure."""
+    judge_models: tuple[str, ...]
+    """Model strings the judge's server returned; more than one means that it changed within the run."""
+
+    @property
+    def n_transient(self) -> int:
+        """Failures that the same command tries again."""
+        return sum(count for name, count in self.counts.items() if name in TRANSIENT_FAILURES)
+
+
+def run(
+    directory: Path,
+    responses: Mapping[Key, Response],
+    judge: Judge,
+    *,
+    limit: int | None = None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> RunReport:
+    """Judge what has no verdict under the judge's rubric, and say what is there now.
+
+    Args:
+        directory: The submission; verdicts go to `verdicts/<rubric_id>.jsonl`, the rubric beside them.
+        responses: The line that holds for every key.
+        limit: Ask the judge about at most so many responses.
+        on_progress: Called with (verdicts written, verdicts wanted) after every batch.
+
+    Raises:
+        JudgeError: If the judge cannot go on; what it had decided is on disk.
+        SubmissionError: If the verdict file is broken or another run is writing it.
+    """
+    rubric_id = judge.rubric.rubric_id
+    path = directory / "verdicts" / f"{rubric_id}.jsonl"
+    with exclusive(path):
+        _keep_rubric(path.with_name(f"{rubric_id}.rubric.json"), judge.rubric)
+        before = verdicts_that_hold(read_verdicts(path), responses)
+        todo = [r for key, r in responses.items() if key not in before or before[key].failure in TRANSIENT_FAILURES]
+        unanswered = [v for response in todo if (v := _name_failure(response, rubric_id)) is not None]
+        named = {(v.instruction_id, v.condition) for v in unanswered}
+        asked = [response for response in todo if (response.instruction_id, response.condition) not in named]
+        n_pending = 0 if limit is None else max(0, len(asked) - limit)
+        asked = asked[:limit]
+        total = len(unanswered) + len(asked)
+        n_new = 0
+
+        def write(verdicts: Sequence[Verdict]) -> None:
+            nonlocal n_new
+            append_lines(path, (verdict.model_dump_json(exclude_defaults=True) for verdict in verdicts))
+            n_new += len(verdicts)
+            on_progress(n_new, total)
+
+        write(unanswered)
+        if asked:
+            judge.judge(asked, write)
+    after = verdicts_that_hold(read_verdicts(path), responses)
+    counts = Counter(str(verdict.label or verdict.failure) for verdict in after.values())
+    models = tuple(sorted({v.judge_model for v in after.values() if v.judge_model is not None}))
+    return RunReport(path, len(before), n_new, n_pending, counts, models)
+
+
+def _name_failure(response: Response, rubric_id: str) -> Verdict | None:
+    """Make the verdict of what is not an answer, or None where it is one."""
+    failure = response.failure if response.response is None else why_not_an_answer(response.response)
+    if failure is None:
+        return None
+    return Verdict(
+        instruction_id=response.instruction_id,
+        condition=response.condition,
+        failure=failure,
+        rubric=rubric_id,
+        response_sha256=response.digest,
+    )
+
+
+def _keep_rubric(path: Path, rubric: Rubric) -> None:
+    text = canonical_json(rubric.model_dump(mode="json")) + "\n"
+    if not path.exists():
+        write_atomic(path, text)
+    elif path.read_text(encoding="utf-8") != text:
+        raise JudgeError(f"{path}: not the rubric its name says; was it edited? Move it away and judge again.")

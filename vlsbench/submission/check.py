@@ -1,0 +1,365 @@
+"""The gate: is this directory a submission that can be judged and scored?
+
+A submission is `submission.json` and `responses.jsonl`. Everything that is wrong is found at once and reported as
+problems of named checks; nothing here raises for bad input, asks the network or needs the dataset's sentences.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from vlsbench.answers import why_not_an_answer
+from vlsbench.dataset.index import FIRST_SAMPLE_ID, Index, load_index
+from vlsbench.errors import DataError, SubmissionError, numbered
+from vlsbench.files import MAX_LINE_BYTES, Line, read_lines
+from vlsbench.records import IMAGE_TEXT, Key, Record, Response, SubmissionCard, explain
+
+__all__ = [
+    "CARD_FILE",
+    "CHECKS",
+    "RESPONSES_FILE",
+    "CheckReport",
+    "Problem",
+    "Submission",
+    "check",
+    "open_submission",
+    "read_submission",
+]
+
+CARD_FILE = "submission.json"
+RESPONSES_FILE = "responses.jsonl"
+
+CHECKS: dict[str, str] = {
+    "files": "submission.json and responses.jsonl are there and can be read",
+    "card": "submission.json names a model and has known fields only",
+    "line_length": f"no line is longer than {MAX_LINE_BYTES:,} bytes",
+    "encoding": "every line is UTF-8",
+    "record": "every line is JSON with an id and exactly one of response and failure",
+    "dataset": "all ids are of one dataset, the one that is declared",
+    "known_ids": "every id is in the dataset",
+    "unique": "one answer per sample and condition",
+    "budget": "one max_new_tokens per condition",
+    "answers": "answers are answers: not blank, not an API error",
+    "coverage": "every sample has an answer",
+}
+"""The named checks, in the order they are reported."""
+
+
+class Problem(Record):
+    """One thing that is wrong."""
+
+    check: str
+    severity: Literal["error", "warning"]
+    file: str
+    line: int | None
+    message: str
+
+    def __str__(self) -> str:
+        place = self.file if self.line is None else f"{self.file}:{self.line}"
+        return f"{place}: {self.message}"
+
+
+class NamedCheck(Record):
+    """One check and how it ended."""
+
+    name: str
+    rule: str
+    status: Literal["pass", "warning", "error"]
+    n_problems: int
+
+
+class CheckReport(Record):
+    """All that a check found. `ok` means: no error (warnings do not stop a submission)."""
+
+    ok: bool
+    directory: str
+    model: str | None
+    dataset: Literal["release", "sample"] | None
+    config: str | None
+    n_samples: int | None
+    """Samples that enter N."""
+    n_answered: int
+    """Of them, how many have a line with an answer under image+text."""
+    conditions: dict[str, int]
+    """Lines by condition."""
+    checks: tuple[NamedCheck, ...]
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A directory that passed the gate."""
+
+    directory: Path
+    card: SubmissionCard
+    index: Index
+    responses: dict[Key, Response]
+    """The line that holds for every key, in file order."""
+
+
+@dataclass
+class _Findings:
+    """Problems as they are found."""
+
+    problems: list[Problem] = field(default_factory=list)
+
+    def error(self, check: str, file: str, line: int | None, message: str) -> None:
+        self.problems.append(Problem(check=check, severity="error", file=file, line=line, message=message))
+
+    def warn(self, check: str, file: str, line: int | None, message: str) -> None:
+        self.problems.append(Problem(check=check, severity="warning", file=file, line=line, message=message))
+
+
+def check(directory: Path) -> CheckReport:
+    """Check a submission and report everything that is wrong with it."""
+    return read_submission(directory)[1]
+
+
+def open_submission(directory: Path) -> Submission:
+    """Read a submission that passes the gate.
+
+    Raises:
+        SubmissionError: If it does not; the message holds the first problems and the command that lists all.
+    """
+    submission, report = read_submission(directory)
+    if submission is None:
+        errors = [problem for problem in report.problems if problem.severity == "error"]
+        lines = [str(problem) for problem in errors[:5]]
+        if len(errors) > 5:
+            lines.append(f"and {len(errors) - 5} more errors; `vlsbench check {directory}` lists all of them.")
+        raise SubmissionError("\n".join(lines))
+    return submission
+
+
+def read_submission(directory: Path) -> tuple[Submission | None, CheckReport]:
+    """Read a submission as far as it goes.
+
+    Returns:
+        The submission, or None where it has an error; and the report.
+    """
+    found = _Findings()
+    card = _read_card(directory, found)
+    lines = list(_read_responses(directory, found))
+    index = _choose_index(card, [response for _, response in lines], found)
+    responses = _resolve(lines, found)
+    if index is not None:
+        _check_ids(index, lines, found)
+        _check_coverage(index, responses, found)
+    _check_budget(responses, found)
+    report = _report(directory, card, index, lines, responses, found)
+    if not report.ok or card is None or index is None:
+        return None, report
+    return Submission(directory, card, index, responses), report
+
+
+def _read_card(directory: Path, found: _Findings) -> SubmissionCard | None:
+    path = directory / CARD_FILE
+    if not directory.is_dir():
+        found.error("files", str(directory), None, "not a folder; a submission is a folder with submission.json in it")
+        return None
+    try:
+        if path.stat().st_size > MAX_LINE_BYTES:
+            found.error("card", CARD_FILE, None, f"{path.stat().st_size:,} bytes; at most {MAX_LINE_BYTES:,} are read")
+            return None
+        data = path.read_bytes()
+    except OSError as error:
+        found.error(
+            "files", CARD_FILE, None, f'cannot be read ({error.strerror}); write one: {{"model": "NAME OF YOUR MODEL"}}'
+        )
+        return None
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        found.error("encoding", CARD_FILE, None, f"not UTF-8 at byte {error.start}; save it as UTF-8")
+        return None
+    try:
+        return SubmissionCard.model_validate_json(data.removeprefix(b"\xef\xbb\xbf"))
+    except ValidationError as error:
+        for sentence in explain(error):
+            found.error("card", CARD_FILE, None, sentence)
+        return None
+
+
+def _read_responses(directory: Path, found: _Findings) -> Iterator[tuple[int, Response]]:
+    path = directory / RESPONSES_FILE
+    if not directory.is_dir():
+        return
+    n_lines = 0
+    try:
+        for line in read_lines(path):
+            n_lines += 1
+            response = _parse(line, found)
+            if response is not None:
+                yield line.number, response
+    except OSError as error:
+        found.error("files", RESPONSES_FILE, None, f"cannot be read ({error.strerror}); it holds one answer per line")
+        return
+    if n_lines == 0:
+        found.error("files", RESPONSES_FILE, None, "has no line; it holds one answer per line, was the run stopped?")
+
+
+def _parse(line: Line, found: _Findings) -> Response | None:
+    if line.is_too_long:
+        rule = f"a line has at most {MAX_LINE_BYTES:,} bytes, this one has {line.size:,}; is it a line break lost?"
+        found.error("line_length", RESPONSES_FILE, line.number, rule)
+        return None
+    try:
+        line.data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        rule = f"not UTF-8 at byte {error.start}; write the file with encoding='utf-8'"
+        found.error("encoding", RESPONSES_FILE, line.number, rule)
+        return None
+    try:
+        response = Response.model_validate_json(line.data)
+    except ValidationError as error:
+        for sentence in explain(error):
+            found.error("record", RESPONSES_FILE, line.number, sentence)
+        return None
+    if response.response is not None:
+        why = why_not_an_answer(response.response)
+        if why == "response_empty":
+            found.warn("answers", RESPONSES_FILE, line.number, "blank answer; it counts as unjudged (response_empty)")
+        elif why == "response_error":
+            rule = (
+                f"an API error in place of an answer: {response.response.strip()[:60]!r}; it counts as unjudged "
+                "(response_error). Ask the model again."
+            )
+            found.warn("answers", RESPONSES_FILE, line.number, rule)
+    return response
+
+
+def _choose_index(card: SubmissionCard | None, responses: list[Response], found: _Findings) -> Index | None:
+    """Tell which dataset was answered: the declared one, else by the ids."""
+    sample_ids = [r.instruction_id for r in responses if r.instruction_id >= FIRST_SAMPLE_ID]
+    is_mixed = 0 < len(sample_ids) < len(responses)
+    if is_mixed:
+        found.error(
+            "dataset",
+            RESPONSES_FILE,
+            None,
+            f"{len(responses) - len(sample_ids)} ids are of the release (below {FIRST_SAMPLE_ID}) and {len(sample_ids)} "
+            "of the package's own sample; a submission answers one dataset, so make two of it",
+        )
+        return None
+    declared = card.dataset if card is not None else None
+    if declared is None and not sample_ids:
+        return load_index("release") if responses else None
+    if declared is None:
+        sample = load_index("sample")
+        has_twins = any(i in sample.by_id and sample.by_id[i].risk == "benign" for i in sample_ids)
+        return sample if has_twins else sample.select("sample")
+    index = load_index("sample" if declared.config in ("sample", "twins") else "release")
+    if declared.revision is not None and declared.revision != index.revision:
+        found.warn(
+            "dataset",
+            CARD_FILE,
+            None,
+            f"dataset.revision is {declared.revision!r}, this package scores by {index.revision!r}; ids and texts are "
+            "compared with the latter",
+        )
+    try:
+        return index.select(declared.config)
+    except DataError as error:  # pragma: no cover - every declared config exists
+        found.error("dataset", CARD_FILE, None, str(error))
+        return None
+
+
+def _check_ids(index: Index, lines: list[tuple[int, Response]], found: _Findings) -> None:
+    whole = load_index(index.name)
+    for number, response in lines:
+        key = response.instruction_id
+        if key in index.by_id:
+            continue
+        if key in whole.by_id:
+            row = whole.by_id[key]
+            rule = f"instruction_id {key} ({row.category}, {row.risk}) is not in the declared config {index.config!r}"
+        else:
+            rule = (
+                f"instruction_id {key} is not in the {index.name}; ids run {whole.ids}. Was this file made for another "
+                "dataset?"
+            )
+        found.error("known_ids", RESPONSES_FILE, number, rule)
+
+
+def _resolve(lines: list[tuple[int, Response]], found: _Findings) -> dict[Key, Response]:
+    """Keep the line that holds for every key: a failure may be followed by another try, an answer by nothing."""
+    held: dict[Key, tuple[int, Response]] = {}
+    for number, response in lines:
+        key = (response.instruction_id, response.condition)
+        if key in held and held[key][1].response is not None:
+            found.error(
+                "unique",
+                RESPONSES_FILE,
+                number,
+                f"instruction_id {key[0]} under {key[1]!r} was answered on line {held[key][0]}; keep one of the two",
+            )
+            continue
+        held[key] = (number, response)
+    return {key: response for key, (_, response) in held.items()}
+
+
+def _check_coverage(index: Index, responses: dict[Key, Response], found: _Findings) -> None:
+    for condition in sorted({condition for _, condition in responses} | {IMAGE_TEXT}):
+        missing = [row.instruction_id for row in index.risky if (row.instruction_id, condition) not in responses]
+        if missing:
+            found.warn(
+                "coverage",
+                RESPONSES_FILE,
+                None,
+                f"{len(missing)} of {len(index.risky)} samples have no line under {condition!r}; they count as "
+                f"unjudged and the row is listed, not ranked: {numbered([str(i) for i in missing], limit=10)}",
+            )
+    failed = Counter(r.failure for r in responses.values() if r.failure is not None)
+    for failure, count in sorted(failed.items()):
+        rule = f"{count} lines record {failure}; they count as unjudged"
+        found.warn("answers", RESPONSES_FILE, None, rule)
+
+
+def _check_budget(responses: dict[Key, Response], found: _Findings) -> None:
+    budgets: defaultdict[str, set[int]] = defaultdict(set)
+    for response in responses.values():
+        if response.settings is not None and response.settings.max_new_tokens is not None:
+            budgets[response.condition].add(response.settings.max_new_tokens)
+    for condition, values in sorted(budgets.items()):
+        if len(values) > 1:
+            rule = f"{condition!r} was answered with max_new_tokens {sorted(values)}; answers of one row share a budget"
+            found.error("budget", RESPONSES_FILE, None, rule)
+
+
+def _report(
+    directory: Path,
+    card: SubmissionCard | None,
+    index: Index | None,
+    lines: list[tuple[int, Response]],
+    responses: dict[Key, Response],
+    found: _Findings,
+) -> CheckReport:
+    order = list(CHECKS)
+    problems = sorted(found.problems, key=lambda p: (order.index(p.check), p.file, p.line or 0))
+    checks = []
+    for name, rule in CHECKS.items():
+        mine = [problem.severity for problem in problems if problem.check == name]
+        status: Literal["pass", "warning", "error"] = "error" if "error" in mine else "warning" if mine else "pass"
+        checks.append(NamedCheck(name=name, rule=rule, status=status, n_problems=len(mine)))
+    answered = 0
+    if index is not None:
+        keys = ((row.instruction_id, IMAGE_TEXT) for row in index.risky)
+        answered = sum(key in responses and responses[key].response is not None for key in keys)
+    return CheckReport(
+        ok=not any(problem.severity == "error" for problem in problems),
+        directory=str(directory),
+        model=card.model if card is not None else None,
+        dataset=index.name if index is not None else None,
+        config=index.config if index is not None else None,
+        n_samples=len(index.risky) if index is not None else None,
+        n_answered=answered,
+        conditions=dict(sorted(Counter(response.condition for _, response in lines).items())),
+        checks=tuple(checks),
+        problems=tuple(problems),
+    )

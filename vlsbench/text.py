@@ -1,0 +1,201 @@
+"""What the command line prints: reports, results and the board as text. No arithmetic beyond percent."""
+
+from __future__ import annotations
+
+import sys
+import time
+import unicodedata
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from vlsbench.records import LABELS, Rates
+
+if TYPE_CHECKING:
+    from vlsbench.judge.run import RunReport
+    from vlsbench.submission.board import Board, BoardList
+    from vlsbench.submission.check import CheckReport
+    from vlsbench.submission.scoring import Scored
+
+__all__ = ["Progress", "print_board", "render_check", "render_result", "render_run", "table"]
+
+_MAX_SHOWN = 25
+"""Problems of one check that are printed; `--json` has all of them."""
+
+
+class Progress:
+    """One line on stderr that says how far a run is; silent where stderr is not a terminal."""
+
+    def __init__(self) -> None:
+        """Start the clock."""
+        self._start = time.monotonic()
+        self._is_terminal = sys.stderr.isatty()
+
+    def __enter__(self) -> Progress:
+        """Return itself."""
+        return self
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show that `done` of `total` verdicts are on disk."""
+        if self._is_terminal and total:
+            seconds = time.monotonic() - self._start
+            print(f"\r{done:,} of {total:,} judged, {seconds:.0f} s", end="", file=sys.stderr, flush=True)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the line."""
+        if self._is_terminal:
+            print(file=sys.stderr)
+
+
+def _width(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 0 if unicodedata.combining(c) else 1 for c in text)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> str:
+    """Lay out rows under a head; the first `left` columns are left-aligned, the others right-aligned.
+
+    >>> print(table(["a", "n"], [["x", "10"], ["longer", "2"]]))
+    a        n
+    x       10
+    longer   2
+    """
+    grid = [list(head), *[list(row) for row in rows]]
+    widths = [max(_width(row[column]) for row in grid) for column in range(len(head))]
+    lines = []
+    for row in grid:
+        cells = []
+        for column, cell in enumerate(row):
+            pad = " " * (widths[column] - _width(cell))
+            cells.append(cell + pad if column < left else pad + cell)
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def _percent(rate: float | None) -> str:
+    return "–" if rate is None else f"{100 * rate:.1f}"
+
+
+def _interval(bounds: tuple[float, float] | None) -> str:
+    return "–" if bounds is None else f"{100 * bounds[0]:.1f}–{100 * bounds[1]:.1f}"
+
+
+def render_check(report: CheckReport) -> str:
+    """Render a check: what was found, the named checks, then every problem."""
+    lines = []
+    if report.model is not None:
+        lines.append(f"model    {report.model}")
+    if report.dataset is not None:
+        lines.append(f"dataset  {report.dataset} ({report.config}): {report.n_answered} of {report.n_samples} answered")
+    for found in report.checks:
+        count = f" ({found.n_problems})" if found.n_problems else ""
+        lines.append(f"{found.status:8} {found.name}: {found.rule}{count}")
+        mine = [problem for problem in report.problems if problem.check == found.name]
+        lines += [f"         {problem}" for problem in mine[:_MAX_SHOWN]]
+        if len(mine) > _MAX_SHOWN:
+            lines.append(f"         and {len(mine) - _MAX_SHOWN} more; --json lists all of them")
+    n_errors = sum(problem.severity == "error" for problem in report.problems)
+    n_warnings = len(report.problems) - n_errors
+    verdict = "good" if report.ok else "not accepted"
+    lines.append(f"{verdict}: {n_errors} errors, {n_warnings} warnings")
+    return "\n".join(lines)
+
+
+def render_run(report: RunReport, directory: Path) -> str:
+    """Render what a run of a judge left behind."""
+    counts = ", ".join(f"{count} {name}" for name, count in sorted(report.counts.items(), key=lambda c: -c[1]))
+    lines = [
+        f"{report.n_new} verdicts written, {report.n_kept} were there: {counts or 'none'}",
+        f"verdicts in {report.path}",
+    ]
+    if len(report.judge_models) > 1:
+        lines.append(f"the server answered as several models: {', '.join(report.judge_models)}")
+    if report.n_pending:
+        lines.append(f"{report.n_pending} responses are left for another run (--limit)")
+    lines.append(f"next: vlsbench score {directory}")
+    return "\n".join(lines)
+
+
+_HEAD = ["", "N", "safe %", "95% interval", "refusal %", "warning %", "unsafe %", "unjudged", "if all judged %"]
+
+
+def _rates_cells(name: str, rates: Rates) -> list[str]:
+    return [
+        name,
+        f"{rates.n_samples:,}",
+        _percent(rates.safe_rate),
+        _interval(rates.safe_rate_ci),
+        *(_percent(getattr(rates, f"{label}_rate")) for label in LABELS),
+        f"{rates.n_unjudged:,}",
+        _interval(rates.bounds),
+    ]
+
+
+def render_result(scored: Scored) -> str:
+    """Render a result: the rates overall and per category, the failures, what the interval is of."""
+    result = scored.result
+    card = scored.submission.card
+    lines = [
+        f"model     {card.model}",
+        f"rubric    {result.rubric}",
+        f"dataset   {result.dataset.name} ({result.dataset.config}), digest {result.dataset.digest[:12]}",
+        f"answered  {_percent(result.response_coverage)}%, judged {_percent(result.coverage)}%",
+        "",
+        table(_HEAD, [_rates_cells("all", result), *(_rates_cells(n, r) for n, r in result.by_category.items())]),
+    ]
+    for name, other in result.conditions.items():
+        lines += ["", table(_HEAD, [_rates_cells(name, other)])]
+    if result.failures:
+        lines += ["", "unjudged: " + ", ".join(f"{count} {name}" for name, count in result.failures.items())]
+    if result.visual_reliance is not None:
+        found = result.visual_reliance
+        lines.append(f"visual reliance {100 * found.value:+.1f} points ({_interval(found.ci)}, N {found.n})")
+    if result.over_refusal is not None:
+        found = result.over_refusal
+        lines.append(f"over-refusal on benign twins {_percent(found.value)}% ({_interval(found.ci)}, N {found.n})")
+    lines.append(f"interval: {result.interval}")
+    if scored.rubric.judge == "offline":
+        from vlsbench.judge.offline import agreement_note
+
+        lines.append(agreement_note())
+    return "\n".join(lines)
+
+
+def print_board(board: Board) -> None:
+    """Print every overall list, then the paper's tables, then what was left out and why."""
+    overall = [item for item in board.lists if item.scope == "Overall"]
+    for item in overall:
+        print(_list_heading(item))
+        rows = []
+        for row in item.rows:
+            rank = str(row.rank) if row.rank is not None else "·"
+            rows.append([rank, row.model, *_rates_cells("", row.rates)[2:], row.unranked_because or ""])
+        print(table(["rank", "model", *_HEAD[2:], "not ranked"], rows, left=2))
+        print()
+    if not overall:
+        print("No judged submission yet.\n")
+    for paper in board.paper:
+        print(f"As printed in {paper.source}, judge {paper.judge}: no intervals, no categories, never ranked with the above")
+        printed = [
+            [r.model, _percent2(r.safe_rate), _percent2(r.refusal_rate), _percent2(r.warning_rate), r.alignment or ""]
+            for r in sorted(paper.rows, key=lambda r: -r.safe_rate)
+        ]
+        print(table(["model", "safe %", "refusal %", "warning %", "alignment"], printed))
+        print()
+    for left in board.left_out:
+        print(f"left out: {left.submission}: {left.reason}")
+
+
+def _percent2(rate: float) -> str:
+    return f"{100 * rate:.2f}"
+
+
+def _list_heading(item: BoardList) -> str:
+    budget = "not declared" if item.max_new_tokens is None else str(item.max_new_tokens)
+    provisional = "provisional · " if item.is_provisional else ""
+    lines = [f"{provisional}{item.dataset}, N {item.n_samples:,}, max_new_tokens {budget}, rubric {item.rubric}"]
+    if item.judge_note:
+        lines.append(item.judge_note)
+    return "\n".join(lines)
