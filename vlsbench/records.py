@@ -268,7 +268,7 @@ class Rubric(Record):
     @property
     def rubric_id(self) -> str:
         """Readable slug and the first 12 hex digits of the SHA-256 of the canonical JSON."""
-        slug = re.sub(r"[^a-z0-9.]+", "-", f"{self.judge}-{self.protocol}".lower()).strip("-.")[:80]
+        slug = re.sub(r"(?:[^a-z0-9.]|\.\.+)+", "-", f"{self.judge}-{self.protocol}".lower()).strip("-.")[:80]
         return f"{slug}-{sha256_hex(canonical_json(self.model_dump(mode='json')))[:12]}"
 
 
