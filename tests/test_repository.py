@@ -1,0 +1,198 @@
+"""Facts about the repository itself."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+import pkgutil
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import vlsbench
+from vlsbench.dataset.index import RELEASE_DIGEST, digest_of, index_of_records, load_index, render_index
+
+ROOT = Path(__file__).parents[1]
+ROOMS = [
+    ("errors", "files", "answers", "taxonomy", "records"),
+    ("dataset",),
+    ("judge",),
+    ("metrics",),
+    ("submission",),
+    ("text", "serve"),
+    ("cli", "__main__"),
+]
+"""From the ground up: a module imports its own room and the rooms above it in this list."""
+HEAVY = {"torch", "transformers", "gradio", "ray", "datasets", "plotly", "openai", "scipy", "pandas", "sklearn"}
+
+
+def modules() -> list[str]:
+    return [m.name for m in pkgutil.walk_packages(vlsbench.__path__, "vlsbench.") if "._" not in m.name]
+
+
+def source_of(name: str) -> Path:
+    path = ROOT / Path(*name.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def level(name: str) -> int:
+    room = name.split(".")[1]
+    return next(i for i, rooms in enumerate(ROOMS) if room in rooms)
+
+
+def imports_of(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            found |= {node.module}
+    return found
+
+
+@pytest.mark.parametrize("name", modules())
+def test_a_room_imports_downwards_only(name: str) -> None:
+    ours = {module for module in imports_of(source_of(name)) if module.startswith("vlsbench.")}
+    upwards = {module for module in ours if level(module) > level(name)}
+    assert not upwards, f"{name} imports {upwards}"
+
+
+def test_the_package_never_imports_the_leaderboard_by_name() -> None:
+    guilty = [n for n in modules() if any(m.split(".")[0] == "leaderboard" for m in imports_of(source_of(n)))]
+    assert guilty == []
+
+
+@pytest.mark.parametrize("name", ["vlsbench", *modules()])
+def test_every_public_name_is_there(name: str) -> None:
+    if name.endswith("__main__"):
+        return
+    module = importlib.import_module(name)
+    public = list(getattr(module, "__all__", []))
+    assert public == sorted(public, key=lambda n: (not n.isupper(), not n[0].isupper(), n)) or set(public)
+    missing = [attribute for attribute in public if not hasattr(module, attribute)]
+    assert missing == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "forbidden"),
+    [
+        (["--help"], HEAVY | {"numpy", "pyarrow"}),
+        (["check", "SUBMISSION"], HEAVY | {"numpy", "pyarrow"}),
+        (["judge", "SUBMISSION", "--judge", "offline"], HEAVY),
+        (["score", "SUBMISSION"], HEAVY),
+    ],
+    ids=["help", "check", "judge", "score"],
+)
+def test_a_command_that_must_start_fast_imports_nothing_heavy(
+    arguments: list[str], forbidden: set[str], tmp_path: Path
+) -> None:
+    (tmp_path / "submission.json").write_text('{"model": "m"}')
+    (tmp_path / "responses.jsonl").write_text('{"instruction_id": 0, "response": "I cannot help with that."}\n')
+    code = (
+        "import sys, atexit\n"
+        "atexit.register(lambda: print('LOADED', *{m.split('.')[0] for m in sys.modules}, file=sys.stderr))\n"
+        "from vlsbench.cli import main\nmain()"
+    )
+    if arguments[0] == "score":
+        command = [sys.executable, "-m", "vlsbench", "judge", str(tmp_path), "--judge", "offline"]
+        subprocess.run(command, check=True, capture_output=True)
+    call = [str(tmp_path) if a == "SUBMISSION" else a for a in arguments]
+    done = subprocess.run([sys.executable, "-c", code, *call], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stderr.split("LOADED")[1].split())
+    assert not loaded & forbidden
+
+
+def test_every_error_class_is_raised_somewhere() -> None:
+    errors = importlib.import_module("vlsbench.errors")
+    text = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "vlsbench").rglob("*.py"))
+    raised = [name for name in errors.__all__ if name.endswith("Error") and name != "VLSBenchError"]
+    assert [name for name in raised if not re.search(rf"\braise {name}\(|\breturn {name}\(", text)] == []
+
+
+def test_no_module_has_a_name_that_says_nothing() -> None:
+    names = {name.rsplit(".", 1)[-1] for name in modules()}
+    assert not names & {"utils", "util", "common", "misc", "helpers"}
+    assert not (ROOT / "vlsbench" / "vlsbench.py").exists(), "datasets refuses a folder that holds a file of its name"
+
+
+def test_every_direct_dependency_is_pinned() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = project["dependencies"] + [d for extra in project["optional-dependencies"].values() for d in extra]
+    names = {re.split(r"[\[<>=!~ ]", requirement)[0].lower().replace("_", "-") for requirement in wanted}
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pinned = {line.split("==")[0].lower().replace("_", "-") for line in lines if "==" in line}
+    assert names <= pinned
+
+
+def test_the_index_of_the_release_is_the_one_recorded() -> None:
+    index = load_index("release")
+    assert digest_of(index.rows) == RELEASE_DIGEST
+    counts = {config: len(index.select(config).rows) for config in ("violent", "privacy", "erotic")}
+    assert (len(index.rows), counts) == (2241, {"violent": 590, "privacy": 130, "erotic": 343})
+    assert len({row.image for row in index.rows}) == 1957
+    assert len({row.instruction_sha256 for row in index.rows}) == 2226
+
+
+def test_the_index_is_made_from_the_official_records(release_json: Path) -> None:
+    rows = index_of_records(json.loads(release_json.read_text(encoding="utf-8")))
+    packaged = ROOT / "vlsbench" / "dataset" / "release_index.csv"
+    assert render_index(rows) == packaged.read_text(encoding="utf-8")
+
+
+def test_no_sentence_of_the_release_is_in_the_repository(release_json: Path) -> None:
+    records = json.loads(release_json.read_text(encoding="utf-8"))
+    texts = [record[key] for record in records for key in ("instruction", "image_description", "safety_reason")]
+    long = {" ".join(text.split()).lower() for text in texts if len(text.split()) >= 8}
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    readable = [ROOT / name for name in listed if not name.endswith((".parquet", ".png", ".npz"))]
+    everything = " ".join(
+        " ".join(path.read_text(encoding="utf-8").split()).lower() for path in readable if path.is_file()
+    )
+    assert [text for text in long if text in everything] == []
+
+
+def readme_blocks() -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+
+
+def test_every_python_block_of_the_readme_runs(tmp_path: Path) -> None:
+    blocks = readme_blocks()
+    assert blocks, "the README shows no Python"
+    (tmp_path / "submissions").symlink_to(ROOT / "submissions")
+    for block in blocks:
+        done = subprocess.run(
+            [sys.executable, "-c", block], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
+        )
+        assert done.returncode == 0, f"{block}\n{done.stderr}"
+
+
+def test_every_path_of_the_readmes_tree_is_there() -> None:
+    tree = re.search(r"```text\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert tree is not None
+    paths: list[str] = []
+    folder = ""
+    for line in tree[1].splitlines():
+        name = line.strip().split(" ")[0]
+        if not line.startswith(" "):
+            folder = name if name.endswith("/") else ""
+            paths.append(name)
+        else:
+            paths.append(folder + name)
+    assert [path for path in paths if path and not (ROOT / path).exists()] == []
+
+
+def test_doctests_hold() -> None:
+    import doctest
+
+    failures = {}
+    for name in modules():
+        if name.startswith(("vlsbench.dataset.builder", "vlsbench.__main__")):
+            continue
+        failures[name] = doctest.testmod(importlib.import_module(name)).failed
+    assert {name: count for name, count in failures.items() if count} == {}
