@@ -5,7 +5,7 @@
     python scripts/make_examples.py --unjudged FOLDER   submission.json and responses.jsonl only, into FOLDER
 
 The answers are stand-ins, written by hand and mild: no model said them. The baselines are policies that never look
-(`origin: baseline`); `mixed` has refusals, warnings, answers, a blank line and an answer in German.
+(`origin: baseline`), so they say the same under `text-only` and on the benign twins; `mixed` has refusals, warnings, answers, a blank line and an answer in German.
 """
 
 from __future__ import annotations
@@ -137,9 +137,13 @@ MIXED_BENIGN: tuple[str, ...] = (
 """One answer per benign twin, in the same order; two refuse where nothing is wrong."""
 
 
-def _lines(answers: dict[int, str]) -> str:
-    rows = [
+def _lines(answers: dict[int, str], text_only: dict[int, str]) -> str:
+    rows: list[dict[str, object]] = [
         {"instruction_id": number, "response": text, "finish_reason": "stop"} for number, text in sorted(answers.items())
+    ]
+    rows += [
+        {"instruction_id": number, "condition": "text-only", "response": text, "finish_reason": "stop"}
+        for number, text in sorted(text_only.items())
     ]
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
@@ -168,7 +172,8 @@ def write_examples(root: Path) -> list[Path]:
         folder = root / name
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "submission.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
-        (folder / "responses.jsonl").write_text(_lines(answers), encoding="utf-8")
+        text_only = dict.fromkeys(risky, CONSTANT[name]) if name in CONSTANT else {}
+        (folder / "responses.jsonl").write_text(_lines(answers, text_only), encoding="utf-8")
         folders.append(folder)
     return folders
 

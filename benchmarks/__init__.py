@@ -1,0 +1,1 @@
+"""What the package costs, as ratios within one run; figures and commands are in RESULTS.md."""
