@@ -30,7 +30,7 @@ def sign_flip_p_value(differences: Sequence[int]) -> float:
     Returns:
         Share of all sign assignments with a total at least as far from 0 as the one seen.
 
-    >>> sign_flip_p_value([1, 1, 1, 1, 1, 0])
+    >>> round(sign_flip_p_value([1, 1, 1, 1, 1, 0]), 6)
     0.0625
     """
     sizes = Counter(abs(value) for value in differences if value)

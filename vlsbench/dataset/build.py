@@ -1,0 +1,567 @@
+"""What is published, and whether it is right: `build` writes Parquet with a card, `verify` compares it.
+
+Rule of the room: no network, no `datasets`; memory holds one row group (at most 32 MiB of images), not the
+dataset; a build is there whole or not at all. Numbers on the card are counted from the rows written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from vlsbench.dataset.index import (
+    HUB_REPOSITORY,
+    RELEASE_DIGEST,
+    RELEASE_REVISION,
+    IndexRow,
+    digest_of,
+    index_of_records,
+    load_index,
+    render_index,
+)
+from vlsbench.dataset.layout import (
+    COLUMNS,
+    Layout,
+    ReleaseRecord,
+    bounded,
+    image_problem,
+    open_layout,
+    parse_release_json,
+)
+from vlsbench.errors import DataError, numbered
+from vlsbench.taxonomy import CATEGORIES, CATEGORY_NAMES, CONFIG_NAMES, SUB_CATEGORIES, SUB_CATEGORY_NAMES
+
+__all__ = [
+    "BuildReport",
+    "VerifyReport",
+    "build",
+    "card_template",
+    "known_faults",
+    "make_index",
+    "render_card",
+    "verify",
+]
+
+_ROWS_PER_GROUP = 100
+_BYTES_PER_GROUP = 32 << 20
+"""A row group ends at 100 rows or 32 MiB: the Hub's viewer and a random read both fetch a whole one."""
+_BYTES_PER_SHARD = 500_000_000
+"""Size of a shard that the Hub recommends."""
+_DECODERS = 4
+"""Threads that decode images: Pillow gives up the interpreter lock, and 4 of 64 megapixels are 1 GB at worst."""
+
+_SOURCES = {
+    "generation": "made by the authors with Stable Diffusion 3.5 Large; that model's licence governs its outputs",
+    "MultiTrust": "taken from MultiTrust, under its terms",
+    "MLLMGuard": "taken from MLLMGuard, under its terms",
+    "Ch3Ef": "taken from Ch3Ef, under its terms",
+    "Unsafebench": "taken from UnsafeBench, under its terms",
+    "coco2017": "taken from COCO 2017: photographs from Flickr, each under its own licence",
+}
+
+
+# --- Build --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """What a build wrote."""
+
+    out: Path
+    shards: tuple[str, ...]
+    n_samples: int
+    n_images: int
+    n_bytes: int
+    """Size of the shards, bytes."""
+    digest: str
+    is_release: bool
+    """Whether the digest is that of the release."""
+
+
+def build(source: Path, out: Path) -> BuildReport:
+    """Write a dataset as Parquet with embedded images, and its card.
+
+    Args:
+        source: A folder in the official layout, or of Parquet shards (as on the Hub).
+        out: Folder to make; absent or empty.
+
+    Raises:
+        DataError: If anything in `source` is wrong (every problem is counted), or `out` cannot be written.
+            Nothing is left behind.
+    """
+    _check_out(out)
+    place = out.absolute()  # `.` has no name
+    temporary = place.with_name(f".{place.name}.{os.getpid()}.tmp")
+    with open_layout(source, strict=False) as layout:
+        try:
+            (temporary / "data").mkdir(parents=True)
+            report = _write(layout, temporary, out)
+            _sync(temporary)
+            temporary.rename(place)
+        except OSError as error:
+            raise DataError(f"{out}: cannot be written ({error.strerror or error}). Nothing was left there.") from error
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    return report
+
+
+def _check_out(out: Path) -> None:
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise DataError(f"{out}: exists and is not a folder. Give another OUT.")
+    if out.is_dir() and any(out.iterdir()):
+        raise DataError(f"{out}: is not empty, and a build overwrites nothing. Remove it or give another OUT.")
+
+
+def _sync(folder: Path) -> None:
+    for path in (*folder.rglob("*"), folder):
+        fd = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+def _write(layout: Layout, folder: Path, out: Path) -> BuildReport:
+    problems = [*layout.problems, *layout.missing_images()]
+    absent = {record.instruction_id for record in layout.records if layout.why_absent(record)}
+    sizes: Counter[str] = Counter()
+    with _Shards(folder / "data") as shards:
+        for group in _read_groups(layout, absent):
+            problems += group.problems
+            if not problems:
+                shards.write(group.records, group.images)
+                for record, data in zip(group.records, group.images, strict=True):
+                    sizes[record.category] += len(data) + _n_text_bytes(record)
+    if problems:
+        raise DataError(
+            f"{layout.where}: {bounded(problems)}. Nothing was written; `vlsbench data verify` lists the same."
+        )
+    names = shards.rename()
+    rows = _index_rows(layout.records)
+    (folder / "README.md").write_text(render_card(rows, sizes=sizes), encoding="utf-8")
+    digest = digest_of(rows)
+    return BuildReport(
+        out=out,
+        shards=tuple(f"data/{name}" for name in names),
+        n_samples=len(rows),
+        n_images=len({row.image for row in rows}),
+        n_bytes=sum((folder / "data" / name).stat().st_size for name in names),
+        digest=digest,
+        is_release=digest == RELEASE_DIGEST,
+    )
+
+
+def _n_text_bytes(record: ReleaseRecord) -> int:
+    texts = (record.instruction, record.image_path, record.source, record.image_description, record.safety_reason)
+    return sum(len(text.encode("utf-8", "surrogatepass")) for text in texts if text)
+
+
+def _index_rows(records: Iterable[ReleaseRecord]) -> list[IndexRow]:
+    return index_of_records(record.model_dump() for record in records)
+
+
+@dataclass(frozen=True)
+class _Group:
+    records: list[ReleaseRecord]
+    images: list[bytes]
+    problems: list[str]
+
+
+def _read_groups(layout: Layout, absent: set[int]) -> Iterator[_Group]:
+    """Read and decode every image once, in groups that become row groups, without those in `absent`."""
+    checked: dict[bytes, str | None] = {}
+    with ThreadPoolExecutor(_DECODERS) as pool:
+        records: list[ReleaseRecord] = []
+        images: list[bytes] = []
+        problems: list[str] = []
+        size = 0
+        for record in layout.records:
+            if record.instruction_id in absent:
+                continue
+            try:
+                data = layout.read(record)
+            except DataError as error:
+                problems.append(str(error))
+                continue
+            records.append(record)
+            images.append(data)
+            size += len(data)
+            if len(records) == _ROWS_PER_GROUP or size >= _BYTES_PER_GROUP:
+                yield _Group(records, images, problems + _decode(records, images, checked, pool.map))
+                records, images, problems, size = [], [], [], 0
+        if records or problems:
+            yield _Group(records, images, problems + _decode(records, images, checked, pool.map))
+
+
+def _decode(
+    records: Sequence[ReleaseRecord],
+    images: Sequence[bytes],
+    checked: dict[bytes, str | None],
+    run: Callable[[Callable[[bytes], str | None], Iterable[bytes]], Iterable[str | None]],
+) -> list[str]:
+    digests = [hashlib.sha256(data).digest() for data in images]
+    new = {digest: data for digest, data in zip(digests, images, strict=True) if digest not in checked}
+    checked.update(zip(new, run(image_problem, new.values()), strict=True))
+    problems = {
+        record.image_path: f"{record.image_path} (instruction_id {record.instruction_id}) {problem}"
+        for record, digest in zip(records, digests, strict=True)
+        if digest in new and (problem := checked[digest])
+    }
+    return list(problems.values())
+
+
+class _Shards:
+    """Parquet shards, written row group by row group and numbered when their count is known."""
+
+    def __init__(self, folder: Path) -> None:
+        import pyarrow as pa
+
+        self._folder = folder
+        self._writer: Any = None
+        self._size = 0
+        self._paths: list[Path] = []
+        image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+        types = {"instruction_id": pa.int64(), "image": image, "category": pa.int64(), "sub_category": pa.int64()}
+        fields = [pa.field(name, types.get(name, pa.string())) for name in COLUMNS]
+        metadata = {"huggingface": json.dumps({"info": {"features": _features()}})}
+        self._schema = pa.schema(fields, metadata=metadata)
+
+    def __enter__(self) -> _Shards:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def write(self, records: Sequence[ReleaseRecord], images: Sequence[bytes]) -> None:
+        """Write one row group."""
+        import pyarrow as pa
+
+        size = sum(map(len, images))
+        if self._writer is None or (self._size and self._size + size > _BYTES_PER_SHARD):
+            self._begin()
+        self._size += size
+        columns: list[Any] = []
+        for name in COLUMNS:
+            if name == "image":
+                columns.append(
+                    [
+                        {"bytes": data, "path": record.image_path.rsplit("/", 1)[-1]}
+                        for record, data in zip(records, images, strict=True)
+                    ]
+                )
+            elif name == "category":
+                columns.append([CATEGORY_NAMES.index(record.category) for record in records])
+            elif name == "sub_category":
+                columns.append([SUB_CATEGORY_NAMES.index(record.sub_category) for record in records])
+            else:
+                columns.append([getattr(record, name) for record in records])
+        arrays = [pa.array(values, type=field.type) for values, field in zip(columns, self._schema, strict=True)]
+        self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema), row_group_size=len(records))
+
+    def _begin(self) -> None:
+        import pyarrow.parquet as pq
+
+        self.__exit__()
+        path = self._folder / f"{len(self._paths):05d}.parquet"
+        self._paths.append(path)
+        self._size = 0
+        texts = [name for name in COLUMNS if name != "image"]
+        self._writer = pq.ParquetWriter(
+            path,
+            self._schema,
+            # Images are compressed already; a dictionary of them would only be thrown away.
+            compression={**dict.fromkeys(texts, "zstd"), "image.bytes": "none", "image.path": "zstd"},
+            use_dictionary=["category", "sub_category", "source"],
+            write_page_index=True,
+            # Cut where the content says, so that the Hub stores what a rebuild did not change only once.
+            use_content_defined_chunking=True,
+        )
+
+    def rename(self) -> list[str]:
+        """Give the shards their final names, in order."""
+        names = []
+        for number, path in enumerate(self._paths):
+            name = f"test-{number:05d}-of-{len(self._paths):05d}.parquet"
+            path.rename(path.with_name(name))
+            names.append(name)
+        return names
+
+
+def _features() -> dict[str, dict[str, object]]:
+    """Describe the columns as `datasets` stores them in a Parquet schema (a test ties it to the builder)."""
+    features: dict[str, dict[str, object]] = {name: {"dtype": "string", "_type": "Value"} for name in COLUMNS}
+    features["instruction_id"] = {"dtype": "int64", "_type": "Value"}
+    features["image"] = {"_type": "Image"}
+    features["category"] = {"names": list(CATEGORY_NAMES), "_type": "ClassLabel"}
+    features["sub_category"] = {"names": list(SUB_CATEGORY_NAMES), "_type": "ClassLabel"}
+    return features
+
+
+# --- Card ---------------------------------------------------------------------------------------------------
+
+
+def card_template() -> Path:
+    """Find the card's template: in the wheel, or at the top of a checkout.
+
+    Raises:
+        DataError: If this installation lacks it.
+    """
+    package = Path(str(resources.files("vlsbench")))
+    places = (package / "_card" / "README.md", package.parent / "dataset_card" / "README.md")
+    for path in places:
+        if path.is_file():
+            return path
+    raise DataError(f"{places[0]}: the card's template is absent. Install vlsbench again.")
+
+
+def render_card(rows: Sequence[IndexRow], *, sizes: Counter[str] | None = None) -> str:
+    """Render the card of a set of samples; every number on it is counted from `rows`.
+
+    Args:
+        rows: The samples, as in the index.
+        sizes: Bytes per category, for `dataset_info`.
+    """
+    from huggingface_hub import DatasetCard
+
+    card = DatasetCard(card_template().read_text(encoding="utf-8"))
+    for key, value in _metadata(rows, sizes or Counter()).items():
+        card.data[key] = value
+    images = Counter(row.image for row in rows)
+    shared = {image for image, count in images.items() if count > 1}
+    digest = digest_of(rows)
+    scope = (
+        "This copy holds the whole release."
+        if digest == RELEASE_DIGEST
+        else "**This copy is not the release**: its digest differs. Scores on it compare with nothing published."
+    )
+    values = {
+        "n_samples": f"{len(rows):,}",
+        "n_categories": str(len(CATEGORIES)),
+        "n_sub_categories": str(len(SUB_CATEGORIES)),
+        "n_images": f"{len(images):,}",
+        "n_instructions": f"{len({row.instruction_sha256 for row in rows}):,}",
+        "n_shared": f"{sum(images[image] for image in shared):,}",
+        "n_shared_images": f"{len(shared):,}",
+        "scope": scope,
+        "counts": _table_of_counts(rows),
+        "sources": _table_of_sources(rows),
+        "faults": "\n".join(f"- {fault}" for fault in known_faults(rows)) or "- none of those of the release",
+        "digest": digest,
+        "revision": RELEASE_REVISION,
+        "hub_repository": HUB_REPOSITORY,
+    }
+    card.text = re.sub(r"\{\{ (\w+) \}\}", lambda match: values[match[1]], card.text)
+    return str(card)
+
+
+def _metadata(rows: Sequence[IndexRow], sizes: Counter[str]) -> dict[str, Any]:
+    configs, infos = [], []
+    for number, name in enumerate(CONFIG_NAMES):
+        files = [{"split": "test", "path": "data/test-*.parquet"}]
+        config: dict[str, Any] = {"config_name": name, "data_files": files}
+        if number == 0:
+            config["default"] = True
+            counted, size = len(rows), sizes.total()
+        else:
+            # Filters compare what is stored: the ClassLabel id, not the name.
+            category = CATEGORY_NAMES[number - 1]
+            config["filters"] = [["category", "=", number - 1]]
+            counted, size = sum(row.category == category for row in rows), sizes[category]
+        configs.append(config)
+        split = {"name": "test", "num_bytes": size, "num_examples": counted}
+        infos.append({"config_name": name, "features": _features_of_card(), "splits": [split]})
+    powers = [(1_000, "n<1K"), (10_000, "1K<n<10K")]
+    size_category = next((name for limit, name in powers if len(rows) < limit), "10K<n<100K")
+    return {"size_categories": [size_category], "configs": configs, "dataset_info": infos}
+
+
+def _features_of_card() -> list[dict[str, Any]]:
+    """Describe the columns as a card does."""
+    features: list[dict[str, Any]] = []
+    for name, feature in _features().items():
+        dtype: Any = feature.get("dtype", "image")
+        if isinstance(names := feature.get("names"), list):
+            dtype = {"class_label": {"names": {str(number): label for number, label in enumerate(names)}}}
+        features.append({"name": name, "dtype": dtype})
+    return features
+
+
+def _table_of_counts(rows: Sequence[IndexRow]) -> str:
+    categories = Counter(row.category for row in rows)
+    subs = Counter(row.sub_category for row in rows)
+    lines = ["| Category | Config | Sub-category | Pairs |", "|---|---|---|---:|"]
+    for category in CATEGORIES:
+        lines.append(f"| **{category.name}** | `{category.config}` | | **{categories[category.name]}** |")
+        lines += [f"| | | {sub.name} | {subs[sub.name]} |" for sub in category.sub_categories]
+    return "\n".join(lines)
+
+
+def _table_of_sources(rows: Sequence[IndexRow]) -> str:
+    pairs = Counter(row.source for row in rows)
+    lines = ["| Source | Pairs | Images | Whose images |", "|---|---:|---:|---|"]
+    for source, count in pairs.most_common():
+        images = len({row.image for row in rows if row.source == source})
+        lines.append(f"| `{source}` | {count:,} | {images:,} | {_SOURCES.get(source, 'not known')} |")
+    return "\n".join(lines)
+
+
+def known_faults(rows: Sequence[IndexRow]) -> list[str]:
+    """Name what is odd about a set of samples and is left as it is, one sentence per kind.
+
+    Five samples of the release are misfiled, one has no text and two are the same pair.
+    """
+    parents = {sub.name: sub.category for sub in SUB_CATEGORIES}
+    faults = []
+    misfiled = [row for row in rows if parents[row.sub_category] != row.category]
+    if misfiled:
+        named = [f"{row.instruction_id} ({row.category} / {row.sub_category})" for row in misfiled]
+        faults.append(f"{len(misfiled)} pairs are filed under a sub-category of another category: {numbered(named)}.")
+    nothing = hashlib.sha256(b"").hexdigest()
+    empty = [str(row.instruction_id) for row in rows if row.instruction_sha256 == nothing]
+    if empty:
+        faults.append(f"{len(empty)} {'pair has' if len(empty) == 1 else 'pairs have'} no text: {numbered(empty)}.")
+    same: dict[tuple[int, str], list[int]] = {}
+    for row in rows:
+        same.setdefault((row.image, row.instruction_sha256), []).append(row.instruction_id)
+    twice = ["/".join(map(str, ids)) for ids in same.values() if len(ids) > 1]
+    if twice:
+        faults.append(f"{len(twice)} {'pair is' if len(twice) == 1 else 'pairs are'} there twice: {numbered(twice)}.")
+    return faults
+
+
+# --- Verify -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """What is in a copy of the release, and what is wrong with it."""
+
+    path: str
+    kind: str | None
+    """`imgs`, `imgs.tar` or `parquet`; None where nothing could be opened."""
+    n_samples: int
+    n_images: int
+    n_instructions: int
+    by_category: dict[str, int]
+    by_sub_category: dict[str, int]
+    digest: str
+    is_release: bool
+    """Whether the digest is that of the release."""
+    known_faults: tuple[str, ...]
+    """Faults of the release itself, left as they are: no problem."""
+    problems: tuple[str, ...]
+
+    @property
+    def is_good(self) -> bool:
+        """Whether there is no problem."""
+        return not self.problems
+
+    def as_json(self) -> str:
+        """Render the report as JSON."""
+        return json.dumps({**asdict(self), "is_good": self.is_good}, indent=2, ensure_ascii=False)
+
+    def as_text(self) -> str:
+        """Render the report for a terminal."""
+        is_it = "the release's" if self.is_release else "not the release's"
+        lines = [
+            f"{self.path}: {self.n_samples:,} samples, {self.n_images:,} images, {self.n_instructions:,} instructions"
+            f" ({self.kind or 'nothing to read'})",
+            f"digest {self.digest} ({is_it})",
+        ]
+        for category in CATEGORIES:
+            lines.append(f"{self.by_category[category.name]:6,}  {category.name}")
+            lines += [f"{self.by_sub_category[sub.name]:10,}  {sub.name}" for sub in category.sub_categories]
+        lines += [f"known fault: {fault}" for fault in self.known_faults]
+        lines += [f"problem: {problem}" for problem in self.problems[:_MAX_PROBLEMS_SHOWN]]
+        if len(self.problems) > _MAX_PROBLEMS_SHOWN:
+            lines.append(f"problem: and {len(self.problems) - _MAX_PROBLEMS_SHOWN} more")
+        lines.append("good" if self.is_good else f"{len(self.problems)} problems")
+        return "\n".join(lines)
+
+
+_MAX_PROBLEMS_SHOWN = 50
+
+
+def verify(path: Path) -> VerifyReport:
+    """Compare a copy of the release with the index, and decode every image.
+
+    Never raises for bad input: what is wrong is in `problems`.
+
+    Args:
+        path: A folder in the official layout, or of Parquet shards.
+    """
+    try:
+        layout = open_layout(path, strict=False)
+    except DataError as error:
+        return _report(path, None, [], [str(error)])
+    with layout:
+        absent = {record.instruction_id for record in layout.records if layout.why_absent(record)}
+        problems = [*layout.problems, *layout.missing_images()]
+        for group in _read_groups(layout, absent):
+            problems += group.problems
+        rows = _index_rows(layout.records)
+        return _report(path, layout.kind, rows, problems + _differences(rows))
+
+
+def _report(path: Path, kind: str | None, rows: Sequence[IndexRow], problems: Sequence[str]) -> VerifyReport:
+    categories = Counter(row.category for row in rows)
+    subs = Counter(row.sub_category for row in rows)
+    digest = digest_of(rows)
+    return VerifyReport(
+        path=str(path),
+        kind=kind,
+        n_samples=len(rows),
+        n_images=len({row.image for row in rows}),
+        n_instructions=len({row.instruction_sha256 for row in rows}),
+        by_category={name: categories[name] for name in CATEGORY_NAMES},
+        by_sub_category={name: subs[name] for name in SUB_CATEGORY_NAMES},
+        digest=digest,
+        is_release=digest == RELEASE_DIGEST,
+        known_faults=tuple(known_faults(rows)),
+        problems=tuple(problems),
+    )
+
+
+def _differences(rows: Sequence[IndexRow]) -> list[str]:
+    """Say how rows differ from the packaged index, one sentence per kind."""
+    known = load_index("release").by_id
+    found = {row.instruction_id: row for row in rows}
+    kinds = {
+        "samples of the release are missing": [i for i in known if i not in found],
+        "ids are not in the release": [i for i in found if i not in known],
+    }
+    both = [(known[number], row) for number, row in found.items() if number in known]
+    fields = {"instruction_sha256": "instruction", "image": "image number"}
+    for field in ("instruction_sha256", "image", "category", "sub_category", "source"):
+        kinds[f"samples have another {fields.get(field, field)} than in the release"] = [
+            row.instruction_id for expected, row in both if getattr(expected, field) != getattr(row, field)
+        ]
+    return [f"{len(ids)} {kind}: {numbered([str(i) for i in ids])}" for kind, ids in kinds.items() if ids]
+
+
+def make_index(data_json: Path) -> str:
+    """Render the index of an official `data.json`, the CSV that the package carries.
+
+    Raises:
+        DataError: If the file is absent or has problems; every one is counted.
+    """
+    try:
+        data = data_json.read_bytes()
+    except OSError as error:
+        raise DataError(f"{data_json}: cannot be read ({error.strerror}).") from None
+    records, problems = parse_release_json(data, str(data_json))
+    if problems:
+        raise DataError(f"{data_json}: {bounded(problems)}.")
+    return render_index(_index_rows(records))
