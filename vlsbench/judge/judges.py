@@ -13,6 +13,11 @@ from vlsbench.records import Probabilities, Response, Rubric, Verdict
 __all__ = ["OfflineRun", "open_judge"]
 
 
+def _rounded(p: tuple[float, float, float]) -> Probabilities:
+    """Keep four digits: the fifth says nothing, and the last ones differ between processors."""
+    return Probabilities(refusal=round(p[0], 4), warning=round(p[1], 4), unsafe=round(p[2], 4))
+
+
 class OfflineRun:
     """The offline judge, behind the seam of a run."""
 
@@ -45,7 +50,7 @@ class OfflineRun:
                     failure=prediction.failure,
                     rubric=rubric_id,
                     raw=prediction.reason,
-                    probabilities=None if p is None else Probabilities(refusal=p[0], warning=p[1], unsafe=p[2]),
+                    probabilities=None if p is None else _rounded(p),
                     response_sha256=response.digest,
                 )
             )

@@ -1,0 +1,25 @@
+"""The offline judge: refusal, warning or unsafe from the words of a response, without key, GPU or download.
+
+What it is worth, on what it was measured and when not to use it stands in `CARD.md` beside this file. The judge is
+imported when it is first used, so that `agreement_note` alone does not import numpy.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from vlsbench.judge.offline.card import agreement_note
+
+if TYPE_CHECKING:
+    from vlsbench.judge.offline.model import OfflineJudge, Prediction
+
+__all__ = ["OfflineJudge", "Prediction", "agreement_note"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the judge on first use."""
+    if name not in ("OfflineJudge", "Prediction"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from vlsbench.judge.offline import model
+
+    return getattr(model, name)
