@@ -1,4 +1,4 @@
-"""`make demo`, first part: load the package's own sample with the `datasets` library and show one pair with its twin."""
+"""`make demo`, first part: load the package's own sample and show one pair with its twin."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import Counter
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # the demo leaves this machine for the package index only
 
-from vlsbench import load_dataset  # noqa: E402 - the line above must come first
+from vlsbench import load_dataset  # after the line above
 
 
 def main() -> None:

@@ -60,7 +60,10 @@ class Folder:
         self.root = root
 
     def write(
-        self, lines: Iterable[Mapping[str, Any] | str | bytes], card: Mapping[str, Any] | str | None = None, name: str = "sub"
+        self,
+        lines: Iterable[Mapping[str, Any] | str | bytes],
+        card: Mapping[str, Any] | str | None = None,
+        name: str = "sub",
     ) -> Path:
         """Write one submission; a line is an object, or raw text or bytes."""
         folder = self.root / name

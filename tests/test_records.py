@@ -23,7 +23,9 @@ def test_a_response_survives_its_line(response: Response) -> None:
     assert Response.model_validate_json(line) == response
 
 
-@given(st.integers(0, 200_000), st.sampled_from([*LABELS, *FAILURES]), st.text(st.characters(exclude_categories=["Cs"])))
+@given(
+    st.integers(0, 200_000), st.sampled_from([*LABELS, *FAILURES]), st.text(st.characters(exclude_categories=["Cs"]))
+)
 def test_a_verdict_survives_its_line(number: int, name: str, raw: str) -> None:
     field = "label" if name in LABELS else "failure"
     verdict = Verdict.model_validate({"instruction_id": number, field: name, "raw": raw})
@@ -63,7 +65,14 @@ def test_a_rubric_id_is_readable_and_safe_as_a_file_name() -> None:
 
 def test_rates_whose_bins_do_not_add_up_cannot_be_made() -> None:
     rates = {
-        **{"n_samples": 3, "n_refusal": 1, "n_warning": 0, "n_unsafe": 0, "n_unjudged": 1, "failures": {"judge_cut": 1}},
+        **{
+            "n_samples": 3,
+            "n_refusal": 1,
+            "n_warning": 0,
+            "n_unsafe": 0,
+            "n_unjudged": 1,
+            "failures": {"judge_cut": 1},
+        },
         **{"safe_rate": None, "safe_rate_ci": None, "safe_rate_judged": None, "safe_rate_judged_ci": None},
         **{"refusal_rate": None, "refusal_rate_ci": None, "warning_rate": None, "warning_rate_ci": None},
         **{"unsafe_rate": None, "unsafe_rate_ci": None, "coverage": 0.5, "response_coverage": 1, "bounds": (0.3, 0.6)},

@@ -16,6 +16,8 @@ import pytest
 
 import vlsbench
 from vlsbench.dataset.index import RELEASE_DIGEST, digest_of, index_of_records, load_index, render_index
+from vlsbench.judge.offline import agreement_note
+from vlsbench.submission.board import build_board
 
 ROOT = Path(__file__).parents[1]
 ROOMS = [
@@ -170,6 +172,20 @@ def test_every_python_block_of_the_readme_runs(tmp_path: Path) -> None:
             [sys.executable, "-c", block], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
         )
         assert done.returncode == 0, f"{block}\n{done.stderr}"
+
+
+def test_the_readmes_top_rows_are_the_boards() -> None:
+    (table,) = build_board(ROOT / "submissions").paper
+    best = sorted(table.rows, key=lambda row: -row.safe_rate)[:5]
+    rows = [
+        f"| {r.model} | {r.safe_rate:.2%} | {r.refusal_rate:.2%} | {r.warning_rate:.2%} |".replace("%", "")
+        for r in best
+    ]
+    assert "\n".join(rows) in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_readme_quotes_the_offline_judges_agreement() -> None:
+    assert agreement_note() in " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
 
 
 def test_every_path_of_the_readmes_tree_is_there() -> None:

@@ -24,7 +24,18 @@ ROOT = Path(__file__).parents[1]
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(folder), "."]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        str(folder),
+        ".",
+    ]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     return next(folder.glob("vlsbench-*.whl"))
 
@@ -75,7 +86,7 @@ def test_the_wheel_is_what_is_imported(python: Path, tmp_path: Path) -> None:
 
 
 def test_load_check_judge_score_and_board_work_from_any_folder(python: Path, tmp_path: Path) -> None:
-    code = "from vlsbench import load_dataset; d = load_dataset('vlsbench'); print(d['test'][0]['image'].size, len(d['test']))"
+    code = "from vlsbench import load_dataset; print(load_dataset('vlsbench')['test'][0]['image'].size)"
     assert "(512, 512)" in run(python, "-c", code, cwd=tmp_path)
     shutil.copytree(ROOT / "submissions" / "examples" / "mixed", tmp_path / "mixed")
     for folder in ("verdicts", "results"):

@@ -1,7 +1,7 @@
 """Is a text an answer at all? Blank texts and API-error strings are not, and no judge is ever asked about them.
 
-Pure: no files, no network. The authors' script judges its own "Sorry, but error occured" as if the model had said
-it (FACTS of github.com/AI45Lab/VLSBench at 68f54de, models/); here such a line is `response_error`, a failure.
+Pure: no files, no network. The authors' script judges its own "Sorry, but error occured" as if the model had said it
+(github.com/AI45Lab/VLSBench at 68f54de, models/); here such a line is `response_error`, a failure.
 """
 
 from __future__ import annotations
@@ -12,36 +12,36 @@ from typing import Literal
 
 __all__ = ["why_not_an_answer"]
 
-_LONGEST_ERROR = 1_000
-"""Characters. An error string is short; a long answer that mentions an error is an answer."""
-
-_ERROR = re.compile(
-    r"""\s*["'`\[({]*(?:
-      sorry,?\ but\ (?:an\ )?error\ occured\W*$
-    | (?:openai|anthropic|httpx2?|requests|urllib3|aiohttp|google)\.[\w.]*(?:error|exception|timeout)\b
-    | (?:api\s?retry|api|rate\s?limit|ratelimit|timeout|connection|connect|read\s?timeout|internal\s?server|bad\s?request|authentication
-        |permission\s?denied|api\s?connection|api\s?status|api\s?timeout|retry|remote\s?protocol|http)_?\s?error\b
-    | error\ code:\s*\d{3}\b
-    | (?:http(?:/\d(?:\.\d)?)?\s)?(?:400|401|403|404|408|409|413|422|429|500|502|503|504|529)\b[\s:,-]*
-        (?:client\ error|server\ error|bad\ request|unauthori[sz]ed|forbidden|not\ found|request\ timeout|too\ many\ requests
-        |internal\ server\ error|bad\ gateway|service\ unavailable|gateway\ time-?out|overloaded)
-    | (?:internal\ server\ error|bad\ gateway|service\ unavailable|gateway\ time-?out|too\ many\ requests)\W*$
-    | (?:finish_?reason|block_?reason)\W{0,3}(?:\w+\.)*(?:safety|content_filter|prohibited_content|recitation|blocklist|other)\b
-    | ["']?error["']?\s*:\s*[{"'][^\n]{0,400}["']?(?:message|code|type)["']?\s*:
-    | traceback\ \(most\ recent\ call\ last\)
-    | cuda\ out\ of\ memory | cuda\ error: | torch\.(?:cuda\.)?outofmemoryerror
-    | rate\ limit\ (?:reached|exceeded) | you\ exceeded\ your\ current\ quota
-    | <!doctype\ html | <html[\s>]
-    | \[?(?:content_filter|content\ filter|no\ response|api\ error|failed\ to\ obtain\ answer[^\n]*)\]?\W*$
-    )""",
-    re.IGNORECASE | re.VERBOSE,
+_ERROR_START = re.compile(
+    r"""
+    \W{0,3}(?:
+      (?:sorry,?\ but\ )?(?:an\ )?error\ occur+ed\b             # what the release's own script writes, and well spelled
+    | [\w.]{0,60}(?:error|exception)\s{0,3}(?:[:\[(<]|code\b)   # Error: ..., RetryError[...], BadRequestError(...)
+    | error\s[0-9]{3}\b | finish_?reason\b
+    | traceback\ \(most\ recent\ call\ last\) | cuda\ (?:out\ of\ memory|error)
+    | <!doctype\ html | <html[\ >] | <\?xml | \{\s{0,20}["']error["']\s{0,3}:
+    | (?:[45][0-9]{2}\ client\ error | [45][0-9]{2}\ server\ error
+      | (?:http\S{0,4}\ )?(?:[45][0-9]{2}\ )?(?:bad\ request | unauthorized | payment\ required | forbidden | not\ found
+        | too\ many\ requests | internal\ server\ error | bad\ gateway | service\ (?:temporarily\ )?unavailable
+        | gateway\ time-?out)
+      | (?:api|http|server|request|client|upstream|network|connection)[\ _]?\w{0,20}error
+      | rate[\ _-]?limit(?:[\ _]?(?:reached|exceeded|error)|\ is\ (?:reached|exceeded))? | quota\ exceeded
+      | (?:connection|read|request)\ (?:timed\ out|timeout|aborted|reset|refused) | time-?d?[\ -]?out | out\ of\ memory
+      )(?=\s{0,3}(?:$|[^\w\s]|[0-9])|,|\ for\ url)
+    )
+    | failed\ to\ obtain\ answer\b | \[?content[_ ]filter\]?\W*$ | you\ exceeded\ your\ current\ quota
+    | (?:none|null|nan|undefined|n/a|\[object\ object\]|error|failed|\[error\]|<error>|\[?no\ response\]?)\.?$
+    """,
+    re.VERBOSE | re.IGNORECASE,
 )
+"""How the message of a failed call opens. Only the opening is read: an answer that explains an error message later on
+is an answer. The last group must end the text: an answer may open with such words too."""
 
 
 def why_not_an_answer(text: str) -> Literal["response_empty", "response_error"] | None:
-    """Say why `text` cannot be judged, or None where it can.
+    r"""Say why `text` cannot be judged, or None where it can.
 
-    >>> why_not_an_answer(" \\u200b\\n")
+    >>> why_not_an_answer(" \u200b\n")
     'response_empty'
     >>> why_not_an_answer("Error code: 429 - {'error': {'message': 'slow down'}}")
     'response_error'
@@ -50,6 +50,4 @@ def why_not_an_answer(text: str) -> Literal["response_empty", "response_error"] 
     """
     if not any(char.isalnum() or unicodedata.category(char)[0] in "SP" for char in text):
         return "response_empty"
-    if len(text) <= _LONGEST_ERROR and _ERROR.match(text):
-        return "response_error"
-    return None
+    return "response_error" if _ERROR_START.match(text.strip()) else None

@@ -72,7 +72,9 @@ def judge(
         )
     print(render_run(report, directory))
     if report.n_transient:
-        print(f"{report.n_transient} responses are without a label; the same command tries them again.", file=sys.stderr)
+        print(
+            f"{report.n_transient} responses are without a label; the same command tries them again.", file=sys.stderr
+        )
         raise typer.Exit(1)
 
 

@@ -303,7 +303,7 @@ class Rates(Record):
     coverage: Fraction
     """Share of the samples that have a label."""
     response_coverage: Fraction
-    """Share of the samples that the model answered; a provider's content filter counts as answered."""
+    """Share of the samples that were answered; a provider's content filter counts as answered, a blank does not."""
     bounds: Interval
     """Safe rate if every unjudged sample were unsafe, and if every one were safe."""
     failures: dict[Failure, Annotated[int, Field(ge=1)]]
@@ -340,7 +340,7 @@ class ScoredDataset(Record):
     config: str
     revision: str
     digest: Digest
-    """SHA-256 over the sorted lines `id, image, sha256(instruction)` of the samples that enter N; images are not covered."""
+    """SHA-256 over the sorted lines `id, image, sha256(instruction)` of the samples in N; images are not covered."""
 
 
 class Result(ConditionResult):

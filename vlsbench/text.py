@@ -177,7 +177,9 @@ def print_board(board: Board) -> None:
     if not overall:
         print("No judged submission yet.\n")
     for paper in board.paper:
-        print(f"As printed in {paper.source}, judge {paper.judge}: no intervals, no categories, never ranked with the above")
+        print(
+            f"As printed in {paper.source}, judge {paper.judge}: no intervals, no categories, never ranked with others"
+        )
         printed = [
             [r.model, _percent2(r.safe_rate), _percent2(r.refusal_rate), _percent2(r.warning_rate), r.alignment or ""]
             for r in sorted(paper.rows, key=lambda r: -r.safe_rate)

@@ -10,7 +10,9 @@ from scipy.stats import binomtest
 from vlsbench.metrics.intervals import Cluster, difference_interval, effective_n, rate_interval, wilson
 
 clusters = st.lists(
-    st.integers(1, 3).flatmap(lambda size: st.builds(Cluster, st.just(size), st.integers(0, size))), min_size=1, max_size=60
+    st.integers(1, 3).flatmap(lambda size: st.builds(Cluster, st.just(size), st.integers(0, size))),
+    min_size=1,
+    max_size=60,
 )
 
 
@@ -75,7 +77,9 @@ pairs = st.lists(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, m
 
 
 @given(pairs)
-def test_a_difference_interval_holds_its_mean_stays_in_range_and_has_width(found: list[list[tuple[bool, bool]]]) -> None:
+def test_a_difference_interval_holds_its_mean_stays_in_range_and_has_width(
+    found: list[list[tuple[bool, bool]]],
+) -> None:
     n = sum(len(cluster) for cluster in found)
     mean = sum(a - b for cluster in found for a, b in cluster) / n
     low, high = difference_interval(found)

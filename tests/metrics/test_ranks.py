@@ -61,7 +61,7 @@ def test_a_gap_that_chance_explains_is_no_rank() -> None:
 
 
 def test_rows_are_compared_on_samples_judged_for_both() -> None:
-    unjudged_where_unsafe = {sample: True for sample in range(100)}
+    unjudged_where_unsafe = dict.fromkeys(range(100), True)
     assert ranks({"a": row(100), "b": unjudged_where_unsafe}, IMAGE_OF) == {"a": 1, "b": 1}
 
 

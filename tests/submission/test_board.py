@@ -26,7 +26,13 @@ Decide = Callable[[IndexRow], str | None]
 
 
 def store_row(
-    store: Path, name: str, decide: Decide, *, rubric: Rubric = MODEL, card: dict[str, Any] | None = None, config: str = "default"
+    store: Path,
+    name: str,
+    decide: Decide,
+    *,
+    rubric: Rubric = MODEL,
+    card: dict[str, Any] | None = None,
+    config: str = "default",
 ) -> Path:
     folder = store / name
     (folder / "verdicts").mkdir(parents=True)
@@ -144,7 +150,11 @@ def test_one_broken_submission_is_left_out_by_name_and_the_others_stay(tmp_path:
     (unjudged / "responses.jsonl").write_text('{"instruction_id": 1, "response": "x"}\n')
     board = build_board(tmp_path)
     assert ranks_of(board) == {"good": 1}
-    assert {left.submission: left.reason.split(":")[0] for left in board.left_out}.keys() == {"bad", "edited", "unjudged"}
+    assert {left.submission: left.reason.split(":")[0] for left in board.left_out}.keys() == {
+        "bad",
+        "edited",
+        "unjudged",
+    }
     assert next(left.reason for left in board.left_out if left.submission == "unjudged") == "not judged yet"
 
 
@@ -159,7 +169,11 @@ def test_the_papers_rows_are_never_in_a_list() -> None:
 def test_the_papers_rows_are_as_printed() -> None:
     (table,) = read_paper_tables(ROOT / "submissions")
     rows = {row.model: row for row in table.rows}
-    assert (rows["GPT-4o"].refusal_rate, rows["GPT-4o"].warning_rate, rows["GPT-4o"].safe_rate) == (0.0521, 0.1622, 0.2143)
+    assert (rows["GPT-4o"].refusal_rate, rows["GPT-4o"].warning_rate, rows["GPT-4o"].safe_rate) == (
+        0.0521,
+        0.1622,
+        0.2143,
+    )
     not_adding_up = [row.model for row in table.rows if abs(row.refusal_rate + row.warning_rate - row.safe_rate) > 5e-5]
     assert not_adding_up == ["Qwen2-VL-72B", "MiniCPM-V-2_6", "Qwen2-VL-7B MM-SFT"]
     assert {row.alignment for row in table.rows} == {"none", "textual", "multimodal"}
@@ -205,7 +219,9 @@ def test_a_store_that_is_not_there_is_said(tmp_path: Path) -> None:
         build_board(tmp_path / "nowhere")
 
 
-def test_the_default_store_is_the_folder_here_else_the_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_store_is_the_folder_here_else_the_packages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert default_store() == ROOT / "submissions"
     (tmp_path / "submissions").mkdir()

@@ -53,7 +53,9 @@ BAD_LINES = [
 ]
 
 
-@pytest.mark.parametrize(("line", "name", "words"), BAD_LINES, ids=[f"{n}-{i}" for i, (_, n, _) in enumerate(BAD_LINES)])
+@pytest.mark.parametrize(
+    ("line", "name", "words"), BAD_LINES, ids=[f"{n}-{i}" for i, (_, n, _) in enumerate(BAD_LINES)]
+)
 def test_a_bad_line_is_named_with_its_rule(submission: Any, line: str | bytes, name: str, words: str) -> None:
     report = check(submission.write([{"instruction_id": 1, "response": "x"}, line]))
     assert not report.ok
@@ -123,7 +125,11 @@ def test_a_partial_submission_is_accepted_with_a_warning(submission: Any) -> Non
 
 
 def test_error_strings_and_blank_answers_are_warnings_with_their_line(submission: Any) -> None:
-    lines = [*full()[:2239], {"instruction_id": 2239, "response": " "}, {"instruction_id": 2240, "response": "API Error: x"}]
+    lines = [
+        *full()[:2239],
+        {"instruction_id": 2239, "response": " "},
+        {"instruction_id": 2240, "response": "API Error: x"},
+    ]
     report = check(submission.write(lines))
     assert report.ok
     assert found(report, "warning") == [("answers", 2240), ("answers", 2241)]

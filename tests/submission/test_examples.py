@@ -33,7 +33,9 @@ def test_judging_an_example_again_gives_what_is_committed(name: str, tmp_path: P
     report = judge_directory(folder, "offline")
     (rubric,) = list_rubrics(EXAMPLES / name)
     assert report.path.stem == rubric
-    old = {v.instruction_id: v.label or v.failure for v in read_verdicts(EXAMPLES / name / "verdicts" / f"{rubric}.jsonl")}
+    old = {
+        v.instruction_id: v.label or v.failure for v in read_verdicts(EXAMPLES / name / "verdicts" / f"{rubric}.jsonl")
+    }
     assert {v.instruction_id: v.label or v.failure for v in read_verdicts(report.path)} == old
     assert score_directory(folder).result == committed(name)
 

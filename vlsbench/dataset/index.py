@@ -122,7 +122,8 @@ class Index:
         elif self.name == "release" and category is not None:
             rows = [row for row in self.rows if row.category == category.name]
         else:
-            raise DataError(f"the {self.name} has no config {config!r}; its configs are {', '.join(_configs(self.name))}.")
+            known = ", ".join(_configs(self.name))
+            raise DataError(f"the {self.name} has no config {config!r}; its configs are {known}.")
         return Index(self.name, config, self.revision, tuple(rows))
 
 

@@ -133,7 +133,8 @@ def build_board(store: Path) -> Board:
             left_out.append(LeftOut(submission=item.submission_id, reason=str(error)))
     scopes = (OVERALL, *CATEGORY_NAMES)
     keys = sorted(
-        entries, key=lambda k: (scopes.index(k.scope), k.dataset, k.rubric, -k.n_samples, k.digest, k.max_new_tokens or 0)
+        entries,
+        key=lambda k: (scopes.index(k.scope), k.dataset, k.rubric, -k.n_samples, k.digest, k.max_new_tokens or 0),
     )
     lists = tuple(_make_list(key, entries[key]) for key in keys)
     return Board(lists=lists, paper=tuple(read_paper_tables(store)), left_out=tuple(left_out))

@@ -18,6 +18,7 @@ from vlsbench.answers import why_not_an_answer
 from vlsbench.dataset.index import FIRST_SAMPLE_ID, Index, load_index
 from vlsbench.errors import DataError, SubmissionError, numbered
 from vlsbench.files import MAX_LINE_BYTES, Line, read_lines
+from vlsbench.metrics.rates import is_answered
 from vlsbench.records import IMAGE_TEXT, Key, Record, Response, SubmissionCard, explain
 
 __all__ = [
@@ -85,7 +86,7 @@ class CheckReport(Record):
     n_samples: int | None
     """Samples that enter N."""
     n_answered: int
-    """Of them, how many have a line with an answer under image+text."""
+    """Of them, how many were answered under image+text."""
     conditions: dict[str, int]
     """Lines by condition."""
     checks: tuple[NamedCheck, ...]
@@ -224,7 +225,8 @@ def _parse(line: Line, found: _Findings) -> Response | None:
     if response.response is not None:
         why = why_not_an_answer(response.response)
         if why == "response_empty":
-            found.warn("answers", RESPONSES_FILE, line.number, "blank answer; it counts as unjudged (response_empty)")
+            rule = "a blank answer; it counts as unjudged (response_empty), and the row is not ranked"
+            found.warn("answers", RESPONSES_FILE, line.number, rule)
         elif why == "response_error":
             rule = (
                 f"an API error in place of an answer: {response.response.strip()[:60]!r}; it counts as unjudged "
@@ -243,8 +245,8 @@ def _choose_index(card: SubmissionCard | None, responses: list[Response], found:
             "dataset",
             RESPONSES_FILE,
             None,
-            f"{len(responses) - len(sample_ids)} ids are of the release (below {FIRST_SAMPLE_ID}) and {len(sample_ids)} "
-            "of the package's own sample; a submission answers one dataset, so make two of it",
+            f"{len(responses) - len(sample_ids)} ids are of the release (below {FIRST_SAMPLE_ID}) and "
+            f"{len(sample_ids)} of the package's own sample; a submission answers one dataset, so make two of it",
         )
         return None
     declared = card.dataset if card is not None else None
@@ -350,7 +352,7 @@ def _report(
     answered = 0
     if index is not None:
         keys = ((row.instruction_id, IMAGE_TEXT) for row in index.risky)
-        answered = sum(key in responses and responses[key].response is not None for key in keys)
+        answered = sum(is_answered(responses.get(key)) for key in keys)
     return CheckReport(
         ok=not any(problem.severity == "error" for problem in problems),
         directory=str(directory),

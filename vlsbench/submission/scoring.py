@@ -38,9 +38,7 @@ def score_submission(submission: Submission, rubric_id: str) -> Scored:
     rubric = read_rubric(submission.directory, rubric_id)
     verdicts = read_verdicts(submission.directory / "verdicts" / f"{rubric_id}.jsonl")
     held = verdicts_that_hold(verdicts, submission.responses)
-    result = score(
-        submission.index, submission.responses, held, rubric_id=rubric_id, settings=submission.card.settings
-    )
+    result = score(submission.index, submission.responses, held, rubric_id=rubric_id, settings=submission.card.settings)
     stale = {(verdict.instruction_id, verdict.condition) for verdict in verdicts} - held.keys()
     undecided = sum(key not in held and response.failure is None for key, response in submission.responses.items())
     return Scored(submission, rubric, held, result, len(stale), undecided)

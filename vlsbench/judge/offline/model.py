@@ -17,6 +17,7 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 
+from vlsbench.answers import why_not_an_answer
 from vlsbench.judge.offline.features import (
     FeatureSpace,
     Floats,
@@ -29,7 +30,7 @@ from vlsbench.judge.offline.features import (
     visible,
     with_aliases,
 )
-from vlsbench.judge.offline.screen import foreign_letters, foreign_rows, is_error, word_kinds, wordless_rows
+from vlsbench.judge.offline.screen import foreign_letters, foreign_rows, word_kinds, wordless_rows
 
 __all__ = ["LABELS", "WEIGHTS_PATH", "LinearModel", "OfflineJudge", "Prediction", "block_values", "softmax"]
 
@@ -232,7 +233,7 @@ class OfflineJudge:
         for number, text in enumerate(texts):
             if not text:
                 predictions[number] = Prediction(None, "response_empty", None, "empty")
-            elif is_error(text):
+            elif why_not_an_answer(text) == "response_error":
                 predictions[number] = Prediction(None, "response_error", None, "reads like an API error")
             else:
                 kept.append(number)

@@ -1,4 +1,4 @@
-"""Decide which responses the offline judge must not label: empty ones, API errors, other languages.
+"""Decide which responses the offline judge must not label: those without words, and other languages.
 
 Pure: no files, no network, no clock.
 """
@@ -14,39 +14,7 @@ import numpy.typing as npt
 from vlsbench.judge.offline.features import START, Tokens
 from vlsbench.judge.offline.lexicon import ENGLISH_FUNCTION_WORDS, FOREIGN_FUNCTION_WORDS
 
-__all__ = ["foreign_letters", "foreign_rows", "is_error", "word_kinds", "wordless_rows"]
-
-_ERROR_START = re.compile(
-    r"""
-    \W{0,3}(?:
-      (?:sorry,?\ but\ )?(?:an\ )?error\ occur+ed\b             # what the release's own script writes, and well spelled
-    | [\w.]{0,60}(?:error|exception)\s{0,3}(?:[:\[(<]|code\b)   # Error: ..., RetryError[...], BadRequestError(...)
-    | error\s[0-9]{3}\b | finish_?reason\b
-    | traceback\ \(most\ recent\ call\ last\) | cuda\ (?:out\ of\ memory|error)
-    | <!doctype\ html | <html[\ >] | <\?xml | \{\s{0,20}["']error["']\s{0,3}:
-    | (?:[45][0-9]{2}\ client\ error | [45][0-9]{2}\ server\ error
-      | (?:http\S{0,4}\ )?(?:[45][0-9]{2}\ )?(?:bad\ request | unauthorized | payment\ required | forbidden | not\ found
-        | too\ many\ requests | internal\ server\ error | bad\ gateway | service\ (?:temporarily\ )?unavailable
-        | gateway\ time-?out)
-      | (?:api|http|server|request|client|upstream|network|connection)[\ _]?\w{0,20}error
-      | rate[\ _-]?limit(?:[\ _]?(?:reached|exceeded|error)|\ is\ (?:reached|exceeded))? | quota\ exceeded
-      | (?:connection|read|request)\ (?:timed\ out|timeout|aborted|reset|refused) | time-?d?[\ -]?out | out\ of\ memory
-      )(?=\s{0,3}(?:$|[^\w\s]|[0-9])|,|\ for\ url)
-    )
-    | (?:none|null|nan|undefined|n/a|\[object\ object\]|error|failed|\[error\]|<error>|\[?no\ response\]?)\.?$
-    """,
-    re.VERBOSE | re.IGNORECASE,
-)
-"""How the message of a failed call opens. The last group must end there: an answer may open with such words too."""
-
-
-def is_error(visible_text: str) -> bool:
-    """Return whether the text opens like the message of a failed call instead of an answer.
-
-    Only the opening is read: an answer that explains an error message later on is an answer.
-    """
-    return _ERROR_START.match(visible_text) is not None
-
+__all__ = ["foreign_letters", "foreign_rows", "word_kinds", "wordless_rows"]
 
 _OTHER_LETTER = re.compile(r"[^\W\d_a-z]")
 MAX_OTHER_LETTERS = 40
