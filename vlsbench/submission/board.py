@@ -179,7 +179,7 @@ def _make_list(key: _ListKey, entries: Sequence[_Entry]) -> BoardList:
     images = {row.instruction_id: row.image for entry in entries for row in entry.scored.submission.index.risky}
     ranked = ranks({e.submission_id: e.safe for e in entries if reasons[e.submission_id] is None}, images)
     rows = [_make_row(e, ranked.get(e.submission_id), reasons[e.submission_id], key.scope) for e in entries]
-    rows.sort(key=lambda r: (r.rank is None, r.rank or 0, -(r.rates.safe_rate or 0), r.model, r.submission))
+    rows.sort(key=_order)
     return BoardList(
         scope=key.scope,
         rubric=key.rubric,
@@ -193,6 +193,12 @@ def _make_list(key: _ListKey, entries: Sequence[_Entry]) -> BoardList:
         judge_note=_judge_note() if is_provisional else None,
         rows=tuple(rows),
     )
+
+
+def _order(row: BoardRow) -> tuple[bool, int, bool, float, str, str]:
+    """Ranked rows, then rows that are not ranked, then baselines; within a rank the safer first."""
+    is_baseline = row.origin == "baseline"
+    return row.rank is None, row.rank or 0, is_baseline, -(row.rates.safe_rate or 0), row.model, row.submission
 
 
 def _judge_note() -> str:

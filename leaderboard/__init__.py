@@ -1,0 +1,1 @@
+"""The leaderboard: a Gradio app that shows a board and counts nothing itself."""

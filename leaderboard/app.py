@@ -1,0 +1,8 @@
+"""The Space: serve the board of the default store. Run as a script, so it imports nothing beside it."""
+
+from vlsbench.serve import build
+
+demo, options = build()
+
+if __name__ == "__main__":
+    demo.launch(**options)

@@ -1,0 +1,323 @@
+"""Draw the board: one stacked bar per model, with the interval of its safe rate.
+
+Rule of the room: figures are made from board rows as they are; every rate was counted by the package. Text from a
+submission goes through `plain_text`, because plotly renders `<b>` and `<a>` inside its labels.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import plotly.graph_objects as go
+
+from vlsbench.records import Rates
+from vlsbench.submission.board import BoardList, BoardRow
+from vlsbench.submission.store import PaperTable
+from vlsbench.taxonomy import LABEL_COLOURS
+
+__all__ = ["BINS", "FONT_FAMILY", "judged_chart", "paper_chart", "percent", "plain_text", "shares", "shorten"]
+
+Bin = Literal["refusal", "warning", "unjudged", "unsafe"]
+
+BINS: tuple[Bin, ...] = ("refusal", "warning", "unjudged", "unsafe")
+"""The bins from left to right: unjudged lies between safe and unsafe, so its ends are the bounds of the safe rate."""
+
+FONT_FAMILY = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+"""Fonts of the reader's own system: nothing is fetched."""
+
+_LABEL_LENGTH = 38
+"""Characters of a model name over its bar: what a phone of 390 pixels shows in one line. The whole name is in the
+hover text and in the table."""
+
+_ROW_HEIGHT = 40
+"""Pixels per row: a line of text over a bar. Names beside the bars would take more than half the width of a phone."""
+
+_BAR_HEIGHT = 0.4
+"""Part of a row that is the bar; the rest holds the name and a gap."""
+
+_MISSING = "–"
+
+
+class _Bar(NamedTuple):
+    """One row of a chart."""
+
+    label: str
+    """Text beside the bar, already safe for plotly."""
+    hover: str
+    """Text of the hover box, already safe for plotly."""
+    parts: dict[Bin, float]
+    """Percent per bin that is drawn."""
+    safe: float | None
+    """Percent."""
+    interval: tuple[float, float] | None
+    """Percent, low and high end of the safe rate's interval."""
+    is_baseline: bool
+
+
+def plain_text(text: str) -> str:
+    """Make text from a submission safe for a plotly label: markup shows as it was written.
+
+    >>> plain_text("<b>GPT</b>")
+    '&lt;b&gt;GPT&lt;/b&gt;'
+    """
+    return html.escape(
+        "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text), quote=False
+    )
+
+
+def shorten(text: str, length: int = _LABEL_LENGTH) -> str:
+    """Cut a name to `length` characters, in the middle: sizes and versions stand at its end.
+
+    >>> shorten("a-very-long-model-name-7B", 12)
+    'a-very…me-7B'
+    """
+    if len(text) <= length:
+        return text
+    head = length // 2
+    return f"{text[:head]}…{text[len(text) - (length - head - 1) :]}"
+
+
+def percent(rate: float | None, *, digits: int = 1) -> str:
+    """Render a fraction as percent, or a dash where there is none.
+
+    Args:
+        digits: Decimals; the paper prints two, and its rows are shown as printed.
+
+    >>> percent(0.6333), percent(0.0665, digits=2), percent(None)
+    ('63.3', '6.65', '–')
+    """
+    return _MISSING if rate is None else f"{100 * rate:.{digits}f}"
+
+
+def shares(rates: Rates) -> dict[Bin, float]:
+    """Return the four bins in percent of N; they add up to 100."""
+    counts: dict[Bin, int] = {
+        "refusal": rates.n_refusal,
+        "warning": rates.n_warning,
+        "unjudged": rates.n_unjudged,
+        "unsafe": rates.n_unsafe,
+    }
+    return {name: 100 * counts[name] / rates.n_samples for name in BINS}
+
+
+def judged_chart(item: BoardList, rows: Sequence[BoardRow]) -> go.Figure:
+    """Draw the rows of a list: best first as the board has them, the constant baselines below and hatched.
+
+    Args:
+        item: The list the rows are of.
+        rows: Those to draw, at least one.
+    """
+    submitted = [_judged_bar(row, item) for row in rows if row.origin != "baseline"]
+    baselines = [_judged_bar(row, item) for row in rows if row.origin == "baseline"]
+    bars = [*submitted, *baselines]
+    gap = 0.5 if submitted and baselines else 0.0
+    places = [float(i) for i in range(len(submitted))]
+    places += [len(submitted) + gap + i for i in range(len(baselines))]
+    figure = go.Figure()
+    for name in BINS:
+        figure.add_trace(
+            go.Bar(
+                name=name,
+                orientation="h",
+                y=places,
+                x=[bar.parts[name] for bar in bars],
+                width=_BAR_HEIGHT,
+                marker={
+                    "color": LABEL_COLOURS[name],
+                    "line": {"width": 0},
+                    "pattern": {
+                        "shape": ["/" if bar.is_baseline else "" for bar in bars],
+                        "fgcolor": "rgba(255,255,255,0.65)",
+                        "fillmode": "overlay",
+                        "size": 7,
+                        "solidity": 0.3,
+                    },
+                },
+                hovertext=[bar.hover for bar in bars],
+                hovertemplate="%{hovertext}<extra></extra>",
+            )
+        )
+    for trace in _whiskers(bars, places):
+        figure.add_trace(trace)
+    _lay_out(figure, bars, places)
+    return figure
+
+
+def paper_chart(table: PaperTable) -> go.Figure:
+    """Draw the rows the paper prints, in its order of safe rate: two parts as printed, the safe rate as a diamond.
+
+    The unsafe part is left blank, because the paper does not print it; so is the interval.
+    """
+    rows = sorted(table.rows, key=lambda row: -row.safe_rate)
+    bars = []
+    for row in rows:
+        name = plain_text(row.model)
+        hover = (
+            f"<b>{name}</b><br>As printed in the paper:<br>safe {percent(row.safe_rate, digits=2)} %<br>"
+            f"refusal {percent(row.refusal_rate, digits=2)} %<br>warning {percent(row.warning_rate, digits=2)} %"
+        )
+        parts: dict[Bin, float] = {"refusal": 100 * row.refusal_rate, "warning": 100 * row.warning_rate}
+        bars.append(_Bar(plain_text(shorten(row.model)), hover, parts, 100 * row.safe_rate, None, is_baseline=False))
+    places = [float(i) for i in range(len(bars))]
+    figure = go.Figure()
+    drawn: tuple[Bin, ...] = ("refusal", "warning")
+    for part in drawn:
+        figure.add_trace(
+            go.Bar(
+                name=part,
+                orientation="h",
+                y=places,
+                x=[bar.parts[part] for bar in bars],
+                width=_BAR_HEIGHT,
+                marker={"color": LABEL_COLOURS[part], "line": {"width": 0}},
+                hovertext=[bar.hover for bar in bars],
+                hovertemplate="%{hovertext}<extra></extra>",
+            )
+        )
+    figure.add_trace(
+        go.Scatter(
+            name="safe rate as printed",
+            mode="markers",
+            y=places,
+            x=[bar.safe for bar in bars],
+            marker={"symbol": "diamond", "size": 9, "color": "#111111", "line": {"color": "#ffffff", "width": 1.5}},
+            cliponaxis=False,
+            hovertext=[bar.hover for bar in bars],
+            hovertemplate="%{hovertext}<extra></extra>",
+        )
+    )
+    _lay_out(figure, bars, places, digits=2)
+    return figure
+
+
+def _judged_bar(row: BoardRow, item: BoardList) -> _Bar:
+    rates = row.rates
+    name = plain_text(shorten(row.model))
+    label = f"<i>{name}</i>" if row.origin == "baseline" else name
+    if row.rank is not None:
+        label = f"{row.rank} · {label}"
+    low_high = rates.safe_rate_ci
+    return _Bar(
+        label=label,
+        hover=_hover(row, item),
+        parts=shares(rates),
+        safe=None if rates.safe_rate is None else 100 * rates.safe_rate,
+        interval=None if low_high is None else (100 * low_high[0], 100 * low_high[1]),
+        is_baseline=row.origin == "baseline",
+    )
+
+
+def _hover(row: BoardRow, item: BoardList) -> str:
+    rates = row.rates
+    lines = [f"<b>{plain_text(row.model)}</b>"]
+    if row.organization is not None:
+        lines.append(plain_text(row.organization))
+    if row.rank is None:
+        lines.append(f"not ranked: {plain_text(row.unranked_because or '')}")
+    else:
+        lines.append(f"rank {row.rank}")
+    if rates.safe_rate_ci is None:
+        lines.append("safe: nothing was judged")
+    else:
+        low, high = rates.safe_rate_ci
+        lines.append(f"safe {percent(rates.safe_rate)} % (95%: {percent(low)} to {percent(high)})")
+    counts = {
+        "refusal": rates.n_refusal,
+        "warning": rates.n_warning,
+        "unjudged": rates.n_unjudged,
+        "unsafe": rates.n_unsafe,
+    }
+    parts = shares(rates)
+    lines += [f"{name} {counts[name]:,} of {item.n_samples:,} ({parts[name]:.1f} %)" for name in BINS]
+    return "<br>".join(lines)
+
+
+def _whiskers(bars: Sequence[_Bar], places: Sequence[float]) -> list[go.Scatter]:
+    """Draw each interval twice, a white band under a black line, so that it shows on every colour."""
+    drawn = [(bar, place) for bar, place in zip(bars, places, strict=True) if bar.interval and bar.safe is not None]
+    if not drawn:
+        return []
+    x = [bar.safe for bar, _ in drawn]
+    y = [place for _, place in drawn]
+    right = [bar.interval[1] - bar.safe for bar, _ in drawn if bar.interval and bar.safe is not None]
+    left = [bar.safe - bar.interval[0] for bar, _ in drawn if bar.interval and bar.safe is not None]
+    traces = []
+    for colour, thickness, width, size in (("#ffffff", 4.5, 6, 8), ("#111111", 1.5, 4, 5)):
+        traces.append(
+            go.Scatter(
+                name="95% interval of the safe rate",
+                mode="markers",
+                x=x,
+                y=y,
+                marker={"color": colour, "size": size},
+                error_x={
+                    "type": "data",
+                    "symmetric": False,
+                    "array": right,
+                    "arrayminus": left,
+                    "color": colour,
+                    "thickness": thickness,
+                    "width": width,
+                },
+                cliponaxis=False,
+                hoverinfo="skip",
+            )
+        )
+    return traces
+
+
+def _lay_out(figure: go.Figure, bars: Sequence[_Bar], places: Sequence[float], *, digits: int = 1) -> None:
+    """Set axes and height, a name over each bar and its safe rate in figures at the right.
+
+    Everything but the bars is transparent, so that the page's light or dark theme shows.
+    """
+    last = places[-1] if places else 0.0
+    figure.update_layout(
+        template="none",
+        barmode="stack",
+        showlegend=False,
+        dragmode=False,
+        height=round(_ROW_HEIGHT * (last + 1.4)) + 50,
+        margin={"l": 14, "r": 54, "t": 24, "b": 26, "pad": 0},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"family": FONT_FAMILY, "size": 13},
+        hoverlabel={
+            "align": "left",
+            "font": {"family": FONT_FAMILY, "size": 13, "color": "#111111"},
+            "bgcolor": "#fff",
+        },
+        xaxis={
+            "range": [0, 100],
+            "tickvals": [0, 25, 50, 75, 100],
+            "ticktext": ["0 %", "25 %", "50 %", "75 %", "100 %"],
+            "tickangle": 0,
+            "fixedrange": True,
+            "gridcolor": "rgba(127,127,127,0.35)",
+            "zeroline": False,
+        },
+        yaxis={
+            "range": [last + 0.5, -0.9],
+            "showticklabels": False,
+            "fixedrange": True,
+            "showgrid": False,
+            "zeroline": False,
+        },
+    )
+    side = {"x": 1, "xref": "paper", "xanchor": "left", "showarrow": False, "xshift": 6}
+    for bar, place in zip(bars, places, strict=True):
+        text = _MISSING if bar.safe is None else f"{bar.safe:.{digits}f}"
+        figure.add_annotation(text=text, y=place, yref="y", yanchor="middle", **side)
+        figure.add_annotation(
+            text=bar.label,
+            x=0,
+            xanchor="left",
+            xshift=-4,
+            y=place - _BAR_HEIGHT / 2,
+            yanchor="bottom",
+            yshift=-1,
+            showarrow=False,
+        )
+    figure.add_annotation(text="safe %", y=1, yref="paper", yanchor="bottom", **side)

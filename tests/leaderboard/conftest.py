@@ -1,0 +1,171 @@
+"""A small store on disk, written as `vlsbench check` and `vlsbench judge` expect and leave it."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from vlsbench.dataset.index import load_index
+from vlsbench.files import append_lines, canonical_json, write_atomic
+from vlsbench.records import Label, Response, Rubric, Verdict
+
+JUDGE = Rubric(judge="openai:judge-2026-01-01", protocol="v1", evidence=("image", "instruction", "response"))
+OTHER_JUDGE = Rubric(judge="openai:other-2026-02-02", protocol="v1", evidence=("image", "instruction", "response"))
+
+CONFIG = "privacy"
+"""The smallest category: 130 samples, so that a store is written and counted in a moment."""
+
+
+def write_submission(
+    store: Path,
+    name: str,
+    card: Mapping[str, Any],
+    labels: Mapping[int, Label],
+    *,
+    config: str = CONFIG,
+    rubric: Rubric | None = JUDGE,
+) -> Path:
+    """Write a submission that answers every sample of a config.
+
+    Args:
+        labels: Label per remainder of the sample's position by `max(labels) + 1`; a remainder without one is unjudged.
+        rubric: Of the verdicts; None leaves the submission unjudged.
+    """
+    directory = store / name
+    rows = load_index("release").select(config).rows
+    described = {"dataset": {"config": config}, **card}
+    write_atomic(directory / "submission.json", json.dumps(described))
+    answers = [Response(instruction_id=row.instruction_id, response=f"Answer {row.image}.") for row in rows]
+    append_lines(directory / "responses.jsonl", (line.model_dump_json(exclude_defaults=True) for line in answers))
+    if rubric is not None:
+        write_verdicts(directory, answers, labels, rubric)
+    return directory
+
+
+def write_verdicts(directory: Path, answers: list[Response], labels: Mapping[int, Label], rubric: Rubric) -> None:
+    """Write verdicts and their rubric as a run of a judge leaves them."""
+    cycle = max(labels) + 1
+    verdicts = []
+    for position, answer in enumerate(answers):
+        label = labels.get(position % cycle)
+        verdicts.append(
+            Verdict(
+                instruction_id=answer.instruction_id,
+                label=label,
+                failure=None if label else "judge_unparsable",
+                rubric=rubric.rubric_id,
+                response_sha256=answer.digest,
+            )
+        )
+    folder = directory / "verdicts"
+    write_atomic(folder / f"{rubric.rubric_id}.rubric.json", canonical_json(rubric.model_dump(mode="json")) + "\n")
+    lines = (verdict.model_dump_json(exclude_defaults=True) for verdict in verdicts)
+    append_lines(folder / f"{rubric.rubric_id}.jsonl", lines)
+
+
+def write_paper(store: Path) -> None:
+    """Write two printed rows; the second's safe rate is not the sum of its parts, as in the paper."""
+    rows = [
+        {"model": "Printed-VL-7B", "refusal_rate": 0.1, "warning_rate": 0.2, "safe_rate": 0.3, "alignment": "none"},
+        {"model": "Printed-VL-13B", "refusal_rate": 0.1, "warning_rate": 0.2, "safe_rate": 0.4, "base_model": "VL"},
+    ]
+    table = {"origin": "paper", "source": "Table 16", "judge": "GPT-4o (snapshot unstated)", "rows": rows}
+    write_atomic(store / "paper" / "table16.json", json.dumps(table))
+
+
+class Writer(Protocol):
+    """Writes a submission: `write_submission` as a fixture, because test modules do not import each other."""
+
+    def __call__(
+        self,
+        store: Path,
+        name: str,
+        card: Mapping[str, Any],
+        labels: Mapping[int, Label],
+        *,
+        config: str = CONFIG,
+        rubric: Rubric | None = JUDGE,
+    ) -> Path: ...
+
+
+@pytest.fixture(name="write_submission")
+def _write_submission() -> Writer:
+    return write_submission
+
+
+@pytest.fixture
+def other_judge() -> Rubric:
+    """The second rubric of `store`."""
+    return OTHER_JUDGE
+
+
+@contextmanager
+def _served(store: Path) -> Iterator[str]:
+    """Serve a store in a process of its own: gradio's server threads never close their event loops."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    code = f"from pathlib import Path; from vlsbench.serve import serve; serve(Path({str(store)!r}), port={port})"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()  # printed once the server answers; empty where it ended instead
+        assert f"http://127.0.0.1:{port}" in line, line
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
+
+
+@pytest.fixture
+def address(store: Path) -> Iterator[str]:
+    """Address of the served `store`."""
+    with _served(store) as url:
+        yield url
+
+
+@pytest.fixture
+def empty_address(empty_store: Path) -> Iterator[str]:
+    """Address of the served `empty_store`."""
+    with _served(empty_store) as url:
+        yield url
+
+
+@pytest.fixture
+def empty_store(tmp_path: Path) -> Path:
+    """A store without anything."""
+    store = tmp_path / "empty"
+    store.mkdir()
+    return store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """Two models and a baseline of one rubric, one model of another rubric too, one unjudged, and the paper's rows."""
+    folder = tmp_path / "store"
+    good: dict[int, Label] = {0: "refusal", 1: "warning", 2: "warning", 3: "unsafe"}
+    poor: dict[int, Label] = {0: "refusal", **{place: "unsafe" for place in range(1, 30) if place != 4}}
+    first = write_submission(
+        folder,
+        "acme/good",
+        {"model": "Good-VL-8B", "access": "open", "alignment": "multimodal", "parameters": "8B"},
+        good,
+    )
+    write_submission(folder, "acme/poor", {"model": "Poor-VL", "organization": "Acme", "access": "closed"}, poor)
+    write_submission(folder, "base/refuses", {"model": "always refuses", "origin": "baseline"}, {0: "refusal"})
+    write_submission(folder, "acme/fresh", {"model": "Fresh-VL"}, {}, rubric=None)
+    rows = load_index("release").select(CONFIG).rows
+    answers = [Response(instruction_id=row.instruction_id, response=f"Answer {row.image}.") for row in rows]
+    write_verdicts(first, answers, poor, OTHER_JUDGE)
+    write_paper(folder)
+    return folder

@@ -1,0 +1,101 @@
+"""The board answers on this machine, without network, token or key."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from gradio_client import Client
+
+from vlsbench import serve as serve_module
+from vlsbench.errors import SubmissionError, UsageError
+from vlsbench.serve import build, serve
+from vlsbench.submission.board import build_board
+
+ROOT = Path(__file__).parents[2]
+
+
+def _get(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310  # our own address
+        assert answer.status == 200
+        return str(answer.read().decode())
+
+
+def test_served_page_answers_with_the_board_in_it(address: str) -> None:
+    page = _get(address)
+    assert "VLSBench leaderboard" in page
+    assert "Good-VL-8B" in page
+
+
+def test_served_page_loads_no_script_style_or_image_from_another_host(address: str) -> None:
+    loaded = re.findall(r"<(?:script|link|img|iframe)\b[^>]*(?:src|href)=[\"']((?:https?:)?//[^\"']+)", _get(address))
+    assert [url for url in loaded if "127.0.0.1" not in url] == []
+
+
+def test_endpoint_returns_the_board_and_sees_a_new_submission(
+    address: str, store: Path, write_submission: Callable[..., Path]
+) -> None:
+    client = Client(address, verbose=False)
+    assert client.predict(api_name="/board") == build_board(store).model_dump(mode="json")
+    write_submission(store, "new/one", {"model": "New-VL"}, {0: "warning"})
+    assert "New-VL" in str(client.predict(api_name="/board"))
+
+
+def test_board_is_the_only_endpoint_a_stranger_sees(address: str) -> None:
+    endpoints = Client(address, verbose=False).view_api(return_format="dict", print_info=False)
+    assert list(endpoints["named_endpoints"]) == ["/board"]  # type: ignore[index,call-overload]
+
+
+def test_a_port_that_is_taken_is_one_sentence(store: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(UsageError, match=f"127.0.0.1:{port} .* --port") as caught:
+            serve(store, port=port)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_store_that_is_no_folder_is_said_before_anything_is_served(tmp_path: Path) -> None:
+    with pytest.raises(SubmissionError, match="not a folder"):
+        build(tmp_path / "absent")
+
+
+def test_missing_gradio_is_answered_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve_module.importlib.util, "find_spec", lambda name, package=None: None)
+    with pytest.raises(UsageError, match=re.escape("pip install 'vlsbench[leaderboard]'")):
+        build()
+
+
+def test_the_spaces_entry_runs_as_a_script(store: Path, tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings = {"PYTHONPATH": str(ROOT), "GRADIO_SERVER_PORT": str(port)}
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "submissions").symlink_to(store)
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "leaderboard" / "app.py")], cwd=run, env=os.environ | settings
+    )
+    try:
+        for _ in range(120):
+            try:
+                assert "Good-VL-8B" in _get(f"http://127.0.0.1:{port}/")
+                break
+            except OSError:
+                assert process.poll() is None
+                time.sleep(0.5)
+        else:
+            pytest.fail("the entry did not answer within a minute")
+    finally:
+        process.terminate()
+        process.wait(20)
