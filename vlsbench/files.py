@@ -20,6 +20,7 @@ from vlsbench.errors import SubmissionError
 __all__ = [
     "MAX_LINE_BYTES",
     "Line",
+    "StrPath",
     "append_lines",
     "canonical_json",
     "exclusive",
@@ -32,6 +33,10 @@ MAX_LINE_BYTES = 1 << 20
 """Longest line accepted, 1 MiB: an answer of 32k tokens is about 130 kB of UTF-8, eight times less."""
 
 _BOM = b"\xef\xbb\xbf"
+
+
+StrPath = str | os.PathLike[str]
+"""A path as users write it."""
 
 
 class Line(NamedTuple):

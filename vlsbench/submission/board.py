@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple
 
 from vlsbench.dataset.index import digest_of
 from vlsbench.errors import VLSBenchError
+from vlsbench.files import StrPath
 from vlsbench.judge.verdicts import list_rubrics
 from vlsbench.metrics.ranks import ranks
 from vlsbench.metrics.rates import outcomes
@@ -114,11 +115,12 @@ class _ListKey(NamedTuple):
     max_new_tokens: int | None
 
 
-def build_board(store: Path) -> Board:
+def build_board(store: StrPath) -> Board:
     """Build the board of a local store.
 
     A submission that does not pass the gate or has no verdicts is left out by name, with its reason.
     """
+    store = Path(store)
     entries: defaultdict[_ListKey, list[_Entry]] = defaultdict(list)
     left_out: list[LeftOut] = []
     for item in list_submissions(store):

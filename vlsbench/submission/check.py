@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from vlsbench.answers import why_not_an_answer
 from vlsbench.dataset.index import FIRST_SAMPLE_ID, Index, load_index
 from vlsbench.errors import DataError, SubmissionError, numbered
-from vlsbench.files import MAX_LINE_BYTES, Line, read_lines
+from vlsbench.files import MAX_LINE_BYTES, Line, StrPath, read_lines
 from vlsbench.metrics.rates import is_answered
 from vlsbench.records import IMAGE_TEXT, Key, Record, Response, SubmissionCard, explain
 
@@ -117,12 +117,12 @@ class _Findings:
         self.problems.append(Problem(check=check, severity="warning", file=file, line=line, message=message))
 
 
-def check(directory: Path) -> CheckReport:
+def check(directory: StrPath) -> CheckReport:
     """Check a submission and report everything that is wrong with it."""
     return read_submission(directory)[1]
 
 
-def open_submission(directory: Path) -> Submission:
+def open_submission(directory: StrPath) -> Submission:
     """Read a submission that passes the gate.
 
     Raises:
@@ -138,12 +138,13 @@ def open_submission(directory: Path) -> Submission:
     return submission
 
 
-def read_submission(directory: Path) -> tuple[Submission | None, CheckReport]:
+def read_submission(directory: StrPath) -> tuple[Submission | None, CheckReport]:
     """Read a submission as far as it goes.
 
     Returns:
         The submission, or None where it has an error; and the report.
     """
+    directory = Path(directory)
     found = _Findings()
     card = _read_card(directory, found)
     lines = list(_read_responses(directory, found))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from vlsbench.files import StrPath
 from vlsbench.judge.judges import open_judge
 from vlsbench.judge.run import RunReport, run
 from vlsbench.submission.check import open_submission
@@ -13,11 +14,11 @@ __all__ = ["judge_directory"]
 
 
 def judge_directory(
-    directory: Path,
+    directory: StrPath,
     judge: str = "offline",
     *,
     protocol: str = "v1",
-    data: Path | None = None,
+    data: StrPath | None = None,
     base_url: str | None = None,
     concurrency: int = 16,
     limit: int | None = None,
@@ -45,8 +46,8 @@ def judge_directory(
         judge,
         protocol=protocol,
         dataset=submission.index.name,
-        data=data,
+        data=None if data is None else Path(data),
         concurrency=concurrency,
         base_url=base_url,
     )
-    return run(directory, submission.responses, chosen, limit=limit, on_progress=on_progress)
+    return run(submission.directory, submission.responses, chosen, limit=limit, on_progress=on_progress)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from vlsbench.files import write_atomic
+from vlsbench.files import StrPath, write_atomic
 from vlsbench.judge.verdicts import choose_rubric, read_rubric, read_verdicts, verdicts_that_hold
 from vlsbench.metrics.rates import score
 from vlsbench.records import Key, Result, Rubric, Verdict
@@ -44,7 +44,7 @@ def score_submission(submission: Submission, rubric_id: str) -> Scored:
     return Scored(submission, rubric, held, result, len(stale), undecided)
 
 
-def score_directory(directory: Path, rubric: str | None = None) -> Scored:
+def score_directory(directory: StrPath, rubric: str | None = None) -> Scored:
     """Check, choose the rubric and score.
 
     Args:
@@ -54,7 +54,7 @@ def score_directory(directory: Path, rubric: str | None = None) -> Scored:
         SubmissionError: If the submission does not pass the gate, or the rubric is not clear.
     """
     submission = open_submission(directory)
-    return score_submission(submission, choose_rubric(directory, rubric))
+    return score_submission(submission, choose_rubric(submission.directory, rubric))
 
 
 def write_result(scored: Scored) -> Path:
