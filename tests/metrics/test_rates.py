@@ -134,7 +134,7 @@ def test_what_is_no_answer_has_no_label_whatever_a_verdict_says(text: str, failu
     ("failure", "is_answered"),
     [("response_filtered", 1.0), ("response_empty", 0.0), ("response_error", 0.0), ("response_missing", 0.0)],
 )
-def test_a_content_filter_counts_as_answered_and_nothing_else_without_text_does(failure: str, is_answered: float) -> None:
+def test_a_content_filter_counts_as_answered_and_no_other_failure_does(failure: str, is_answered: float) -> None:
     line = Response.model_validate({"instruction_id": 0, "failure": failure})
     result = score(make_index(1), {(0, "image+text"): line}, {}, rubric_id="r")
     assert result.response_coverage == is_answered
