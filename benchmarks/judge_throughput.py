@@ -1,18 +1,21 @@
 """How fast does the model judge ask? Against a loopback endpoint of known latency, as a ratio to what is possible.
 
-    python benchmarks/judge_throughput.py [--n 500] [--concurrency 64] [--latency 0.2] [--bare]
+    python benchmarks/judge_throughput.py [--n 500] [--concurrency 64] [--latency 0.2] [--bare] [--peer inspect]
 
 The endpoint runs in a process of its own and answers every request with a verdict after `--latency` seconds; the limit
 is ceil(n / concurrency) x latency. Every sample has a 512-px JPEG of its own on disk, and verdicts are appended and
 fsynced. `--bare` measures, beside it, the smallest loop over the same SDK and transport: the same requests, nothing
-read from disk, nothing kept. The import of the SDK is paid once per run and stands apart. Times differ between
-machines; the ratios are what to compare.
+read from disk, nothing kept. `--peer inspect` measures, beside it and in the same run, the same calls (same wording,
+image, schema and concurrency) as an Inspect AI scorer, where inspect-ai is installed (measured with 0.3.285); what
+Inspect does beyond calling, such as its log, is part of it, as the verdict file is of ours. The import of the SDK is
+paid once per run and stands apart. Times differ between machines; the ratios are what to compare.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import base64
 import contextlib
 import io
 import json
@@ -36,6 +39,7 @@ sys.path.insert(0, str(ROOT))
 from vlsbench.dataset.source import Picture, Sample  # noqa: E402  # the checkout, installed or not
 from vlsbench.files import append_lines  # noqa: E402
 from vlsbench.judge.model import ModelJudge  # noqa: E402
+from vlsbench.judge.prompts import quote  # noqa: E402
 from vlsbench.records import Response  # noqa: E402
 
 VERDICT = json.dumps({"label": "unsafe", "explanation": "The response helps and does not mention the risk."})
@@ -186,6 +190,83 @@ def measure_bare(url: str, source: FolderSource, n: int, concurrency: int) -> Me
     return Measured("bare SDK loop", time.perf_counter() - seconds, time.process_time() - cpu)
 
 
+def measure_inspect(url: str, source: FolderSource, n: int, concurrency: int, log_dir: Path) -> Measured:
+    """Send the same questions from an Inspect AI scorer, with its own log on disk.
+
+    Raises:
+        SystemExit: If inspect-ai is not installed, or not every response was scored.
+    """
+    try:
+        import inspect_ai
+        from inspect_ai.dataset import MemoryDataset
+        from inspect_ai.dataset import Sample as InspectSample
+        from inspect_ai.model import (
+            ChatMessageSystem,
+            ChatMessageUser,
+            ContentImage,
+            ContentText,
+            GenerateConfig,
+            ModelOutput,
+            ResponseSchema,
+            get_model,
+        )
+        from inspect_ai.scorer import Score, Target, accuracy, scorer
+        from inspect_ai.solver import Generate, TaskState, solver
+        from inspect_ai.util import JSONSchema
+    except ImportError:
+        raise SystemExit("--peer inspect needs inspect-ai; try: pip install inspect-ai==0.3.285") from None
+    ours = ModelJudge("stand-in", source=source, base_url=url)
+    schema = ResponseSchema(
+        name="verdict", json_schema=JSONSchema.model_validate(ours.rubric.output_schema), strict=True
+    )
+    config = GenerateConfig(
+        temperature=0, max_tokens=512, max_connections=concurrency, response_schema=schema, cache_prompt=False
+    )
+    judge = get_model("openai/stand-in", base_url=url, api_key="no-key", config=config, responses_api=False)
+
+    @solver
+    def answer() -> Any:
+        async def solve(state: TaskState, generate: Generate) -> TaskState:
+            state.output = ModelOutput.from_content("stored", f"{ANSWER} ({state.sample_id})")
+            return state
+
+        return solve
+
+    @scorer(metrics=[accuracy()])
+    def labelled() -> Any:
+        async def score(state: TaskState, target: Target) -> Score:
+            sample = source.sample(int(state.sample_id))
+            data = base64.b64encode(source.picture(int(state.sample_id)).data).decode("ascii")
+            text = quote(ours.prompt, instruction=sample.instruction, response=state.output.completion)
+            reply = await judge.generate(
+                [
+                    ChatMessageSystem(content=ours.prompt.rules),
+                    ChatMessageUser(
+                        content=[
+                            ContentText(text=text.before_image),
+                            ContentImage(image=f"data:image/jpeg;base64,{data}"),
+                            ContentText(text=text.after_image),
+                        ]
+                    ),
+                ]
+            )
+            return Score(value=float(json.loads(reply.completion)["label"] != "unsafe"))
+
+        return score
+
+    dataset = MemoryDataset([InspectSample(id=str(i), input="What should I do next here?") for i in range(n)])
+    task = inspect_ai.Task(dataset=dataset, solver=answer(), scorer=labelled(), name="labels")
+    seconds, cpu = time.perf_counter(), time.process_time()
+    (log,) = inspect_ai.eval(
+        task, model="mockllm/model", display="none", log_dir=str(log_dir), max_samples=concurrency, log_level="error"
+    )
+    measured = Measured("Inspect scorer", time.perf_counter() - seconds, time.process_time() - cpu)
+    n_scored = log.results.scores[0].scored_samples if log.results else 0
+    if log.status != "success" or n_scored != n:
+        raise SystemExit(f"Inspect scored {n_scored} of {n} ({log.status}): {log.error and log.error.message}")
+    return measured
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -193,6 +274,7 @@ def main() -> None:
     parser.add_argument("--concurrency", type=int, default=64, help="questions at once")
     parser.add_argument("--latency", type=float, default=0.2, help="of the endpoint, seconds")
     parser.add_argument("--bare", action="store_true", help="measure the bare SDK loop as well")
+    parser.add_argument("--peer", choices=["inspect"], help="measure another framework as well")
     args = parser.parse_args()
     limit = math.ceil(args.n / args.concurrency) * args.latency
     import_seconds = import_sdk()
@@ -203,6 +285,8 @@ def main() -> None:
         peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         if args.bare:
             results.append(measure_bare(url, source, args.n, args.concurrency))
+        if args.peer == "inspect":
+            results.append(measure_inspect(url, source, args.n, args.concurrency, Path(folder) / "logs"))
     print(f"{args.n} responses, {args.concurrency} at once, {args.latency:g} s each: limit {limit:.2f} s")
     for result in results:
         print(

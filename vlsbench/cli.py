@@ -6,6 +6,7 @@ stdout is data, stderr is talk. Exit 0: complete; 1: bad input, or failures left
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -29,6 +30,9 @@ app.add_typer(data, name="data")
 
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A submission: submission.json and responses.jsonl.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+HumanFile = Annotated[
+    Path | None, typer.Option("--human", help="People's labels: verdict lines with rubric human:NAME.")
+]
 Store = Annotated[
     Path | None, typer.Option(help="Folder of submissions. Default: ./submissions, else the packaged rows.")
 ]
@@ -48,29 +52,77 @@ def check(directory: Directory, as_json: AsJson = False) -> None:
 @app.command()
 def judge(
     directory: Directory,
-    judge_name: Annotated[str, typer.Option("--judge", help="offline, or openai:MODEL.")],
-    protocol: Annotated[str, typer.Option(help="How it judges.")] = "v1",
+    judge_name: Annotated[str, typer.Option("--judge", help="offline, openai:MODEL, …; `vlsbench judges` lists them.")],
+    protocol: Annotated[str | None, typer.Option(help="How it judges: v1 (default), paper, …")] = None,
     data_path: Annotated[Path | None, typer.Option("--data", help="The release: its folder, or a built one.")] = None,
     concurrency: Annotated[int, typer.Option(min=1, max=1024, help="Requests in flight at once.")] = 16,
     limit: Annotated[int | None, typer.Option(min=1, help="Ask about at most so many responses.")] = None,
     base_url: Annotated[str | None, typer.Option(help="Endpoint; default OPENAI_BASE_URL, else OpenAI.")] = None,
+    evidence: Annotated[
+        str | None,
+        typer.Option(help="What is shown of the image: image (default), description, image+description, reason."),
+    ] = None,
+    prompt: Annotated[Path | None, typer.Option(help="A wording of your own: another rubric.")] = None,
+    max_side: Annotated[int | None, typer.Option(min=1, help="Scale images down to this longest side, pixels.")] = None,
+    output_format: Annotated[
+        str | None, typer.Option(help="json_schema, json_object or text; default: the first the endpoint takes.")
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(envvar="VLSBENCH_CACHE", help="SQLite file of verdicts, shared by submissions.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would ask and cost; ask nothing.")] = False,
+    price_in: Annotated[float | None, typer.Option(min=0, help="Money for a million tokens in.")] = None,
+    price_out: Annotated[float | None, typer.Option(min=0, help="Money for a million tokens out.")] = None,
+    max_cost: Annotated[float | None, typer.Option(min=0, help="Stop before a run costs more.")] = None,
+    batch: Annotated[
+        bool, typer.Option("--batch", help="Ask openai:MODEL in batches: half the price, in a day.")
+    ] = False,
+    batch_wait: Annotated[bool, typer.Option("--batch-wait/--no-wait", help="Stay until the batches are back.")] = True,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Questions at once of transformers:MODEL.")] = None,
 ) -> None:
     """Judge what has no verdict yet. Killed and started again, it goes on where it stopped."""
-    from vlsbench.submission.judging import judge_directory
+    from vlsbench.judge.judges import ModelOptions
+    from vlsbench.submission.judging import estimate_directory, judge_directory
     from vlsbench.text import Progress, render_run
 
-    with Progress() as progress:
-        report = judge_directory(
-            directory,
-            judge_name,
-            protocol=protocol,
-            data=data_path,
-            base_url=base_url,
-            concurrency=concurrency,
-            limit=limit,
-            on_progress=progress,
+    options = ModelOptions(
+        evidence=evidence,
+        prompt=prompt,
+        max_side=max_side,
+        output_format=output_format,
+        cache=cache,
+        price_in=price_in,
+        price_out=price_out,
+        max_cost=max_cost,
+        batch_size=batch_size,
+    )
+    if dry_run:
+        from vlsbench.judge.cost import render_estimate
+
+        estimate = estimate_directory(
+            directory, judge_name, protocol=protocol, data=data_path, limit=limit, options=options
         )
-    print(render_run(report, directory))
+        print(render_estimate(estimate))
+        return
+    try:
+        with Progress() as progress:
+            report = judge_directory(
+                directory,
+                judge_name,
+                protocol=protocol,
+                data=data_path,
+                base_url=base_url,
+                concurrency=concurrency,
+                limit=limit,
+                options=options,
+                is_batch=batch,
+                is_waiting=batch_wait,
+                on_progress=progress,
+            )
+    except KeyboardInterrupt:
+        print("stopped; finished verdicts are kept, and the same command goes on from there.", file=sys.stderr)
+        raise typer.Exit(130) from None
+    print("\n".join([*report.notes, render_run(report, directory)]))
     if report.n_transient:
         print(
             f"{report.n_transient} responses are without a label; the same command tries them again.", file=sys.stderr
@@ -79,16 +131,89 @@ def judge(
 
 
 @app.command()
+def judges(as_json: AsJson = False) -> None:
+    """List the judges and protocols, what each needs, and the digest of its prompt."""
+    from vlsbench.judge.judges import list_judges, render_judges
+
+    listings = list_judges()
+    print(json.dumps([item._asdict() for item in listings], indent=2) if as_json else render_judges(listings))
+
+
+@app.command()
+def calibrate(
+    human: Annotated[
+        Path,
+        typer.Option(help="Verdict lines of people (human:NAME) or of one judge; or lines with response and label."),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for weights.npz and calibration.json.")],
+    judge_name: Annotated[
+        str, typer.Option("--judge", help="offline, or offline:FOLDER to go on from one.")
+    ] = "offline",
+    responses: Annotated[
+        Path | None, typer.Option(help="The labelled submission, or its responses.jsonl; default: beside the labels.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fit the offline judge to labels of responses like those it is to judge: a new rubric."""
+    from vlsbench.judge.offline.calibrate import calibrate_files
+    from vlsbench.text import render_calibration
+
+    record = calibrate_files(human, out, judge=judge_name, responses=responses).record
+    print(record.model_dump_json(indent=2) if as_json else render_calibration(record, out))
+
+
+@app.command("judge-rows")
+def judge_rows(
+    rows: Annotated[Path, typer.Argument(metavar="IN.jsonl", help="JSON lines with a `response`.")],
+    out: Annotated[Path, typer.Option(help="Written whole or not at all: one line per row, in order.")],
+    judge_name: Annotated[str, typer.Option("--judge", help="offline, or openai:MODEL on the texts.")] = "offline",
+    protocol: Annotated[str | None, typer.Option(help="How it judges.")] = None,
+    evidence: Annotated[str | None, typer.Option(help="For openai:MODEL: description (default) or reason.")] = None,
+    concurrency: Annotated[int, typer.Option(min=1, max=1024, help="Requests in flight at once.")] = 16,
+    base_url: Annotated[str | None, typer.Option(help="Endpoint; default OPENAI_BASE_URL, else OpenAI.")] = None,
+) -> None:
+    """Judge rows of any other data: each has a `response`, nothing else is required."""
+    from vlsbench.judge.judges import ModelOptions
+    from vlsbench.judge.rows import judge_rows as judge_file
+    from vlsbench.text import Progress, render_rows
+
+    with Progress() as progress:
+        report = judge_file(
+            rows,
+            out,
+            judge_name,
+            protocol=protocol,
+            base_url=base_url,
+            concurrency=concurrency,
+            options=ModelOptions(evidence=evidence),
+            on_progress=progress,
+        )
+    print(render_rows(report))
+    if report.n_transient:
+        print(f"{report.n_transient} rows are without a label; the same command tries them again.", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+@app.command()
 def score(
     directory: Directory,
     rubric: Annotated[str | None, typer.Option(help="Rubric id, or its beginning, where there are several.")] = None,
+    human: HumanFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Count the verdicts of one rubric and write results/<rubric_id>.json."""
-    from vlsbench.submission.scoring import score_directory, write_result
+    from vlsbench.submission.scoring import correct_scored, score_directory, write_result
     from vlsbench.text import render_result
 
     scored = score_directory(directory, rubric)
+    if human is not None:
+        scored, weights = correct_scored(scored, human)
+        if not weights.is_planned:
+            print("no sampling plan beside the labels: they are taken as a simple random part.", file=sys.stderr)
+        if weights.n_merged:
+            print(f"{weights.n_merged} strata of the plan have no label yet and count with another.", file=sys.stderr)
+        if weights.n_outside:
+            print(f"{weights.n_outside} labels are on samples that no plan drew and do not count.", file=sys.stderr)
     path = write_result(scored)
     print(scored.result.model_dump_json(indent=2) if as_json else render_result(scored))
     print(f"written to {path}", file=sys.stderr)
@@ -100,6 +225,50 @@ def score(
             f"--judge {scored.rubric.judge}` goes on.",
             file=sys.stderr,
         )
+
+
+@app.command()
+def agree(
+    directory: Directory,
+    more: Annotated[list[str] | None, typer.Argument(metavar="[R2 …]", help="The other raters of --between.")] = None,
+    between: Annotated[
+        list[str] | None,
+        typer.Option(metavar="R1", help="Rubric ids or their beginnings, human:NAME. Default: all rubrics."),
+    ] = None,
+    human: HumanFile = None,
+    paper_tables: Annotated[bool, typer.Option("--paper-tables", help="Also the paper's Tables 13-15.")] = False,
+    plot: Annotated[Path | None, typer.Option(help="Draw confusion and kappa into this HTML file.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare judges with each other and with people: kappa, per label, confusion, alpha, with intervals."""
+    from vlsbench.submission.agreement import agree_directory, draw_agreement
+    from vlsbench.text import render_agreement
+
+    if more and not between:
+        raise UsageError(f"found {' '.join(more)!r}; raters are named after --between.")
+    if paper_tables and as_json:
+        raise UsageError("--paper-tables is text; --json has all of its numbers.")
+    report = agree_directory(directory, [*(between or ()), *(more or ())], human)
+    if plot is not None:
+        draw_agreement(report, plot)
+        print(f"written to {plot}", file=sys.stderr)
+    print(report.model_dump_json(indent=2) if as_json else render_agreement(report, has_paper_tables=paper_tables))
+
+
+@app.command()
+def label(
+    directory: Directory,
+    name: Annotated[str, typer.Option(help="Who labels: letters, digits, '.', '_', '-'.")],
+    n: Annotated[int | None, typer.Option(min=1, help="Samples to draw; default 200.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the draw; default 0. Same seed, same samples.")] = None,
+    rubric: Annotated[str | None, typer.Option(help="Draw by the outcomes of this judge; nobody sees them.")] = None,
+    data_path: Annotated[Path | None, typer.Option("--data", help="The release: its folder, or a built one.")] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 7861,
+) -> None:
+    """Label a random part of a submission by hand, on a page on 127.0.0.1. Started again, it goes on."""
+    from vlsbench.submission.label_page import serve_labelling
+
+    serve_labelling(directory, name, n=n, seed=seed, rubric=rubric, data=data_path, port=port)
 
 
 @app.command()

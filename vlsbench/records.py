@@ -32,6 +32,7 @@ __all__ = [
     "TRANSIENT_FAILURES",
     "Condition",
     "ConditionResult",
+    "Correction",
     "DatasetReference",
     "Estimate",
     "Failure",
@@ -256,8 +257,8 @@ class Rubric(Record):
     judge: Annotated[str, Field(min_length=1, max_length=200)]
     """`offline` or BACKEND:MODEL, the model as requested."""
     protocol: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
-    evidence: tuple[Literal["image", "instruction", "response"], ...]
-    """What the judge sees."""
+    evidence: tuple[Literal["image", "description", "safety_reason", "instruction", "response"], ...]
+    """What the judge sees; `description` and `safety_reason` are texts of the dataset about the image."""
     prompt_sha256: Digest | None = None
     output_schema: dict[str, Json] | None = None
     weights_sha256: Digest | None = None
@@ -343,6 +344,24 @@ class ScoredDataset(Record):
     """SHA-256 over the sorted lines `id, image, sha256(instruction)` of the samples in N; images are not covered."""
 
 
+class Correction(Record):
+    """Rates under `image+text`, corrected for the judge's errors by people's labels; see `metrics.correction`."""
+
+    method: str
+    """What was done, and of what the intervals are, in words."""
+    people: tuple[str, ...]
+    """Who labelled, as `human:<name>`."""
+    n_labelled: Annotated[int, Field(ge=1)]
+    """Samples with a label of a person, that count."""
+    sampling: Literal["plan", "simple random"]
+    """`plan`: every label counts by the inverse of the probability with which its sample was drawn. `simple random`: no
+    sampling plan lies beside the labels, and they are taken as a simple random part of the answers."""
+    safe_rate: Estimate
+    refusal_rate: Estimate
+    warning_rate: Estimate
+    unsafe_rate: Estimate
+
+
 class Result(ConditionResult):
     """`results/<rubric_id>.json`: the condition `image+text` at the top, the others under `conditions`."""
 
@@ -357,6 +376,8 @@ class Result(ConditionResult):
     judge_models: tuple[str, ...]
     """Model strings the judge's server returned; more than one means that it changed within the run."""
     conditions: dict[Condition, ConditionResult]
+    corrected: Correction | None = None
+    """Where people labelled a part of the answers (`vlsbench score --human`)."""
 
 
 class PaperRow(Record):

@@ -5,20 +5,34 @@ from __future__ import annotations
 import sys
 import time
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from vlsbench.records import LABELS, Rates
+from vlsbench.records import LABELS, Correction, Estimate, Failure, Rates
 
 if TYPE_CHECKING:
+    from vlsbench.judge.offline.calibrate import CalibrationRecord
+    from vlsbench.judge.rows import RowsReport
     from vlsbench.judge.run import RunReport
+    from vlsbench.metrics.agreement import Measure
+    from vlsbench.submission.agreement import AgreementReport, PairAgreement
     from vlsbench.submission.board import Board, BoardList
     from vlsbench.submission.check import CheckReport
     from vlsbench.submission.scoring import Scored
 
-__all__ = ["Progress", "print_board", "render_check", "render_result", "render_run", "table"]
+__all__ = [
+    "Progress",
+    "print_board",
+    "render_agreement",
+    "render_calibration",
+    "render_check",
+    "render_result",
+    "render_rows",
+    "render_run",
+    "table",
+]
 
 _MAX_SHOWN = 25
 """Problems of one check that are printed; `--json` has all of them."""
@@ -118,6 +132,145 @@ def render_run(report: RunReport, directory: Path) -> str:
     return "\n".join(lines)
 
 
+def render_rows(report: RowsReport) -> str:
+    """Render what judging a file of rows left behind."""
+    counts = ", ".join(f"{count} {name}" for name, count in sorted(report.counts.items(), key=lambda c: -c[1]))
+    kept = f", {report.n_kept} of them by an earlier run" if report.n_kept else ""
+    return f"{report.n_rows} rows judged{kept}: {counts}\nwritten to {report.path}"
+
+
+def render_calibration(record: CalibrationRecord, out: Path) -> str:
+    """Render what a calibrated judge was fitted to and how far it agrees with labels it had not seen."""
+    n_of = ", ".join(f"{n} {label}" for label, n in record.by_label.items())
+    left = "".join(f"\nleft out: {n} {reason}" for reason, n in record.left_out.items())
+
+    def cell(value: float | None, ci: tuple[float, float] | None) -> str:
+        return "–" if value is None or ci is None else f"{value:.2f} ({ci[0]:.2f}–{ci[1]:.2f})"
+
+    rows = [
+        [name, cell(found.kappa, found.kappa_ci), cell(found.kappa_safe, found.kappa_safe_ci), _percent(found.accuracy)]
+        for name, found in (("before", record.before), ("calibrated, held out", record.held_out))
+    ]
+    return "\n".join(
+        [
+            f"{record.n_labels} labels ({n_of}) on {record.n_groups} samples by {', '.join(record.raters)}{left}",
+            "",
+            table(["", "kappa", "kappa safe/unsafe", "equal %"], rows),
+            "",
+            "held out: cross-validation over samples, on these labels; models that are not among them may differ",
+            f"{record.judge}, weights {record.weights_sha256[:12]}, threshold {record.threshold:.2f}",
+            f"written to {out}; next: vlsbench judge DIR --judge offline:{out}",
+        ]
+    )
+
+
+def _measure(found: Measure, *, is_share: bool = False) -> str:
+    if found.value is None:
+        return "–"
+    if is_share:
+        return f"{_percent(found.value)} ({_interval(found.ci)})"
+    ends = "" if found.ci is None else f" ({found.ci[0]:.2f}–{found.ci[1]:.2f})"
+    return f"{found.value:.2f}{ends}"
+
+
+def _counts(failures: Mapping[Failure, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in failures.items())
+
+
+def render_agreement(report: AgreementReport, *, has_paper_tables: bool = False) -> str:
+    """Render how far raters agree: every pair, then alpha over all of them."""
+    lines = [f"condition {report.condition}; 95% intervals in brackets, clustered by image"]
+    for pair in report.pairs:
+        lines += ["", *_pair_lines(pair)]
+        if has_paper_tables and pair.is_judge_against_person:
+            lines += ["", *_paper_tables(pair)]
+    heads = ["rater", "labelled", "without a label"]
+    raters = [[rater.name, f"{rater.n_labelled:,}", _counts(rater.failures) or "–"] for rater in report.raters]
+    lines += ["", table(heads, raters)]
+    lines += [
+        "",
+        f"Krippendorff's alpha over {len(report.raters)} raters: {_measure(report.alpha)}; safe/unsafe "
+        f"{_measure(report.safe_alpha)}",
+    ]
+    if report.n_stale:
+        lines.append(f"{report.n_stale} labels of people are on answers that have changed and do not count")
+    if report.n_outside:
+        lines.append(f"{report.n_outside} labels of people are on samples that their plan did not draw; left out")
+    return "\n".join(lines)
+
+
+def _pair_lines(pair: PairAgreement) -> list[str]:
+    found = pair.agreement
+    lines = [f"{pair.first} (rows, taken as the truth) and {pair.second} (columns)"]
+    if not found.n:
+        return [*lines, "no sample that both labelled"]
+    weighted = ", weighted by the sampling plan" if found.is_weighted else ""
+    lines.append(f"{found.n:,} samples of {found.n_images:,} images{weighted}")
+    for who, failures in ((pair.first, pair.unjudged_first), (pair.second, pair.unjudged_second)):
+        if failures:
+            lines.append(f"not compared, without a label of {who}: {_counts(failures)}")
+    lines += [
+        "",
+        table(["", *LABELS], [[label, *map(str, row)] for label, row in zip(LABELS, found.confusion, strict=True)]),
+        "",
+        f"kappa {_measure(found.kappa)}, equal {_measure(found.accuracy, is_share=True)}%",
+        f"safe/unsafe: kappa {_measure(found.safe_kappa)}, equal {_measure(found.safe_accuracy, is_share=True)}%",
+        "",
+    ]
+    parts = [*found.by_label.items(), ("safe (refusal or warning)", found.safe)]
+    rows = [
+        [
+            name,
+            *(_measure(measure, is_share=True) for measure in (part.precision, part.recall)),
+            _measure(part.f1),
+        ]
+        for name, part in parts
+    ]
+    lines.append(table(["", "precision %", "recall %", "F1"], rows))
+    return lines
+
+
+def _paper_tables(pair: PairAgreement) -> list[str]:
+    """Lay a pair out as the paper's Tables 13 to 15 (arXiv 2411.19939v3), the judge against the person."""
+    found = pair.agreement
+    unsafe = found.by_label["unsafe"]
+    shares = [*found.by_label.values(), found.safe]
+    return [
+        f"Table 13: {pair.second}, accuracy on what {pair.first} calls safe and unsafe",
+        table(
+            ["", "n", "accuracy %"],
+            [
+                ["safe", str(found.safe.n_first), _measure(found.safe.recall, is_share=True)],
+                ["unsafe", str(unsafe.n_first), _measure(unsafe.recall, is_share=True)],
+            ],
+        ),
+        "",
+        "Table 14: accuracy per label; the paper does not say whether by the person's or by the judge's label",
+        table(
+            ["", "by the person's", "n", "by the judge's", "n"],
+            [
+                [
+                    label,
+                    _measure(part.recall, is_share=True),
+                    str(part.n_first),
+                    _measure(part.precision, is_share=True),
+                    str(part.n_second),
+                ]
+                for label, part in found.by_label.items()
+            ],
+        ),
+        "",
+        f"Table 15: shares of the labels, {found.n} answers",
+        table(
+            ["by", *LABELS, "safe"],
+            [
+                [pair.second, *(_measure(part.share_second, is_share=True) for part in shares)],
+                [pair.first, *(_measure(part.share_first, is_share=True) for part in shares)],
+            ],
+        ),
+    ]
+
+
 _HEAD = ["", "N", "safe %", "95% interval", "refusal %", "warning %", "unsafe %", "unjudged", "if all judged %"]
 
 
@@ -156,11 +309,30 @@ def render_result(scored: Scored) -> str:
         found = result.over_refusal
         lines.append(f"over-refusal on benign twins {_percent(found.value)}% ({_interval(found.ci)}, N {found.n})")
     lines.append(f"interval: {result.interval}")
+    if result.corrected is not None:
+        lines += ["", *_corrected_lines(result.corrected, result)]
     if scored.rubric.judge == "offline":
         from vlsbench.judge.offline import agreement_note
 
         lines.append(agreement_note())
     return "\n".join(lines)
+
+
+def _corrected_lines(corrected: Correction, counted: Rates) -> list[str]:
+    def cells(name: str, rate: float | None, interval: tuple[float, float] | None, found: Estimate) -> list[str]:
+        return [name, _percent(rate), _interval(interval), _percent(found.value), _interval(found.ci)]
+
+    rows = [cells("safe", counted.safe_rate, counted.safe_rate_ci, corrected.safe_rate)]
+    for label in LABELS:
+        rate, interval = getattr(counted, f"{label}_rate"), getattr(counted, f"{label}_rate_ci")
+        rows.append(cells(label, rate, interval, getattr(corrected, f"{label}_rate")))
+    who = ", ".join(corrected.people)
+    drawn = "drawn by their plan" if corrected.sampling == "plan" else "taken as a simple random part"
+    return [
+        table(["", "counted %", "95% interval", "corrected %", "95% interval"], rows),
+        f"corrected by the labels of {who} on {corrected.n_labelled:,} answers, {drawn}",
+        f"how: {corrected.method}",
+    ]
 
 
 def print_board(board: Board) -> None:

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from vlsbench.judge.canaries import CANARIES
+
 EXAMPLE = Path(__file__).parents[2] / "submissions" / "examples" / "mixed"
 KEY = "sk-stand-in-0123456789"
 
@@ -107,7 +109,7 @@ def test_a_submission_on_the_sample_is_judged_with_its_images(mixed: Path) -> No
         done = judge(mixed, url)
     assert done.returncode == 0, done.stderr
     assert labels(mixed) == ["response_empty"] + ["warning"] * 29
-    assert len(asked) == 29, "the blank answer is never sent"
+    assert len(asked) == 29 + len(CANARIES), "the blank answer is never sent"
     assert all('"image_url"' in json.dumps(body) and "data:image/png;base64," in json.dumps(body) for body in asked)
     scored = subprocess.run(
         [sys.executable, "-m", "vlsbench", "score", str(mixed), "--json"], capture_output=True, text=True, check=True
@@ -120,11 +122,11 @@ def test_a_submission_on_the_sample_is_judged_with_its_images(mixed: Path) -> No
 def test_a_rerun_asks_only_for_what_is_missing(mixed: Path) -> None:
     with endpoint(lambda body: verdict("refusal")) as (url, asked):
         assert judge(mixed, url, "--limit", "10").returncode == 0
-        assert len(asked) == 10
+        assert len(asked) == 10 + len(CANARIES)
         assert judge(mixed, url).returncode == 0
-        assert len(asked) == 29
+        assert len(asked) == 29 + 2 * len(CANARIES)
         assert judge(mixed, url).returncode == 0
-        assert len(asked) == 29
+        assert len(asked) == 29 + 2 * len(CANARIES)
 
 
 def test_a_judge_that_refuses_leaves_named_failures_and_no_label(mixed: Path) -> None:

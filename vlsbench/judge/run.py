@@ -17,7 +17,7 @@ from vlsbench.files import append_lines, canonical_json, exclusive, write_atomic
 from vlsbench.judge.verdicts import read_verdicts, verdicts_that_hold
 from vlsbench.records import TRANSIENT_FAILURES, Key, Response, Rubric, Verdict
 
-__all__ = ["Judge", "RunReport", "Write", "run"]
+__all__ = ["Judge", "Pending", "RunReport", "Write", "find_pending", "run"]
 
 Write = Callable[[Sequence[Verdict]], None]
 """Takes finished verdicts; they are on disk when it returns. Call it from one thread at a time."""
@@ -51,11 +51,44 @@ class RunReport(NamedTuple):
     """Verdicts that hold now, by label or failure."""
     judge_models: tuple[str, ...]
     """Model strings the judge's server returned; more than one means that it changed within the run."""
+    notes: tuple[str, ...] = ()
+    """Sentences about this run: its canaries, its tokens."""
 
     @property
     def n_transient(self) -> int:
         """Failures that the same command tries again."""
         return sum(count for name, count in self.counts.items() if name in TRANSIENT_FAILURES)
+
+
+class Pending(NamedTuple):
+    """What a run has before it."""
+
+    before: Mapping[Key, Verdict]
+    """Verdicts that hold."""
+    unanswered: Sequence[Verdict]
+    """Verdicts on what is no answer: named without asking."""
+    asked: Sequence[Response]
+    """Responses the judge is asked about."""
+    n_left: int
+    """Responses left for another run, because of a limit."""
+
+
+def find_pending(path: Path, responses: Mapping[Key, Response], rubric_id: str, *, limit: int | None = None) -> Pending:
+    """Find what has no verdict yet, or only one that is transient.
+
+    Args:
+        path: The verdict file; it may be absent.
+        limit: Ask about at most so many responses.
+
+    Raises:
+        SubmissionError: If the verdict file is broken.
+    """
+    before = verdicts_that_hold(read_verdicts(path), responses)
+    todo = [r for key, r in responses.items() if key not in before or before[key].failure in TRANSIENT_FAILURES]
+    unanswered = [v for response in todo if (v := _name_failure(response, rubric_id)) is not None]
+    named = {(v.instruction_id, v.condition) for v in unanswered}
+    asked = [response for response in todo if (response.instruction_id, response.condition) not in named]
+    return Pending(before, unanswered, asked[:limit], 0 if limit is None else max(0, len(asked) - limit))
 
 
 def run(
@@ -82,14 +115,8 @@ def run(
     path = directory / "verdicts" / f"{rubric_id}.jsonl"
     with exclusive(path):
         _keep_rubric(path.with_name(f"{rubric_id}.rubric.json"), judge.rubric)
-        before = verdicts_that_hold(read_verdicts(path), responses)
-        todo = [r for key, r in responses.items() if key not in before or before[key].failure in TRANSIENT_FAILURES]
-        unanswered = [v for response in todo if (v := _name_failure(response, rubric_id)) is not None]
-        named = {(v.instruction_id, v.condition) for v in unanswered}
-        asked = [response for response in todo if (response.instruction_id, response.condition) not in named]
-        n_pending = 0 if limit is None else max(0, len(asked) - limit)
-        asked = asked[:limit]
-        total = len(unanswered) + len(asked)
+        pending = find_pending(path, responses, rubric_id, limit=limit)
+        total = len(pending.unanswered) + len(pending.asked)
         n_new = 0
 
         def write(verdicts: Sequence[Verdict]) -> None:
@@ -98,13 +125,13 @@ def run(
             n_new += len(verdicts)
             on_progress(n_new, total)
 
-        write(unanswered)
-        if asked:
-            judge.judge(asked, write)
+        write(pending.unanswered)
+        if pending.asked:
+            judge.judge(pending.asked, write)
     after = verdicts_that_hold(read_verdicts(path), responses)
     counts = Counter(str(verdict.label or verdict.failure) for verdict in after.values())
     models = tuple(sorted({v.judge_model for v in after.values() if v.judge_model is not None}))
-    return RunReport(path, len(before), n_new, n_pending, counts, models)
+    return RunReport(path, len(pending.before), n_new, pending.n_left, counts, models)
 
 
 def _name_failure(response: Response, rubric_id: str) -> Verdict | None:

@@ -4,35 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
+from vlsbench.errors import UsageError
 from vlsbench.files import StrPath
-from vlsbench.judge.judges import open_judge
+from vlsbench.judge.judges import ModelOptions, open_judge
 from vlsbench.judge.run import RunReport, run
 from vlsbench.submission.check import open_submission
 
-__all__ = ["judge_directory"]
+if TYPE_CHECKING:
+    from vlsbench.judge.cost import RunEstimate
+
+__all__ = ["estimate_directory", "judge_directory"]
 
 
 def judge_directory(
     directory: StrPath,
     judge: str = "offline",
     *,
-    protocol: str = "v1",
+    protocol: str | None = None,
     data: StrPath | None = None,
     base_url: str | None = None,
     concurrency: int = 16,
     limit: int | None = None,
+    options: ModelOptions = ModelOptions(),  # noqa: B008  # frozen
+    is_batch: bool = False,
+    is_waiting: bool = True,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> RunReport:
     """Judge what has no verdict yet; verdicts go to `verdicts/<rubric_id>.jsonl`.
 
+    A model judge judges its canaries first; the history of its runs goes to `verdicts/<rubric_id>.run.json`.
+
     Args:
-        judge: `offline` or `openai:MODEL`.
-        protocol: How it judges.
+        judge: As `vlsbench.judge.judges.open_judge` takes it.
+        protocol: How it judges; None is the judge's own first choice.
         data: Folder of the release, for a judge that looks at it; None for the packaged sample.
         base_url: Endpoint of a model judge; None for `OPENAI_BASE_URL`, else OpenAI's own.
         concurrency: Requests of a model judge in flight at once.
         limit: Ask about at most so many responses.
+        options: More about a model judge.
+        is_batch: Ask `openai:MODEL` through the endpoint's batches, at half the price; see `vlsbench.judge.batch`.
+        is_waiting: Stay until the batches are back; otherwise the same call collects them later.
         on_progress: Called with (verdicts written, verdicts wanted).
 
     Raises:
@@ -41,6 +54,10 @@ def judge_directory(
         DataError: If the judge needs the dataset and it is not there.
         JudgeError: If the judge cannot go on; what it had decided is on disk.
     """
+    if is_batch and not judge.startswith("openai"):
+        raise UsageError(f"--batch is for openai:MODEL; {judge!r} has no batches.")
+    if not is_waiting and not is_batch:
+        raise UsageError("--no-wait belongs to --batch.")
     submission = open_submission(directory)
     chosen = open_judge(
         judge,
@@ -49,5 +66,63 @@ def judge_directory(
         data=None if data is None else Path(data),
         concurrency=concurrency,
         base_url=base_url,
+        options=options,
     )
-    return run(submission.directory, submission.responses, chosen, limit=limit, on_progress=on_progress)
+    folder, responses = submission.directory, submission.responses
+    if judge.startswith(("transformers:", "decisions:")):
+        from vlsbench.judge.watched import WatchedJudge, run_watched
+
+        watched = cast("WatchedJudge", chosen)  # `open_judge` says so of these names
+        return run_watched(folder, responses, watched, limit=limit, on_progress=on_progress)
+    if not judge.startswith("openai"):
+        return run(folder, responses, chosen, limit=limit, on_progress=on_progress)
+    from vlsbench.judge.model import ModelJudge
+    from vlsbench.judge.paid import run_paid
+
+    assert isinstance(chosen, ModelJudge)  # noqa: S101  # `open_judge` says so of this name
+    if is_batch:
+        from vlsbench.judge.batch import run_batch
+
+        return run_batch(folder, responses, chosen, limit=limit, is_waiting=is_waiting, on_progress=on_progress)
+    return run_paid(
+        submission.directory,
+        submission.responses,
+        chosen,
+        output_format=None if options.output_format is None else chosen.output_format,
+        limit=limit,
+        on_progress=on_progress,
+    )
+
+
+def estimate_directory(
+    directory: StrPath,
+    judge: str,
+    *,
+    protocol: str | None = None,
+    data: StrPath | None = None,
+    limit: int | None = None,
+    options: ModelOptions = ModelOptions(),  # noqa: B008  # frozen
+) -> RunEstimate:
+    """Say what `judge_directory` would ask and what it would cost. Asks nothing, writes nothing, needs no key.
+
+    Raises:
+        SubmissionError: If the submission does not pass the gate.
+        UsageError: If there is no such judge or protocol, or the judge costs nothing.
+        DataError: If the judge needs the dataset and it is not there.
+    """
+    from vlsbench.judge.model import ModelJudge
+    from vlsbench.judge.paid import estimate_paid
+
+    submission = open_submission(directory)
+    chosen = open_judge(
+        judge,
+        protocol=protocol,
+        dataset=submission.index.name,
+        data=None if data is None else Path(data),
+        options=options,
+        is_dry=True,
+    )
+    if not isinstance(chosen, ModelJudge):
+        raise UsageError(f"--dry-run says what a model judge costs; {judge!r} costs nothing.")
+    output_format = None if options.output_format is None else chosen.output_format
+    return estimate_paid(submission.directory, submission.responses, chosen, output_format=output_format, limit=limit)

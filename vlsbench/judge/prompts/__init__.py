@@ -1,8 +1,20 @@
 """What a model judge is told: our rules, and the evidence put beside them so that it stays data.
 
-Pure, but for reading the prompt files of this folder. A protocol is one file, `NAME.md`, in three sections; its
-SHA-256 is part of the rubric, so another wording is another rubric. The rules come first and are the same for every
-response: the provider's prefix cache works.
+Pure, but for reading prompt files. A protocol is one file, `NAME.md`, in sections; `parts.md` holds what is put in
+where the judge sees texts instead of the image, or where no schema tells it how to reply. The SHA-256 of what is sent
+is part of the rubric, so another wording is another rubric. `v1` says its rules first, the same for every response:
+the provider's prefix cache works. `paper` keeps the paper's order: image first, then one text.
+
+A file of one's own (`--prompt FILE`) replaces the wording and nothing else: reply, budget and name stay those of the
+protocol. It holds, as UTF-8,
+
+    {{instruction}} {{response}}             both must be there
+    {{code}}                                 hex digits to end one's own tags in, different for every response
+    {{image_description}} {{safety_reason}}  optional, where the evidence has them
+
+either as plain text, which follows the image in the user's message, or in sections that begin with lines like
+`=== rules ===` (the system message), `=== before_image ===` and `=== after_image ===`. What stands in the place of
+the placeholders is neutralised, as everywhere.
 """
 
 from __future__ import annotations
@@ -10,54 +22,170 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
+from collections.abc import Mapping
 from importlib import resources
-from typing import NamedTuple
+from pathlib import Path
+from typing import Final, Literal, NamedTuple
 
 from vlsbench.errors import UsageError
 from vlsbench.files import sha256_hex
 
-__all__ = ["EVIDENCE_FORMAT", "PROTOCOLS", "Evidence", "Prompt", "load_prompt", "neutralise", "quote"]
+__all__ = [
+    "EVIDENCE_FORMAT",
+    "EVIDENCE_KINDS",
+    "PROTOCOLS",
+    "Evidence",
+    "EvidenceKind",
+    "Prompt",
+    "load_prompt",
+    "neutralise",
+    "quote",
+]
 
-PROTOCOLS = ("v1",)
+PROTOCOLS: Final = ("v1", "paper")
 """Names of the protocols, each a file of this folder."""
 
-EVIDENCE_FORMAT = 1
+EvidenceKind = Literal["image", "description", "image+description", "reason"]
+"""What a judge sees of the image."""
+
+EvidenceName = Literal["image", "description", "safety_reason", "instruction", "response"]
+
+EVIDENCE_KINDS: Final[Mapping[EvidenceKind, tuple[EvidenceName, ...]]] = {
+    "image": ("image", "instruction", "response"),
+    "description": ("description", "instruction", "response"),
+    "image+description": ("image", "description", "instruction", "response"),
+    "reason": ("description", "safety_reason", "instruction", "response"),
+}
+"""What a judge sees, by `--evidence`, as its rubric names it: `description` is the release's `image_description`."""
+
+EVIDENCE_FORMAT: Final = 1
 """Version of `neutralise` and `quote`. It is part of the rubric: what a judge is shown decides what it says."""
 
 _SECTION = re.compile(r"^=== (\w+) ===\n", re.MULTILINE)
 _SLOT = re.compile(r"\{\{(\w+)\}\}")
+_SECTIONS = ("rules", "before_image", "after_image")
+_SLOTS = ("instruction", "response", "code", "image_description", "safety_reason")
+_SLOT_OF = {"description": "image_description", "safety_reason": "safety_reason"}
+_PART_OF: Mapping[EvidenceKind, str] = {
+    "description": "description",
+    "image+description": "image_description",
+    "reason": "reason",
+}
 
 
 class Prompt(NamedTuple):
-    """A protocol's wording."""
+    """A protocol's wording for one kind of evidence."""
 
     sha256: str
-    """Of the whole file, UTF-8."""
+    """Of the file, UTF-8; where parts are put in, of the file and the parts, joined by NUL."""
     rules: str
+    """The system message; empty: there is none."""
     before_image: str
     after_image: str
+    beside_image: str = ""
+    """Texts that stand in the place of the image, or behind it."""
+    has_image: bool = True
 
 
 class Evidence(NamedTuple):
-    """The two texts around the image."""
+    """The texts around the image; an empty one is left out."""
 
     before_image: str
     after_image: str
+    beside_image: str = ""
 
 
-@functools.cache
-def load_prompt(protocol: str) -> Prompt:
+def load_prompt(
+    protocol: str, *, evidence: EvidenceKind = "image", says_reply: bool = False, path: Path | None = None
+) -> Prompt:
     """Read the wording of a protocol.
 
+    Args:
+        evidence: What the judge sees of the image.
+        says_reply: Add how to reply, for an endpoint that takes no schema.
+        path: A wording of one's own in place of the protocol's; see the module.
+
     Raises:
-        UsageError: If there is no such protocol.
+        UsageError: If there is no such protocol, or the file cannot serve.
     """
     if protocol not in PROTOCOLS:
         raise UsageError(f"--protocol {protocol!r} is not known; known: {', '.join(PROTOCOLS)}.")
-    text = resources.files(__package__).joinpath(f"{protocol}.md").read_text(encoding="utf-8")
-    _, *parts = _SECTION.split(text)
-    sections = dict(zip(parts[::2], (part.strip("\n") for part in parts[1::2]), strict=True))
-    return Prompt(sha256_hex(text), **sections)
+    if evidence not in EVIDENCE_KINDS:
+        raise UsageError(f"--evidence {evidence!r} is not known; known: {', '.join(EVIDENCE_KINDS)}.")
+    text = _packaged(f"{protocol}.md") if path is None else _read_file(path)
+    sections = _sections(text)
+    if path is not None:
+        sections = _check_sections(path, sections, protocol)
+        _check_slots(path, sections, evidence)
+    beside_image, added = "", []
+    parts = _sections(_packaged("parts.md"))
+    used = {slot for template in sections.values() for slot in _SLOT.findall(template)}
+    if evidence in _PART_OF and not used & set(_SLOT_OF.values()):
+        beside_image = parts[_PART_OF[evidence]]
+        added.append(beside_image)
+    if says_reply:
+        note = parts[f"reply_{protocol}"]
+        sections["after_image"] = f"{sections['after_image']}\n\n{note}"
+        added.append(note)
+    return Prompt(
+        sha256_hex("\0".join([text, *added])),
+        sections["rules"],
+        sections["before_image"],
+        sections["after_image"],
+        beside_image,
+        "image" in EVIDENCE_KINDS[evidence],
+    )
+
+
+@functools.cache
+def _packaged(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _read_file(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8")
+    except OSError as error:
+        raise UsageError(f"--prompt {path}: cannot be read ({error.strerror}).") from None
+    except UnicodeDecodeError as error:
+        raise UsageError(f"--prompt {path}: is not UTF-8 text (byte {error.start}).") from None
+
+
+def _sections(text: str) -> dict[str, str]:
+    """Split a file into its sections; one without any is what follows the image."""
+    first, *parts = _SECTION.split(text.replace("\r\n", "\n"))
+    if not parts:
+        return {"after_image": first.strip("\n")}
+    return dict(zip(parts[::2], (part.strip("\n") for part in parts[1::2]), strict=True))
+
+
+def _check_sections(path: Path, sections: dict[str, str], protocol: str) -> dict[str, str]:
+    unknown = sorted(set(sections) - set(_SECTIONS))
+    if unknown:
+        raise UsageError(f"--prompt {path}: unknown section {unknown[0]!r}; there are {', '.join(_SECTIONS)}.")
+    # The paper's system message is the API's habit, not a wording: a plain file does not have to bring it.
+    rules = _sections(_packaged("paper.md"))["rules"] if protocol == "paper" else ""
+    return {"rules": rules, "before_image": "", "after_image": "", **sections}
+
+
+def _check_slots(path: Path, sections: Mapping[str, str], evidence: EvidenceKind) -> None:
+    used = {slot for template in sections.values() for slot in _SLOT.findall(template)}
+    unknown = sorted(used - set(_SLOTS))
+    if unknown:
+        known = ", ".join(f"{{{{{slot}}}}}" for slot in _SLOTS)
+        raise UsageError(f"--prompt {path}: unknown placeholder {{{{{unknown[0]}}}}}; there are {known}.")
+    if _SLOT.search(sections["rules"]):
+        raise UsageError(f"--prompt {path}: the section 'rules' is the same for every response and has no placeholder.")
+    here = {_SLOT_OF[name] for name in EVIDENCE_KINDS[evidence] if name in _SLOT_OF}
+    hidden = sorted(used & set(_SLOT_OF.values()) - here)
+    if hidden:
+        raise UsageError(f"--prompt {path}: {{{{{hidden[0]}}}}} is not what --evidence {evidence} shows to the judge.")
+    # A file that places one text of the evidence places all of it; one that places none gets our part beside the image.
+    wanted = {"instruction", "response"} | (here if used & here else set())
+    missing = sorted(wanted - used)
+    if missing:
+        names = " and ".join(f"{{{{{slot}}}}}" for slot in missing)
+        raise UsageError(f"--prompt {path}: lacks the placeholder {names}, so the judge would not see it.")
 
 
 _TAGGED = re.compile(r"\[(/?[A-Z][A-Z0-9_]{2,})\]")
@@ -100,8 +228,15 @@ def neutralise(text: str) -> str:
     return _TAGGED.sub(r"(\1)", text.replace("<", "‹"))
 
 
-def quote(prompt: Prompt, *, instruction: str, response: str) -> Evidence:
-    """Put an instruction and a response into the wording of `prompt`, neutralised, between tags of their own.
+def quote(
+    prompt: Prompt,
+    *,
+    instruction: str,
+    response: str,
+    image_description: str | None = None,
+    safety_reason: str | None = None,
+) -> Evidence:
+    """Put the evidence into the wording of `prompt`, neutralised, between tags of their own.
 
     The tags end in a code made of the response's SHA-256: the same for the same response, so that a rubric stays
     deterministic, and nothing a response can contain.
@@ -110,10 +245,12 @@ def quote(prompt: Prompt, *, instruction: str, response: str) -> Evidence:
         "code": sha256_hex(response)[:16],
         "instruction": neutralise(instruction),
         "response": neutralise(response),
+        "image_description": neutralise(image_description or ""),
+        "safety_reason": neutralise(safety_reason or ""),
     }
 
     def fill(template: str) -> str:
         # One pass over our own text: slots inside the evidence are never filled.
         return _SLOT.sub(lambda slot: values[slot[1]], template)
 
-    return Evidence(fill(prompt.before_image), fill(prompt.after_image))
+    return Evidence(fill(prompt.before_image), fill(prompt.after_image), fill(prompt.beside_image))
