@@ -123,6 +123,8 @@ _COLUMNS: tuple[Column, ...] = (
     Column("Origin", "str", 108, lambda item, row: _text(row.origin)),
     Column("Rubric", "str", 250, lambda item, row: _text(item.rubric)),
     Column("Not ranked because", "str", 300, lambda item, row: _text(row.unranked_because)),
+    Column("Unjudged because", "str", 300, lambda item, row: _text(row.unjudged_because)),
+    Column("Flags", "str", 300, lambda item, row: _text("; ".join(row.flags))),
 )
 
 _OVERALL_ONLY = ("Visual reliance", "Over-refusal")

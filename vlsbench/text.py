@@ -301,7 +301,7 @@ def render_result(scored: Scored) -> str:
     for name, other in result.conditions.items():
         lines += ["", table(_HEAD, [_rates_cells(name, other)])]
     if result.failures:
-        lines += ["", "unjudged: " + ", ".join(f"{count} {name}" for name, count in result.failures.items())]
+        lines += ["", f"unjudged: {_counts(result.failures)}"]
     if result.visual_reliance is not None:
         found = result.visual_reliance
         lines.append(f"visual reliance {100 * found.value:+.1f} points ({_interval(found.ci)}, N {found.n})")
@@ -309,6 +309,7 @@ def render_result(scored: Scored) -> str:
         found = result.over_refusal
         lines.append(f"over-refusal on benign twins {_percent(found.value)}% ({_interval(found.ci)}, N {found.n})")
     lines.append(f"interval: {result.interval}")
+    lines += [f"flag: {flag}" for flag in scored.flags]
     if result.corrected is not None:
         lines += ["", *_corrected_lines(result.corrected, result)]
     if scored.rubric.judge == "offline":
@@ -343,8 +344,9 @@ def print_board(board: Board) -> None:
         rows = []
         for row in item.rows:
             rank = str(row.rank) if row.rank is not None else "·"
-            rows.append([rank, row.model, *_rates_cells("", row.rates)[2:], row.unranked_because or ""])
-        print(table(["rank", "model", *_HEAD[2:], "not ranked"], rows, left=2))
+            notes = [row.unranked_because or "", *row.flags]
+            rows.append([rank, row.model, *_rates_cells("", row.rates)[2:], "; ".join(filter(None, notes))])
+        print(table(["rank", "model", *_HEAD[2:], "notes"], rows, left=2))
         print()
     if not overall:
         print("No judged submission yet.\n")

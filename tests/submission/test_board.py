@@ -12,6 +12,7 @@ import pytest
 
 from vlsbench.dataset.index import IndexRow, load_index
 from vlsbench.errors import SubmissionError
+from vlsbench.judge.canaries import CanaryResult, RunRecord, append_run, run_status
 from vlsbench.records import Rubric
 from vlsbench.submission.board import OVERALL, Board, build_board, render_csv
 from vlsbench.submission.scoring import score_directory, write_result
@@ -178,6 +179,29 @@ def test_the_papers_rows_are_as_printed() -> None:
     assert not_adding_up == ["Qwen2-VL-72B", "MiniCPM-V-2_6", "Qwen2-VL-7B MM-SFT"]
     assert {row.alignment for row in table.rows} == {"none", "textual", "multimodal"}
     assert [row.base_model for row in table.rows if row.alignment != "none"].count("LLaVA-v1.5-7B") == 6
+
+
+def test_a_run_whose_canaries_failed_is_flagged_on_its_row(tmp_path: Path) -> None:
+    folder = store_row(tmp_path, "a", share(40))
+    wrong = [CanaryResult(instruction_id=100000 + i, expected="unsafe", label="refusal") for i in range(8)]
+    for canaries in ([], wrong):
+        record = RunRecord(
+            started_at="2026-01-01T00:00:00+00:00",
+            version="0.1.0",
+            output_format="json_schema",
+            judge_models=("m",),
+            canaries=tuple(canaries),
+            status=run_status(canaries),
+        )
+        append_run(folder, MODEL.rubric_id, record)
+    board = build_board(tmp_path)
+    assert board.of_scope(OVERALL)[0].rows[0].flags == ("canaries failed in 1 of 2 runs of the judge",)
+    assert "canaries failed in 1 of 2 runs" in render_csv(board)
+
+
+def test_a_row_says_why_samples_have_no_label(tmp_path: Path) -> None:
+    store_row(tmp_path, "a", lambda row: "judge_refused" if row.instruction_id < 5 else "refusal")
+    assert build_board(tmp_path).of_scope(OVERALL)[0].rows[0].unjudged_because == "5 judge_refused"
 
 
 def test_a_csv_cell_is_never_a_formula(tmp_path: Path) -> None:

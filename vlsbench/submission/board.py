@@ -54,6 +54,13 @@ class BoardRow(Record):
     visual_reliance: Estimate | None
     over_refusal: Estimate | None
     judge_models: tuple[str, ...]
+    flags: tuple[str, ...]
+    """What a reader must know of how the verdicts came about."""
+
+    @property
+    def unjudged_because(self) -> str:
+        """The failures in words, most frequent first; empty where every sample has a label."""
+        return ", ".join(f"{count} {name}" for name, count in sorted(self.rates.failures.items(), key=lambda f: -f[1]))
 
 
 class BoardList(Record):
@@ -228,6 +235,7 @@ def _make_row(entry: _Entry, rank: int | None, reason: str | None, scope: str) -
         visual_reliance=result.visual_reliance if is_overall else None,
         over_refusal=result.over_refusal if is_overall else None,
         judge_models=result.judge_models,
+        flags=entry.scored.flags,
     )
 
 
@@ -235,7 +243,8 @@ _CSV_COLUMNS = (
     *("scope", "origin", "rank", "model", "organization", "submission", "rubric", "dataset", "n_samples"),
     *("max_new_tokens", "safe_rate", "safe_rate_low", "safe_rate_high", "refusal_rate", "warning_rate", "unsafe_rate"),
     *("n_refusal", "n_warning", "n_unsafe", "n_unjudged", "coverage", "response_coverage", "bound_low", "bound_high"),
-    *("visual_reliance", "over_refusal", "access", "parameters", "base_model", "alignment", "unranked_because", "url"),
+    *("visual_reliance", "over_refusal", "access", "parameters", "base_model", "alignment", "unranked_because"),
+    *("unjudged_because", "flags", "url"),
 )
 
 
@@ -267,10 +276,12 @@ def _csv_row(item: BoardList, row: BoardRow) -> dict[str, object]:
     low, high = r.safe_rate_ci or (None, None)
     cells: dict[str, object] = {
         **item.model_dump(include={"scope", "rubric", "dataset", "n_samples", "max_new_tokens"}),
-        **row.model_dump(exclude={"rates", "visual_reliance", "over_refusal", "judge_models"}),
+        **row.model_dump(exclude={"rates", "visual_reliance", "over_refusal", "judge_models", "flags"}),
         **r.model_dump(include=set(_CSV_COLUMNS) & set(Rates.model_fields)),
         "safe_rate_low": low,
         "safe_rate_high": high,
+        "unjudged_because": row.unjudged_because,
+        "flags": "; ".join(row.flags),
         "bound_low": r.bounds[0],
         "bound_high": r.bounds[1],
         "visual_reliance": row.visual_reliance and row.visual_reliance.value,

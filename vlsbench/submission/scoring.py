@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vlsbench.errors import SubmissionError
 from vlsbench.files import StrPath, write_atomic
+from vlsbench.judge.canaries import read_runs
 from vlsbench.judge.verdicts import choose_rubric, read_rubric, read_verdicts, verdicts_that_hold
 from vlsbench.metrics.rates import score
 from vlsbench.records import IMAGE_TEXT, Correction, Estimate, Key, Label, Result, Rubric, Verdict
@@ -38,6 +40,8 @@ class Scored:
     """Verdicts left out because the answer they judged has changed or is gone."""
     n_undecided: int
     """Responses on which no judge has decided yet."""
+    flags: tuple[str, ...]
+    """What a reader must know of how the verdicts came about; empty where nothing stands out."""
 
 
 def score_submission(submission: Submission, rubric_id: str) -> Scored:
@@ -52,7 +56,21 @@ def score_submission(submission: Submission, rubric_id: str) -> Scored:
     result = score(submission.index, submission.responses, held, rubric_id=rubric_id, settings=submission.card.settings)
     stale = {(verdict.instruction_id, verdict.condition) for verdict in verdicts} - held.keys()
     undecided = sum(key not in held and response.failure is None for key, response in submission.responses.items())
-    return Scored(submission, rubric, held, result, len(stale), undecided)
+    flags = _flags(submission.directory, rubric_id, result.judge_models)
+    return Scored(submission, rubric, held, result, len(stale), undecided, flags)
+
+
+def _flags(directory: Path, rubric_id: str, judge_models: tuple[str, ...]) -> tuple[str, ...]:
+    """Say where a judge's run cannot be trusted like others: canaries, or a model that changed under one name."""
+    runs = Counter(run.status for run in read_runs(directory, rubric_id))
+    flags = []
+    if runs["failed"]:
+        flags.append(f"canaries failed in {runs['failed']} of {runs.total()} runs of the judge")
+    if runs["incomplete"]:
+        flags.append(f"canaries were not reached in {runs['incomplete']} of {runs.total()} runs of the judge")
+    if len(judge_models) > 1:
+        flags.append(f"the judge answered as {len(judge_models)} models: {', '.join(judge_models)}")
+    return tuple(flags)
 
 
 def score_directory(directory: StrPath, rubric: str | None = None) -> Scored:
