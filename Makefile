@@ -1,11 +1,16 @@
 # `make demo` and `make test` do everything on a fresh machine with Python 3.11 and make.
 
 PYTHON ?= python3.11
+comma := ,
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 PORT ?= 7860
 SERVE ?= 1
+LOCAL ?= 1
+
+# LOCAL=0 leaves torch and transformers out; the tests of local models then skip and say so.
+EXTRAS := leaderboard,train,test$(if $(filter 1,$(LOCAL)),$(comma)local)
 
 .PHONY: install demo test check bench clean
 
@@ -19,23 +24,23 @@ $(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt
 	$(PIP) --editable '.[leaderboard]'
 	@touch $@
 
-$(VENV)/.installed-test: $(VENV)/.installed
-	$(PIP) --editable '.[leaderboard,train,test]'
+$(VENV)/.installed-test-$(LOCAL): $(VENV)/.installed
+	$(PIP) --editable '.[$(EXTRAS)]'
 	@touch $@
 
 demo: $(VENV)/.installed
 	@SERVE=$(SERVE) PORT=$(PORT) PATH="$(CURDIR)/$(BIN):$$PATH" sh scripts/demo.sh
 
-test: $(VENV)/.installed-test
+test: $(VENV)/.installed-test-$(LOCAL)
 	@sh scripts/install_chromium.sh
 	@$(BIN)/python -m pytest
 
-check: $(VENV)/.installed-test
+check: $(VENV)/.installed-test-$(LOCAL)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: $(VENV)/.installed-test
+bench: $(VENV)/.installed-test-$(LOCAL)
 	$(BIN)/python -m benchmarks
 
 clean:
