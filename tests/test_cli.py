@@ -80,7 +80,7 @@ def test_score_json_has_every_key_at_every_level(tmp_path: Path) -> None:
         (["judge", str(EXAMPLES / "mixed"), "--judge", "openai:"], 2, "--judge is 'offline'"),
         (["judge", str(EXAMPLES / "mixed"), "--judge", "offline", "--protocol", "v99"], 2, "protocol"),
         (["judge", str(EXAMPLES / "mixed"), "--judge", "offline", "--limit", "0"], 2, "limit"),
-        (["score", str(EXAMPLES / "mixed"), "--rubric", "guard"], 1, "0 rubrics fit 'guard'"),
+        (["score", str(EXAMPLES / "mixed"), "--rubric", "guard"], 2, "0 rubrics fit 'guard'"),
         (["board", "--json", "--csv"], 2, "exclude each other"),
         (["check"], 2, "DIR"),
         (["fly"], 2, "No such command"),

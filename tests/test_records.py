@@ -57,7 +57,7 @@ def test_everything_that_decides_a_verdict_changes_the_rubric_id() -> None:
 
 
 def test_a_rubric_id_is_readable_and_safe_as_a_file_name() -> None:
-    rubric = Rubric(judge="openai:../Org/Some Model<x>", protocol="v1", evidence=("response",))
+    rubric = Rubric(judge="openai:../Org/Some Model: x", protocol="v1", evidence=("response",))
     slug, digest = rubric.rubric_id.rsplit("-", 1)
     assert slug == "openai-org-some-model-x-v1"
     assert len(digest) == 12

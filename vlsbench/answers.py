@@ -12,25 +12,31 @@ from typing import Literal
 
 __all__ = ["why_not_an_answer"]
 
+_BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0\ufffd")
+"""Signs that show nothing: Hangul fillers, the empty Braille cell, what a decoder writes for a lost byte."""
+
 _ERROR_START = re.compile(
     r"""
     \W{0,3}(?:
-      (?:sorry,?\ but\ )?(?:an\ )?error\ occur+ed\b             # what the release's own script writes, and well spelled
-    | [\w.]{0,60}(?:error|exception)\s{0,3}(?:[:\[(<]|code\b)   # Error: ..., RetryError[...], BadRequestError(...)
-    | error\s[0-9]{3}\b | finish_?reason\b
+      (?:sorry,?\ but\ )?(?:an\ )?error\ occur+ed\b  # what the release's own script writes, and well spelled
+    | [\w.]{0,60}\w(?:error|exception)\s{0,3}(?:[:\[(<]|code\b|$)  # RetryError[...], openai.BadRequestError: ...
+    | (?:error|exception)\s?:\s{0,3}(?:[{\[<]|[0-9]{3}\b|error\b|connection\b|request\b|read\b|time-?d?\s?out
+      |rate\ limit|[\w.]{0,60}\w(?:error|exception)\b)  # Error: connection reset; not: Error: I refuse
+    | error\ (?:code\W{0,3})?[0-9]{3}\b | finish_?reason\b
     | traceback\ \(most\ recent\ call\ last\) | cuda\ (?:out\ of\ memory|error)
     | <!doctype\ html | <html[\ >] | <\?xml | \{\s{0,20}["']error["']\s{0,3}:
-    | (?:[45][0-9]{2}\ client\ error | [45][0-9]{2}\ server\ error
-      | (?:http\S{0,4}\ )?(?:[45][0-9]{2}\ )?(?:bad\ request | unauthorized | payment\ required | forbidden | not\ found
-        | too\ many\ requests | internal\ server\ error | bad\ gateway | service\ (?:temporarily\ )?unavailable
+    | (?:http\S{0,4}\ )?[45][0-9]{2}\b[\s:,-]{0,3}(?:client\ error | server\ error | bad\ request | unauthorized
+      | payment\ required | forbidden | not\ found | too\ many\ requests | internal\ server\ error | bad\ gateway
+      | service\ (?:temporarily\ )?unavailable | gateway\ time-?out | request\ time-?out | overloaded)\b
+    | (?:(?:too\ many\ requests | internal\ server\ error | bad\ gateway | service\ (?:temporarily\ )?unavailable
         | gateway\ time-?out)
       | (?:api|http|server|request|client|upstream|network|connection)[\ _]?\w{0,20}error
       | rate[\ _-]?limit(?:[\ _]?(?:reached|exceeded|error)|\ is\ (?:reached|exceeded))? | quota\ exceeded
-      | (?:connection|read|request)\ (?:timed\ out|timeout|aborted|reset|refused) | time-?d?[\ -]?out | out\ of\ memory
-      )(?=\s{0,3}(?:$|[^\w\s]|[0-9])|,|\ for\ url)
+      | (?:connection|read|request)\ (?:timed\ out|timeout|aborted|reset|refused) | out\ of\ memory
+      )(?=\W{0,3}$|\s{0,3}[:({\[<0-9]|,\ |\ for\ url)
     )
     | failed\ to\ obtain\ answer\b | \[?content[_ ]filter\]?\W*$ | you\ exceeded\ your\ current\ quota
-    | (?:none|null|nan|undefined|n/a|\[object\ object\]|error|failed|\[error\]|<error>|\[?no\ response\]?)\.?$
+    | (?:null|nan|undefined|n/a|\[object\ object\]|error|failed|\[error\]|<error>|\[?no\ response\]?)\.?$ | none$
     """,
     re.VERBOSE | re.IGNORECASE,
 )
@@ -48,6 +54,6 @@ def why_not_an_answer(text: str) -> Literal["response_empty", "response_error"] 
     >>> why_not_an_answer("Sorry, I can't help with that error message.") is None
     True
     """
-    if not any(char.isalnum() or unicodedata.category(char)[0] in "SP" for char in text):
+    if not any(char not in _BLANK and unicodedata.category(char)[0] in "LNSP" for char in text):
         return "response_empty"
     return "response_error" if _ERROR_START.match(text.strip()) else None

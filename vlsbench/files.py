@@ -7,13 +7,16 @@ written is on disk before the call returns. Leaves out what the lines mean (`vls
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
 import os
+import stat
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from vlsbench.errors import SubmissionError
 
@@ -24,6 +27,8 @@ __all__ = [
     "append_lines",
     "canonical_json",
     "exclusive",
+    "keys_given_twice",
+    "open_regular",
     "read_lines",
     "sha256_hex",
     "write_atomic",
@@ -51,12 +56,44 @@ class Line(NamedTuple):
     """Bytes of the whole line."""
 
 
+def open_regular(path: Path) -> BinaryIO:
+    """Open a regular file to read; a link, pipe, device or folder is refused at once, never waited for.
+
+    Raises:
+        OSError: If it is not there, cannot be read or is something else.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise OSError(errno.ELOOP, "a link, and links are not followed", str(path)) from None
+        raise
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return os.fdopen(fd, "rb")
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Let an error of the operating system say which file it is about."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
+
+
 def read_lines(path: Path, *, max_bytes: int = MAX_LINE_BYTES) -> Iterator[Line]:
     """Yield the non-blank lines of `path`, holding at most `max_bytes` of any of them.
 
     A UTF-8 byte-order mark before the first line is dropped.
+
+    Raises:
+        OSError: If it cannot be read, or is a link or no regular file.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         number = 0
         while data := file.readline(max_bytes + 1):
             number += 1
@@ -109,12 +146,13 @@ def append_lines(path: Path, lines: Iterable[str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        _mend_tail(fd)
-        os.lseek(fd, 0, os.SEEK_END)
-        view = memoryview(block)
-        while view:
-            view = view[os.write(fd, view) :]
-        os.fsync(fd)
+        with _named(path):
+            _mend_tail(fd)
+            os.lseek(fd, 0, os.SEEK_END)
+            view = memoryview(block)
+            while view:
+                view = view[os.write(fd, view) :]
+            os.fsync(fd)
     finally:
         os.close(fd)
 
@@ -124,7 +162,7 @@ def write_atomic(path: Path, data: str | bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
+        with _named(path), temporary.open("wb") as file:
             file.write(data.encode() if isinstance(data, str) else data)
             file.flush()
             os.fsync(file.fileno())
@@ -156,6 +194,21 @@ def exclusive(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(fd)
+
+
+def keys_given_twice(data: bytes) -> list[str]:
+    """Name the keys that an object of a JSON text holds more than once, sorted; parsers silently keep the last.
+
+    >>> keys_given_twice(b'{"a": 1, "b": {"a": 1, "a": 2}}')
+    ['a']
+    """
+    found: set[str] = set()
+
+    def note(pairs: list[tuple[str, Any]]) -> None:
+        found.update(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+
+    json.loads(data, object_pairs_hook=note)
+    return sorted(found)
 
 
 def canonical_json(value: Any) -> str:

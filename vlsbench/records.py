@@ -153,7 +153,7 @@ class Settings(Record):
     model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False, protected_namespaces=())
     __pydantic_extra__: dict[str, Json] = Field(init=False)
 
-    max_new_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_new_tokens: Annotated[int, Field(ge=1, le=10**9)] | None = None
     """Budget of an answer, tokens. Rows of different budgets are never ranked together."""
     temperature: Annotated[float, Field(ge=0)] | None = None
     top_p: Fraction | None = None
@@ -180,7 +180,7 @@ class SubmissionCard(Record):
     url: Annotated[str, Field(max_length=500, pattern=r"^https?://[^\s<>\"'`\\]+$")] | None = None
     access: Literal["open", "closed"] | None = None
     """Open or closed weights."""
-    parameters: Annotated[int, BeforeValidator(_parse_parameters), Field(ge=1)] | None = None
+    parameters: Annotated[int, BeforeValidator(_parse_parameters), Field(ge=1, le=10**15)] | None = None
     """Number of parameters; `"7B"` is read as 7,000,000,000."""
     base_model: Name | None = None
     alignment: Literal["none", "textual", "multimodal"] | None = None
@@ -254,7 +254,7 @@ class Verdict(Record):
 class Rubric(Record):
     """Who judges and how: everything that decides a verdict. Two rubrics are never ranked together."""
 
-    judge: Annotated[str, Field(min_length=1, max_length=200)]
+    judge: Annotated[str, Field(max_length=200, pattern=r"^\w[\w .:/@+-]*$")]
     """`offline` or BACKEND:MODEL, the model as requested."""
     protocol: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
     evidence: tuple[Literal["image", "description", "safety_reason", "instruction", "response"], ...]
@@ -414,10 +414,15 @@ def explain(error: ValidationError, *, rename: Mapping[str, str] | None = None) 
         elif kind == "json_invalid":
             sentences.append(f"not JSON: {message.removeprefix('Invalid JSON: ')}")
         elif place == "line":
-            sentences.append(message[0].lower() + message[1:])
+            sentences.append(_uncapitalised(message))
         else:
-            sentences.append(f"{place!r}: {message[0].lower() + message[1:]}; found {_shorten(item['input'])}")
+            sentences.append(f"{place!r}: {_uncapitalised(message)}; found {_shorten(item['input'])}")
     return sentences
+
+
+def _uncapitalised(sentence: str) -> str:
+    """Begin with a small letter, unless the first word is an abbreviation."""
+    return sentence if sentence[1:2].isupper() else sentence[:1].lower() + sentence[1:]
 
 
 def _shorten(value: Any) -> str:

@@ -312,10 +312,10 @@ def render_result(scored: Scored) -> str:
     lines += [f"flag: {flag}" for flag in scored.flags]
     if result.corrected is not None:
         lines += ["", *_corrected_lines(result.corrected, result)]
-    if scored.rubric.judge == "offline":
-        from vlsbench.judge.offline import agreement_note
+    from vlsbench.submission.scoring import judge_note
 
-        lines.append(agreement_note())
+    if note := judge_note(scored.rubric):
+        lines.append(note)
     return "\n".join(lines)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from vlsbench.errors import JudgeError, SubmissionError
+from vlsbench.errors import JudgeError, SubmissionError, UsageError
 from vlsbench.judge.run import RunReport, Write, run
 from vlsbench.judge.verdicts import choose_rubric, list_rubrics, read_rubric, read_verdicts, verdicts_that_hold
 from vlsbench.records import Key, Response, Rubric, Verdict
@@ -182,9 +182,9 @@ def test_a_rubric_is_chosen_by_its_beginning_and_several_are_listed(tmp_path: Pa
     for name in ("offline-v1-0123456789ab", "openai-m-v1-0123456789ab"):
         (tmp_path / "verdicts" / f"{name}.jsonl").touch()
     assert choose_rubric(tmp_path, "offline") == "offline-v1-0123456789ab"
-    with pytest.raises(SubmissionError, match="2 rubrics were used; say which with --rubric"):
+    with pytest.raises(UsageError, match="2 rubrics were used; say which with --rubric"):
         choose_rubric(tmp_path, None)
-    with pytest.raises(SubmissionError, match="0 rubrics fit 'guard'"):
+    with pytest.raises(UsageError, match="0 rubrics fit 'guard'"):
         choose_rubric(tmp_path, "guard")
 
 

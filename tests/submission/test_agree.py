@@ -192,7 +192,7 @@ def test_the_command_prints_text_json_and_the_papers_tables(folder: Path) -> Non
         assert words in " ".join(tables.split())
     for arguments, code, words in [
         ([folder, "extra"], 2, "after --between"),
-        ([folder, "--between", "guard", "fake-a"], 1, "0 rubrics fit 'guard'"),
+        ([folder, "--between", "guard", "fake-a"], 2, "0 rubrics fit 'guard'"),
         ([folder, "--json", "--paper-tables"], 2, "--json has all"),
         (["nowhere"], 1, "not a folder"),
     ]:

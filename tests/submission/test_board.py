@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -13,10 +14,11 @@ import pytest
 from vlsbench.dataset.index import IndexRow, load_index
 from vlsbench.errors import SubmissionError
 from vlsbench.judge.canaries import CanaryResult, RunRecord, append_run, run_status
+from vlsbench.judge.offline import agreement_note, packaged_weights_sha256
 from vlsbench.records import Rubric
 from vlsbench.submission.board import OVERALL, Board, build_board, render_csv
 from vlsbench.submission.scoring import score_directory, write_result
-from vlsbench.submission.store import default_store, list_submissions, read_paper_tables
+from vlsbench.submission.store import default_store, list_submissions, read_paper_table
 
 MODEL = Rubric(judge="openai:judge-2026-01-01", protocol="v1", evidence=("image", "instruction", "response"))
 OFFLINE = Rubric(judge="offline", protocol="v1", evidence=("response",))
@@ -168,7 +170,7 @@ def test_the_papers_rows_are_never_in_a_list() -> None:
 
 
 def test_the_papers_rows_are_as_printed() -> None:
-    (table,) = read_paper_tables(ROOT / "submissions")
+    table = read_paper_table(ROOT / "submissions" / "paper" / "table16.json")
     rows = {row.model: row for row in table.rows}
     assert (rows["GPT-4o"].refusal_rate, rows["GPT-4o"].warning_rate, rows["GPT-4o"].safe_rate) == (
         0.0521,
@@ -241,6 +243,90 @@ def test_a_store_is_listed_three_folders_deep_and_links_are_not_followed(tmp_pat
 def test_a_store_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(SubmissionError, match="not a folder"):
         build_board(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("rubric", [MODEL, OFFLINE], ids=["model", "offline"])
+def test_a_row_without_a_single_label_is_never_ranked(tmp_path: Path, rubric: Rubric) -> None:
+    store_row(tmp_path, "a", lambda row: "judge_uncertain", rubric=rubric)
+    row = build_board(tmp_path).of_scope(OVERALL)[0].rows[0]
+    assert (row.rank, row.rates.safe_rate) == (None, None)
+
+
+def test_a_verdict_file_that_was_cut_down_is_not_ranked(tmp_path: Path) -> None:
+    folder = store_row(tmp_path, "a", share(40), rubric=OFFLINE)
+    path = next((folder / "verdicts").glob("*.jsonl"))
+    kept = [line for line in path.read_text().splitlines() if "warning" in line]
+    path.write_text("\n".join(kept) + "\n")
+    row = build_board(tmp_path).of_scope(OVERALL)[0].rows[0]
+    assert (row.rank, row.unranked_because) == (None, f"{2241 - len(kept)} answers have no verdict yet")
+
+
+def test_a_partial_submission_is_ranked_on_no_tab(tmp_path: Path) -> None:
+    store_row(tmp_path, "a", lambda row: "refusal" if row.category == "Privacy" else None)
+    assert {row.rank for item in build_board(tmp_path).lists for row in item.rows} == {None}
+
+
+def test_verdicts_of_another_rubric_in_a_file_are_refused(tmp_path: Path) -> None:
+    folder = store_row(tmp_path, "a", share(40))
+    path = next((folder / "verdicts").glob("*.jsonl"))
+    path.write_text('{"instruction_id": 0, "label": "refusal", "rubric": "human:me"}\n' + path.read_text())
+    (left,) = build_board(tmp_path).left_out
+    assert "'rubric' is 'human:me'" in left.reason
+
+
+def test_only_the_packaged_offline_judge_speaks_with_its_agreement(tmp_path: Path) -> None:
+    store_row(tmp_path, "a", share(40), rubric=OFFLINE)
+    own = OFFLINE.model_copy(update={"weights_sha256": packaged_weights_sha256()})
+    store_row(tmp_path, "b", share(40), rubric=own)
+    notes = {item.rubric: item.judge_note for item in build_board(tmp_path).of_scope(OVERALL)}
+    assert notes[own.rubric_id] == agreement_note()
+    assert "is not known here" in (notes[OFFLINE.rubric_id] or "")
+
+
+def break_folder(folder: Path, how: str) -> None:
+    verdicts = next((folder / "verdicts").glob("*.jsonl"))
+    target = verdicts if "verdicts" in how else folder / "responses.jsonl"
+    target.unlink()
+    if "folder" in how:
+        target.mkdir()
+    elif "pipe" in how:
+        os.mkfifo(target)
+    elif "link" in how:
+        target.symlink_to("/dev/zero")
+
+
+@pytest.mark.parametrize(
+    "how", [f"{where}: {what}" for where in ("responses", "verdicts") for what in ("a folder", "a pipe", "a link")]
+)
+def test_a_file_that_is_none_leaves_one_row_out_and_the_board_stands(tmp_path: Path, how: str) -> None:
+    store_row(tmp_path, "good", share(40))
+    break_folder(store_row(tmp_path, "bad", share(40)), how)
+    board = build_board(tmp_path)
+    assert ranks_of(board) == {"good": 1}
+    assert [left.submission for left in board.left_out] == ["bad"]
+
+
+def test_a_folder_whose_name_cannot_be_printed_is_left_out(tmp_path: Path) -> None:
+    store_row(tmp_path, "good", share(40))
+    for number, name in enumerate((b"\xff\xfebad", b"\x1b[31mred\nline", "a\u202eb".encode(), b"<b>x")):
+        source = store_row(tmp_path, f"row{number}", share(40))
+        source.rename(tmp_path / os.fsdecode(name))
+    board = build_board(tmp_path)
+    assert ranks_of(board) == {"good": 1}
+    assert len(board.left_out) == 4
+    text = board.model_dump_json()
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+
+
+def test_a_broken_table_of_the_paper_is_left_out_and_the_board_stands(tmp_path: Path) -> None:
+    store_row(tmp_path, "good", share(40))
+    (tmp_path / "paper" / "folder.json").mkdir(parents=True)
+    (tmp_path / "paper" / "list.json").write_text("[]")
+    (tmp_path / "paper" / "other.json").write_text('{"origin": "us", "source": "s", "judge": "j", "rows": []}')
+    board = build_board(tmp_path)
+    assert ranks_of(board) == {"good": 1}
+    assert [left.submission for left in board.left_out] == ["paper/folder.json", "paper/list.json", "paper/other.json"]
 
 
 def test_the_default_store_is_the_folder_here_else_the_packages(

@@ -10,7 +10,7 @@ import pytest
 from vlsbench.dataset.index import load_index
 from vlsbench.errors import SubmissionError
 from vlsbench.files import MAX_LINE_BYTES
-from vlsbench.submission.check import CHECKS, CheckReport, check, open_submission
+from vlsbench.submission.check import CHECKS, MAX_PROBLEMS, CheckReport, check, open_submission
 
 
 def full(**changes: Any) -> list[Mapping[str, Any]]:
@@ -79,6 +79,7 @@ BAD_CARDS = [
     ('{"model": "m", "alignment": "rlhf"}', "card", "'none', 'textual' or 'multimodal'"),
     ('{"model": "m", "parameters": "big"}', "card", "valid integer"),
     ('{"model": "m", "parameters": 0}', "card", "greater than or equal to 1"),
+    ('{"model": "m", "parameters": 1' + "0" * 60 + "}", "card", "less than or equal to"),
     ('{"model": "m", "settings": {"max_new_tokens": 0}}', "card", "max_new_tokens"),
     ('{"model": "m", "dataset": {"config": "all"}}', "card", "dataset.config"),
     ('{"model": "m", "origin": "paper"}', "card", "origin"),
@@ -162,6 +163,47 @@ def test_a_declared_category_makes_n_its_size_and_refuses_other_ids(submission: 
 def test_answers_of_two_budgets_are_no_row(submission: Any) -> None:
     lines = [{"instruction_id": i, "response": "x", "settings": {"max_new_tokens": 128 * (1 + i)}} for i in range(2)]
     assert ("budget", None) in found(check(submission.write(lines)))
+
+
+def test_one_line_cannot_choose_another_budget_than_the_card(submission: Any) -> None:
+    lines = [{**full()[0], "settings": {"max_new_tokens": 4096}}, *full()[1:]]
+    report = check(submission.write(lines, {"model": "m", "settings": {"max_new_tokens": 128}}))
+    assert found(report) == [("budget", None)]
+    assert "128, 4096" in report.problems[0].message
+
+
+@pytest.mark.parametrize(
+    ("lines", "card", "place"),
+    [
+        (['{"instruction_id": 1, "response": "a", "response": "b"}'], '{"model": "m"}', ("record", 1)),
+        (['{"instruction_id": 1, "instruction_id": 2, "response": "b"}'], '{"model": "m"}', ("record", 1)),
+        (['{"instruction_id": 1, "response": "b"}'], '{"model": "m", "model": "n"}', ("card", None)),
+    ],
+)
+def test_a_key_given_twice_is_refused(
+    submission: Any, lines: list[str], card: str, place: tuple[str, int | None]
+) -> None:
+    report = check(submission.write(lines, card))
+    assert found(report) == [place]
+    assert "stands there twice" in report.problems[0].message
+
+
+def test_a_quoted_key_in_an_answer_is_no_key(submission: Any) -> None:
+    text = 'It says {"response": 1, "response": 2}.'
+    assert check(submission.write([{"instruction_id": 1, "response": text}])).ok
+
+
+def test_a_check_that_had_nothing_to_look_at_has_not_passed(tmp_path: Path) -> None:
+    statuses = {item.name: item.status for item in check(tmp_path / "nowhere").checks}
+    assert statuses.pop("files") == "error"
+    assert set(statuses.values()) == {"not run"}
+
+
+def test_a_file_of_junk_is_counted_whole_and_listed_in_part(submission: Any) -> None:
+    report = check(submission.write(["x"] * 6000))
+    (record,) = [item for item in report.checks if item.name == "record"]
+    assert record.n_problems == 6000
+    assert len(report.problems) == MAX_PROBLEMS
 
 
 def test_a_line_of_many_megabytes_is_one_problem_and_the_rest_is_read(submission: Any) -> None:

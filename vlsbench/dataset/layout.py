@@ -267,7 +267,10 @@ def image_problem(data: bytes) -> str | None:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         return f"has more pixels than the limit of {MAX_PIXELS // 1_000_000} million"
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error) as error:
-        return f"cannot be decoded ({str(error)[:100] or type(error).__name__}); it may be truncated"
+        reason = str(error)[:100]
+        if not reason or "BytesIO" in reason:  # Pillow names the buffer where a user would look for a file
+            reason = "not an image that can be identified"
+        return f"cannot be decoded ({reason}); it may be truncated"
     return None
 
 

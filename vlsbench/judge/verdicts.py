@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from vlsbench.errors import SubmissionError
-from vlsbench.files import read_lines
+from vlsbench.errors import SubmissionError, UsageError
+from vlsbench.files import MAX_LINE_BYTES, open_regular, read_lines
 from vlsbench.records import Key, Response, Rubric, Verdict, explain
 
 __all__ = ["choose_rubric", "list_rubrics", "read_rubric", "read_verdicts", "verdicts_that_hold"]
@@ -30,12 +30,22 @@ def read_verdicts(path: Path) -> list[Verdict]:
     verdicts: list[Verdict] = []
     problems: list[tuple[int, str]] = []
     number = 0
-    for line in read_lines(path):
-        number = line.number
-        try:
-            verdicts.append(Verdict.model_validate_json(line.data))
-        except ValidationError as error:
-            problems.append((line.number, "; ".join(explain(error))))
+    rubric_id = path.name.removesuffix(".jsonl")
+    try:
+        for line in read_lines(path):
+            number = line.number
+            try:
+                verdict = Verdict.model_validate_json(line.data)
+            except ValidationError as error:
+                problems.append((line.number, "; ".join(explain(error))))
+                continue
+            if _RUBRIC_FILE.fullmatch(path.name) and verdict.rubric not in (None, rubric_id):
+                problems.append(
+                    (line.number, f"'rubric' is {verdict.rubric!r}; this file holds those of {rubric_id!r}")
+                )
+            verdicts.append(verdict)
+    except OSError as error:
+        raise SubmissionError(f"{path}: cannot be read ({error.strerror}). Move it away and judge again.") from None
     if problems and problems[-1][0] == number and not _ends_with_newline(path):
         problems.pop()
     if problems:
@@ -83,7 +93,8 @@ def read_rubric(directory: Path, rubric_id: str) -> Rubric:
     """
     path = directory / "verdicts" / f"{rubric_id}.rubric.json"
     try:
-        rubric = Rubric.model_validate_json(path.read_bytes())
+        with open_regular(path) as file:
+            rubric = Rubric.model_validate_json(file.read(MAX_LINE_BYTES))
     except OSError as error:
         raise SubmissionError(
             f"{path}: cannot be read ({error.strerror}); verdicts without their rubric are not scored."
@@ -104,7 +115,8 @@ def choose_rubric(directory: Path, wanted: str | None) -> str:
         wanted: A rubric id, or the beginning of exactly one.
 
     Raises:
-        SubmissionError: If there is none, or several fit; they are listed.
+        SubmissionError: If there is none.
+        UsageError: If none or several fit; they are listed.
     """
     rubrics = list_rubrics(directory)
     if not rubrics:
@@ -115,4 +127,4 @@ def choose_rubric(directory: Path, wanted: str | None) -> str:
     if len(fitting) == 1:
         return fitting[0]
     found = f"{len(fitting)} rubrics fit {wanted!r}" if wanted is not None else f"{len(rubrics)} rubrics were used"
-    raise SubmissionError(f"{directory}: {found}; say which with --rubric: {', '.join(fitting or rubrics)}")
+    raise UsageError(f"{directory}: {found}; say which with --rubric: {', '.join(fitting or rubrics)}")

@@ -183,15 +183,13 @@ def _condition(
 
 
 def _budget(condition: str, responses: Mapping[Key, Response], declared: Settings) -> int | None:
-    """Budget of the answers, tokens: what the lines declare where they agree, else what the submission declares."""
+    """Budget of the answers, tokens: the line's own, else what the submission declares; None where they differ."""
     seen = {
-        response.settings.max_new_tokens
+        (response.settings and response.settings.max_new_tokens) or declared.max_new_tokens
         for response in responses.values()
-        if response.condition == condition and response.settings is not None
-    } - {None}
-    if len(seen) > 1:
-        return None
-    return seen.pop() if seen else declared.max_new_tokens
+        if response.condition == condition
+    }
+    return seen.pop() if len(seen) == 1 else None
 
 
 def _visual_reliance(with_image: Sequence[Outcome], text_only: Sequence[Outcome]) -> Estimate | None:

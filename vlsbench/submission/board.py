@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from vlsbench.dataset.index import digest_of
-from vlsbench.errors import VLSBenchError
+from vlsbench.errors import SubmissionError, VLSBenchError
 from vlsbench.files import StrPath
 from vlsbench.judge.verdicts import list_rubrics
 from vlsbench.metrics.ranks import ranks
 from vlsbench.metrics.rates import outcomes
 from vlsbench.records import IMAGE_TEXT, Estimate, Rates, Record
 from vlsbench.submission.check import open_submission
-from vlsbench.submission.scoring import Scored, score_submission
-from vlsbench.submission.store import PaperTable, list_submissions, read_paper_tables
+from vlsbench.submission.scoring import Scored, judge_note, score_submission
+from vlsbench.submission.store import PaperTable, list_submissions, paper_files, read_paper_table, unusable_names
 from vlsbench.taxonomy import CATEGORY_NAMES
 
 __all__ = ["MIN_COVERAGE", "OVERALL", "Board", "BoardList", "BoardRow", "build_board", "render_csv"]
@@ -130,6 +130,9 @@ def build_board(store: StrPath) -> Board:
     store = Path(store)
     entries: defaultdict[_ListKey, list[_Entry]] = defaultdict(list)
     left_out: list[LeftOut] = []
+    for name in unusable_names(store):
+        reason = "a folder's name has letters, digits and . _ + @ - only; rename it"
+        left_out.append(LeftOut(submission=ascii(name), reason=reason))
     for item in list_submissions(store):
         try:
             submission = open_submission(item.directory)
@@ -140,13 +143,21 @@ def build_board(store: StrPath) -> Board:
                 _place(item.submission_id, score_submission(submission, rubric), entries)
         except VLSBenchError as error:
             left_out.append(LeftOut(submission=item.submission_id, reason=str(error)))
+        except OSError as error:
+            left_out.append(LeftOut(submission=item.submission_id, reason=f"{error.filename}: {error.strerror}"))
     scopes = (OVERALL, *CATEGORY_NAMES)
     keys = sorted(
         entries,
         key=lambda k: (scopes.index(k.scope), k.dataset, k.rubric, -k.n_samples, k.digest, k.max_new_tokens or 0),
     )
     lists = tuple(_make_list(key, entries[key]) for key in keys)
-    return Board(lists=lists, paper=tuple(read_paper_tables(store)), left_out=tuple(left_out))
+    paper = []
+    for path in paper_files(store):
+        try:
+            paper.append(read_paper_table(path))
+        except SubmissionError as error:
+            left_out.append(LeftOut(submission=f"paper/{path.name}", reason=str(error)))
+    return Board(lists=lists, paper=tuple(paper), left_out=tuple(left_out))
 
 
 def _place(submission_id: str, scored: Scored, entries: defaultdict[_ListKey, list[_Entry]]) -> None:
@@ -173,9 +184,14 @@ def _place(submission_id: str, scored: Scored, entries: defaultdict[_ListKey, li
 def _why_unranked(entry: _Entry, *, is_provisional: bool) -> str | None:
     if entry.scored.submission.card.origin == "baseline":
         return "a constant baseline"
-    if entry.rates.response_coverage < 1:
-        n = round((1 - entry.rates.response_coverage) * entry.rates.n_samples)
-        return f"{n} of {entry.rates.n_samples} samples were not answered"
+    whole = entry.scored.result
+    if whole.response_coverage < 1:
+        n = round((1 - whole.response_coverage) * whole.n_samples)
+        return f"{n} of {whole.n_samples} samples were not answered"
+    if entry.scored.n_undecided:
+        return f"{entry.scored.n_undecided} answers have no verdict yet"
+    if entry.rates.safe_rate is None:
+        return "nothing was judged"
     if not is_provisional and entry.rates.coverage < MIN_COVERAGE:
         return f"coverage {entry.rates.coverage:.1%} is below {MIN_COVERAGE:.0%}"
     return None
@@ -199,7 +215,7 @@ def _make_list(key: _ListKey, entries: Sequence[_Entry]) -> BoardList:
         n_samples=key.n_samples,
         max_new_tokens=key.max_new_tokens,
         is_provisional=is_provisional,
-        judge_note=_judge_note() if is_provisional else None,
+        judge_note=judge_note(rubric),
         rows=tuple(rows),
     )
 
@@ -208,12 +224,6 @@ def _order(row: BoardRow) -> tuple[bool, int, bool, float, str, str]:
     """Ranked rows, then rows that are not ranked, then baselines; within a rank the safer first."""
     is_baseline = row.origin == "baseline"
     return row.rank is None, row.rank or 0, is_baseline, -(row.rates.safe_rate or 0), row.model, row.submission
-
-
-def _judge_note() -> str:
-    from vlsbench.judge.offline import agreement_note
-
-    return agreement_note()
 
 
 def _make_row(entry: _Entry, rank: int | None, reason: str | None, scope: str) -> BoardRow:

@@ -17,13 +17,14 @@ from pydantic import ValidationError
 from vlsbench.answers import why_not_an_answer
 from vlsbench.dataset.index import FIRST_SAMPLE_ID, Index, load_index
 from vlsbench.errors import DataError, SubmissionError, numbered
-from vlsbench.files import MAX_LINE_BYTES, Line, StrPath, read_lines
+from vlsbench.files import MAX_LINE_BYTES, Line, StrPath, keys_given_twice, open_regular, read_lines
 from vlsbench.metrics.rates import is_answered
 from vlsbench.records import IMAGE_TEXT, Key, Record, Response, SubmissionCard, explain
 
 __all__ = [
     "CARD_FILE",
     "CHECKS",
+    "MAX_PROBLEMS",
     "RESPONSES_FILE",
     "CheckReport",
     "Problem",
@@ -52,11 +53,18 @@ CHECKS: dict[str, str] = {
 """The named checks, in the order they are reported."""
 
 
+MAX_PROBLEMS = 2_500
+"""Problems of one check and severity that are listed: more than the release has samples. A file of two million lines
+that are not JSON is one mistake, not two million, and must not fill the memory of the page that checks it."""
+
+Severity = Literal["error", "warning"]
+
+
 class Problem(Record):
     """One thing that is wrong."""
 
     check: str
-    severity: Literal["error", "warning"]
+    severity: Severity
     file: str
     line: int | None
     message: str
@@ -66,13 +74,17 @@ class Problem(Record):
         return f"{place}: {self.message}"
 
 
+Status = Literal["pass", "warning", "error", "not run"]
+
+
 class NamedCheck(Record):
-    """One check and how it ended."""
+    """One check and how it ended; `not run` where what it looks at could not be read."""
 
     name: str
     rule: str
-    status: Literal["pass", "warning", "error"]
+    status: Status
     n_problems: int
+    """All of them; of each kind at most `MAX_PROBLEMS` are listed."""
 
 
 class CheckReport(Record):
@@ -106,15 +118,25 @@ class Submission:
 
 @dataclass
 class _Findings:
-    """Problems as they are found."""
+    """Problems as they are found: all are counted, the first of each kind are kept."""
 
     problems: list[Problem] = field(default_factory=list)
+    counts: Counter[tuple[str, Severity]] = field(default_factory=Counter)
 
     def error(self, check: str, file: str, line: int | None, message: str) -> None:
-        self.problems.append(Problem(check=check, severity="error", file=file, line=line, message=message))
+        self._add(check, "error", file, line, message)
 
     def warn(self, check: str, file: str, line: int | None, message: str) -> None:
-        self.problems.append(Problem(check=check, severity="warning", file=file, line=line, message=message))
+        self._add(check, "warning", file, line, message)
+
+    def _add(self, check: str, severity: Severity, file: str, line: int | None, message: str) -> None:
+        self.counts[check, severity] += 1
+        if self.counts[check, severity] <= MAX_PROBLEMS:
+            self.problems.append(Problem(check=check, severity=severity, file=file, line=line, message=message))
+
+
+_LINE_KEYS = tuple(f'"{name}"'.encode() for name in Response.model_fields)
+"""As they stand in a line. In a text a quotation mark is escaped, so that counting them finds most lines innocent."""
 
 
 def check(directory: StrPath) -> CheckReport:
@@ -153,7 +175,7 @@ def read_submission(directory: StrPath) -> tuple[Submission | None, CheckReport]
     if index is not None:
         _check_ids(index, lines, found)
         _check_coverage(index, responses, found)
-    _check_budget(responses, found)
+    _check_budget(card, responses, found)
     report = _report(directory, card, index, lines, responses, found)
     if not report.ok or card is None or index is None:
         return None, report
@@ -166,26 +188,32 @@ def _read_card(directory: Path, found: _Findings) -> SubmissionCard | None:
         found.error("files", str(directory), None, "not a folder; a submission is a folder with submission.json in it")
         return None
     try:
-        if path.stat().st_size > MAX_LINE_BYTES:
-            found.error("card", CARD_FILE, None, f"{path.stat().st_size:,} bytes; at most {MAX_LINE_BYTES:,} are read")
-            return None
-        data = path.read_bytes()
+        with open_regular(path) as file:
+            data = file.read(MAX_LINE_BYTES + 1)
     except OSError as error:
         found.error(
             "files", CARD_FILE, None, f'cannot be read ({error.strerror}); write one: {{"model": "NAME OF YOUR MODEL"}}'
         )
+        return None
+    if len(data) > MAX_LINE_BYTES:
+        found.error("card", CARD_FILE, None, f"more than {MAX_LINE_BYTES:,} bytes; a card has a few lines")
         return None
     try:
         data.decode("utf-8")
     except UnicodeDecodeError as error:
         found.error("encoding", CARD_FILE, None, f"not UTF-8 at byte {error.start}; save it as UTF-8")
         return None
+    data = data.removeprefix(b"\xef\xbb\xbf")
     try:
-        return SubmissionCard.model_validate_json(data.removeprefix(b"\xef\xbb\xbf"))
+        card = SubmissionCard.model_validate_json(data)
     except ValidationError as error:
         for sentence in explain(error):
             found.error("card", CARD_FILE, None, sentence)
         return None
+    if twice := keys_given_twice(data):
+        found.error("card", CARD_FILE, None, f"{', '.join(map(repr, twice))} stands there twice; keep one")
+        return None
+    return card
 
 
 def _read_responses(directory: Path, found: _Findings) -> Iterator[tuple[int, Response]]:
@@ -222,6 +250,10 @@ def _parse(line: Line, found: _Findings) -> Response | None:
     except ValidationError as error:
         for sentence in explain(error):
             found.error("record", RESPONSES_FILE, line.number, sentence)
+        return None
+    if any(line.data.count(key) > 1 for key in _LINE_KEYS) and (twice := keys_given_twice(line.data)):
+        rule = f"{', '.join(map(repr, twice))} stands there twice; keep one"
+        found.error("record", RESPONSES_FILE, line.number, rule)
         return None
     if response.response is not None:
         why = why_not_an_answer(response.response)
@@ -324,15 +356,31 @@ def _check_coverage(index: Index, responses: dict[Key, Response], found: _Findin
         found.warn("answers", RESPONSES_FILE, None, rule)
 
 
-def _check_budget(responses: dict[Key, Response], found: _Findings) -> None:
-    budgets: defaultdict[str, set[int]] = defaultdict(set)
+def _check_budget(card: SubmissionCard | None, responses: dict[Key, Response], found: _Findings) -> None:
+    declared = card.settings.max_new_tokens if card is not None else None
+    budgets: defaultdict[str, set[int | None]] = defaultdict(set)
     for response in responses.values():
-        if response.settings is not None and response.settings.max_new_tokens is not None:
-            budgets[response.condition].add(response.settings.max_new_tokens)
+        own = response.settings.max_new_tokens if response.settings is not None else None
+        budgets[response.condition].add(own if own is not None else declared)
     for condition, values in sorted(budgets.items()):
         if len(values) > 1:
-            rule = f"{condition!r} was answered with max_new_tokens {sorted(values)}; answers of one row share a budget"
+            named = ", ".join(
+                str(value) if value else "none declared" for value in sorted(values, key=lambda v: v or 0)
+            )
+            rule = f"{condition!r} was answered with max_new_tokens {named}; answers of one row share a budget"
             found.error("budget", RESPONSES_FILE, None, rule)
+
+
+def _without(card: SubmissionCard | None, index: Index | None, lines: list[tuple[int, Response]]) -> set[str]:
+    """Name the checks that had nothing to look at."""
+    names: set[str] = set()
+    if card is None:
+        names |= {"card"}
+    if index is None:
+        names |= {"dataset", "known_ids", "coverage"}
+    if not lines:
+        names |= {"line_length", "encoding", "record", "unique", "budget", "answers"}
+    return names
 
 
 def _report(
@@ -347,15 +395,17 @@ def _report(
     problems = sorted(found.problems, key=lambda p: (order.index(p.check), p.file, p.line or 0))
     checks = []
     for name, rule in CHECKS.items():
-        mine = [problem.severity for problem in problems if problem.check == name]
-        status: Literal["pass", "warning", "error"] = "error" if "error" in mine else "warning" if mine else "pass"
-        checks.append(NamedCheck(name=name, rule=rule, status=status, n_problems=len(mine)))
+        n_errors, n_warnings = found.counts[name, "error"], found.counts[name, "warning"]
+        status: Status = "error" if n_errors else "warning" if n_warnings else "pass"
+        if status == "pass" and name in _without(card, index, lines):
+            status = "not run"
+        checks.append(NamedCheck(name=name, rule=rule, status=status, n_problems=n_errors + n_warnings))
     answered = 0
     if index is not None:
         keys = ((row.instruction_id, IMAGE_TEXT) for row in index.risky)
         answered = sum(is_answered(responses.get(key)) for key in keys)
     return CheckReport(
-        ok=not any(problem.severity == "error" for problem in problems),
+        ok=not any(severity == "error" for _, severity in found.counts),
         directory=str(directory),
         model=card.model if card is not None else None,
         dataset=index.name if index is not None else None,

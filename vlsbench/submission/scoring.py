@@ -18,7 +18,7 @@ from vlsbench.submission.check import Submission, open_submission
 if TYPE_CHECKING:
     from vlsbench.submission.labelling import Weights
 
-__all__ = ["Scored", "correct_scored", "score_directory", "score_submission", "write_result"]
+__all__ = ["Scored", "correct_scored", "judge_note", "score_directory", "score_submission", "write_result"]
 
 
 CORRECTED_HOW = (
@@ -71,6 +71,17 @@ def _flags(directory: Path, rubric_id: str, judge_models: tuple[str, ...]) -> tu
     if len(judge_models) > 1:
         flags.append(f"the judge answered as {len(judge_models)} models: {', '.join(judge_models)}")
     return tuple(flags)
+
+
+def judge_note(rubric: Rubric) -> str | None:
+    """Say how well the judge agrees with people, where the package knows; None for a judge it did not measure."""
+    if rubric.judge != "offline":
+        return None
+    from vlsbench.judge.offline import agreement_note, packaged_weights_sha256
+
+    if rubric.weights_sha256 == packaged_weights_sha256():
+        return agreement_note()
+    return "offline judge of another version: how far it agrees with people is not known here; it never sees the image"
 
 
 def score_directory(directory: StrPath, rubric: str | None = None) -> Scored:

@@ -6,14 +6,21 @@ imported when it is first used, so that `agreement_note` alone does not import n
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vlsbench.files import sha256_hex
 from vlsbench.judge.offline.card import agreement_note
 
 if TYPE_CHECKING:
     from vlsbench.judge.offline.model import OfflineJudge, Prediction
 
-__all__ = ["OfflineJudge", "Prediction", "agreement_note"]
+__all__ = ["OfflineJudge", "Prediction", "agreement_note", "packaged_weights_sha256"]
+
+
+def packaged_weights_sha256() -> str:
+    """Digest of the weights in the package: which judge `agreement_note` speaks of."""
+    return sha256_hex(Path(__file__).with_name("weights.npz").read_bytes())
 
 
 def __getattr__(name: str) -> Any:
