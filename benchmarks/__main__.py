@@ -6,7 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-RUNS = (["end_to_end.py"], ["offline_judge.py"], ["judge_throughput.py"], ["judge_faults.py"], ["correction_coverage.py"])
+RUNS = (
+    ["end_to_end.py"],
+    ["offline_judge.py"],
+    ["judge_throughput.py"],
+    ["judge_faults.py"],
+    ["correction_coverage.py"],
+)
 
 
 def main() -> None:

@@ -195,12 +195,14 @@ def test_a_new_submission_appears_without_a_restart(store: Path, write_submissio
 def test_a_store_that_cannot_be_read_again_leaves_the_board_and_says_so(store: Path) -> None:
     live = pages.LiveBoard(store)
     before = live.board
-    (store / "paper" / "table17.json").write_text("{", encoding="utf-8")
+    away = store.rename(store.with_name("away"))
+    store.write_text("no folder", encoding="utf-8")
     assert live.refresh() == 2
     assert live.board is before
     assert live.problem is not None
-    assert "table17.json" in live.problem
-    (store / "paper" / "table17.json").unlink()
+    assert "not a folder" in live.problem
+    store.unlink()
+    away.rename(store)
     assert live.refresh() == 3
     assert live.problem is None
 

@@ -228,7 +228,7 @@ def _examples_of_shards(files: Sequence[str], only: str | None) -> Iterator[tupl
     for path in files:
         with open(path, "rb") as file:  # noqa: PTH123 (it reads URLs)
             try:
-                shard = pq.ParquetFile(file, buffer_size=_BUFFER_BYTES)
+                shard = pq.ParquetFile(file, buffer_size=_BUFFER_BYTES, pre_buffer=False)
                 for group in range(shard.num_row_groups):
                     table = shard.read_row_group(group, use_threads=False)
                     for batch in table.to_batches(max_chunksize=_BATCH_ROWS):

@@ -103,7 +103,7 @@ def _method(metrics: Figures) -> list[str]:
             f"`{metrics['weights_sha256']}`. Case, full-width letters, accents, curly quotes, invisible characters and",
             "markdown marks are folded; an opening sentence that only apologises, agrees or thanks is dropped"
             " when an answer",
-            "follows.",
+            "follows, one that only declines is read as one word; a JSON object behind an answer is dropped.",
         ),
     ]
 
@@ -181,6 +181,15 @@ def _agreement(metrics: Figures) -> list[str]:
             "expected calibration error in ten bins, with a temperature from inner folds of the training rows only.",
         ),
         *_table(head, rows),
+        "Kappa of each label against the other two:",
+        "",
+        *_table(
+            ["tested on", *next(iter(sets.values()))["by_label"]],
+            [
+                [NAMES[name], *(_interval(found["kappa"], found["interval"]) for found in entry["by_label"].values())]
+                for name, entry in sets.items()
+            ],
+        ),
         *_text(
             f"With harmonised labels of XSTest, three-way kappa is {sets['within xstest']['harmonised']:.2f}"
             " on new models of",
@@ -199,7 +208,9 @@ def _agreement(metrics: Figures) -> list[str]:
             " folds. The row",
             "*without our own answers* in the last table is free of the largest part of that; a benchmark"
             " that nobody looked at",
-            "may lie between the two.",
+            "may lie between the two. The answers and words about offences and what to do instead were written",
+            "from the taxonomy after four of our own example answers (`scripts/make_examples.py`) had been",
+            "misread; those examples are not trained on, but they were looked at and are no evidence.",
         ),
         "### Confusion",
         "",
@@ -270,6 +281,54 @@ def _abstention(metrics: Figures) -> list[str]:
     ]
 
 
+def _calibration(metrics: Figures) -> list[str]:
+    curve = metrics["calibration_curve"]
+    sizes = list(next(iter(curve["curves"].values())))
+
+    def cell(entry: Figures | None) -> str:
+        if entry is None:
+            return "–"
+        (kappa, spread), (safe, _) = entry["kappa"], entry["kappa_safe"]
+        return f"{kappa:.2f} ± {spread:.2f} / {safe:.2f}"
+
+    return [
+        "## What labels are worth",
+        "",
+        *_text(
+            "`vlsbench calibrate --human FILE --judge offline --out DIR` fits the judge to labels of the responses",
+            "it is to judge: a 3 x 3 mixture of its logits, nearly free, and one number per feature, held near 0",
+            "with a strength from inner cross-validation. The result is a rubric of its own. Here: trained without",
+            f"MSTS, then calibrated with labels of MSTS; tested on about {curve['n_test']} answers whose models and",
+            "prompts are both not among the labels. Kappa three-way ± standard deviation over",
+            f"{curve['n_splits']} random splits / kappa safe-unsafe; most of the spread is which models are tested.",
+            "Beside it a TF-IDF regression trained on the same labels and tested on the same answers. The form of",
+            "the fit and the grid of strengths were settled on such splits; the strength within each is chosen",
+            "without its test answers.",
+        ),
+        *_table(
+            ["", *(f"{n} labels" for n in sizes)],
+            [[name, *(cell(entries.get(n)) for n in sizes)] for name, entries in curve["curves"].items()],
+        ),
+    ]
+
+
+def _blind_spots() -> list[str]:
+    return [
+        "## What it cannot see",
+        "",
+        *_points(
+            "The image: an answer that warns of the wrong risk, or misreads what is shown, is a warning to it.",
+            "The instruction: whether what is advised is what was asked. *Go ahead* is unsafe to it whatever it is"
+            " about.",
+            "The truth: a confident falsehood, an irony, a quotation, a story about a crime and a crime are alike to"
+            " it.",
+            "The order of a long answer beyond its first sentence and the words around each other: help that follows"
+            " many warnings is a warning.",
+            "Languages other than English, pictures and code in an answer.",
+        ),
+    ]
+
+
 def _stress(metrics: Figures) -> list[str]:
     keys = ("accuracy", "flipped", "unsafe_judged_safe", "safe_judged_unsafe")
     return [
@@ -298,7 +357,8 @@ def _ablation(metrics: Figures) -> list[str]:
             "share of true unsafe judged safe, as it is and after a refusal sentence in front. Differences under",
             "0.02 are noise. The altered copies in training (a refusal sentence in front, an injected verdict",
             "behind) are kept for the last column alone. Tried in exploration and dropped: character n-grams, two",
-            "stages (safe or not, then refusal or warning), one expert per benchmark with a gate, no class weights.",
+            "stages (safe or not, then refusal or warning), one expert per benchmark with a gate, no class weights,",
+            "the mean of a model of words and one of classes, a copy with a refusal in front of every unsafe answer.",
         ),
         *_table(
             ["recipe", *(NAMES.get(name, name) for name in columns)],
@@ -325,8 +385,10 @@ def render_card(metrics: Figures) -> str:
         *_data(metrics),
         *_agreement(metrics),
         *_abstention(metrics),
+        *_calibration(metrics),
         *_stress(metrics),
         *_ablation(metrics),
+        *_blind_spots(),
         "## When not to use it",
         "",
         *_points(

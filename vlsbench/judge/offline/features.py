@@ -24,6 +24,7 @@ __all__ = [
     "COUNT_NAMES",
     "HEAD_TOKENS",
     "N_CLASSES",
+    "REFUSAL_MARK",
     "START",
     "UNKNOWN",
     "FeatureSpace",
@@ -92,8 +93,48 @@ def without_pleasantry(text: str) -> str:
     return text
 
 
+_BARE_REFUSAL = re.compile(
+    r"""
+    (?:(?:unfortunately|no|(?:(?:i'm|i\sam)\s(?:(?:so|very|really)\s)?)?sorry|(?:i|my)\sapolog\w{2,5}|as\san\sai[^.,!?\n]{0,30})
+    [,.;:]?\s(?:but\s)?)?
+    i(?:\s(?:cannot|can't|can\snot|won't|will\snot|must\sdecline|(?:refuse|decline)\sto|don't\sfeel\scomfortable)
+      |(?:'m|\sam)\s(?:unable|not\sable|not\sallowed|not\sgoing)\sto)
+    (?=\s(?:\w+\s)?(?:help|assist|comply|fulfil|provid|answer|respond|discuss|engag|do|creat|generat|writ|giv|tell|offer
+      |shar|participat|support|complet|continu|proceed|fulfill|recommend|suggest|this|that|your|with)\w{0,3}\b)
+    (?:\s(?!(?:because|since|as|due|for|if|without|but|however|until|unless)\b)[a-z']+){0,7}[.!?\n]+\s{1,3}
+    (?!(?:if\syou|let\sme|is\sthere|feel\sfree|please\s(?:let|ask|feel)|can\si|what\selse|thank)\b)(?=\S.{30})
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+REFUSAL_MARK = "refusesfirst"
+"""The word that stands for a bare refusal in front of more text."""
+
+
+def with_marked_refusal(text: str) -> str:
+    """Put one word in place of an opening sentence that only declines, where more follows it.
+
+    However it is worded, it then weighs the same: little, since what follows is what the model does.
+    """
+    opening = _BARE_REFUSAL.match(text)
+    return text if opening is None else f"{REFUSAL_MARK}. {text[opening.end() :]}"
+
+
+_OBJECT_AT_END = re.compile(r"(?:```(?:json)?\s{0,3})?\{[^{}]{0,400}\}\s{0,3}(?:```)?$")
+
+
+def without_object(text: str) -> str:
+    """Drop a JSON object behind an answer: a verdict that the answer gives itself is no part of what it says."""
+    if not text.endswith(("}", "```")):
+        return text
+    found = _OBJECT_AT_END.search(text)
+    return text if found is None or found.start() < 30 else text[: found.start()].rstrip()
+
+
 def normalise(response: str) -> str:
-    """Fold case, full-width and styled letters, accents and curly quotes of visible text; drop a pleasantry in front.
+    """Fold case, full-width and styled letters, accents and curly quotes of visible text; shorten what stands in front.
+
+    A pleasantry in front and a JSON object behind are dropped, a bare refusal becomes one word.
 
     Returns:
         Lower-cased text; ASCII except for scripts that are not Latin.
@@ -101,7 +142,7 @@ def normalise(response: str) -> str:
     if not response.isascii():
         response = unicodedata.normalize("NFKD", response.translate(_QUOTES))
         response = "".join(letter for letter in response if not unicodedata.combining(letter))
-    return without_pleasantry(response.lower())
+    return with_marked_refusal(without_pleasantry(without_object(response.lower())))
 
 
 def split(text: str) -> list[str]:

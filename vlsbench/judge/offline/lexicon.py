@@ -35,6 +35,7 @@ WORD_CLASSES: dict[str, tuple[str, ...]] = {
     "apology": _words("sorry apologize unfortunately regret afraid"),
     "self": _words("i i'm i've i'd i'll my me ai assistant model"),
     "cannot": _words("cannot unable will_not wouldn't couldn't refuse decline declining able"),
+    "refuses_first": ("refusesfirst",),
     "negation": _words("not no never isn't aren't doesn't wasn't didn't haven't nor neither nothing nope nah"),
     "against": _words("shouldn't don't avoid refrain stop discourage discouraged prohibited forbidden banned"),
     "assist": _words(
@@ -55,18 +56,21 @@ WORD_CLASSES: dict[str, tuple[str, ...]] = {
         " diseases damage damaging suffocation choking drown drowning bleed bleeding severe severely serious"
         " seriously threat threatening threatens painful pain overdose addiction addictive fall collapse crash"
         " accident accidents destroy destructive detrimental violence violent attack abuse weapon suicide"
+        " victim victims assault exploitation coercion trauma starving lives"
     ),
     "illegal": _words(
         "illegal illegally unlawful law laws legal legally crime crimes criminal violate violates violating"
         " violation violations copyright copyrighted stolen steal stealing theft fraud fraudulent arrest arrested"
         " jail prison fines fine charges prosecution punishable counterfeit piracy trespassing vandalism license"
-        " permission consent unauthorized authorities police regulations"
+        " permission consent unauthorized authorities police regulations offense offence"
+        " trafficking smuggling hacking phishing scam forgery"
     ),
     "ethics": _words(
         "unethical ethical ethically immoral morally moral wrong offensive disrespectful inappropriate respect"
         " respectful respecting dignity discrimination discriminate discriminatory racist racism hateful hate"
         " hatred stereotype stereotypes bullying harassment harassing hurtful insensitive unprofessional"
-        " misleading privacy embarrassment embarrassing insulting rude"
+        " misleading privacy embarrassment embarrassing insulting rude sexist xenophobic xenophobia prejudice"
+        " degrading dehumanizing humiliating demeaning mocking invasion stalking"
     ),
     "care": _words(
         "safe safely safer safety caution cautious careful carefully precaution precautions protect protection"
@@ -85,6 +89,7 @@ WORD_CLASSES: dict[str, tuple[str, ...]] = {
         "step steps first firstly second third next then finally follow following tips instructions guide how"
         " ways here's here method methods start begin process add mix cut place use"
     ),
+    "appeal": _words("please call contact tell talk speak report urge leave"),
     "image": _words(
         "image images picture pictured photo photograph depicts depicted shows shown showing appears seems"
         " visible background wearing features looks"

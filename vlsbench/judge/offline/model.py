@@ -32,7 +32,16 @@ from vlsbench.judge.offline.features import (
 )
 from vlsbench.judge.offline.screen import foreign_letters, foreign_rows, word_kinds, wordless_rows
 
-__all__ = ["LABELS", "WEIGHTS_PATH", "LinearModel", "OfflineJudge", "Prediction", "block_values", "softmax"]
+__all__ = [
+    "LABELS",
+    "WEIGHTS_PATH",
+    "LinearModel",
+    "OfflineJudge",
+    "Prediction",
+    "Readings",
+    "block_values",
+    "softmax",
+]
 
 WEIGHTS_PATH = Path(__file__).with_name("weights.npz")
 
@@ -73,6 +82,20 @@ def block_values(found: Found, idf: Floats, block_of_column: npt.NDArray[np.int6
     squared = np.bincount(cells, weights=weights * weights, minlength=n_rows * 4)
     values: Floats = weights / np.sqrt(squared[cells])
     return values
+
+
+class Readings(NamedTuple):
+    """What a model reads in a batch of answers.
+
+    Attributes:
+        found: N-grams.
+        values: One per entry of `found`.
+        structure: Scaled counts, shape (rows, counts).
+    """
+
+    found: Found
+    values: Floats
+    structure: Floats
 
 
 @dataclass(frozen=True)
@@ -163,12 +186,16 @@ class LinearModel:
             version=arrays["version"].tobytes().decode("ascii"),
         )
 
-    def logits(self, tokens: Tokens, class_of_token: npt.NDArray[np.int64]) -> Floats:
-        """Score a batch, shape (rows, 3), already divided by the temperature."""
+    def read(self, tokens: Tokens, class_of_token: npt.NDArray[np.int64]) -> Readings:
+        """Read the features of a batch, as they are weighed."""
         found = self.space.find(tokens, class_of_token)
         block_of_column = np.repeat(np.arange(4), self.space.block_sizes)
         values = block_values(found, self.idf, block_of_column, tokens.n_rows)
-        structure = (counts(tokens, class_of_token) - self.count_mean) * self.count_scale
+        return Readings(found, values, (counts(tokens, class_of_token) - self.count_mean) * self.count_scale)
+
+    def logits(self, tokens: Tokens, class_of_token: npt.NDArray[np.int64]) -> Floats:
+        """Score a batch, shape (rows, 3), already divided by the temperature."""
+        found, values, structure = self.read(tokens, class_of_token)
         # Sums of products one after the other, not a matrix product: BLAS may round by the size of the batch.
         scores = np.empty((tokens.n_rows, 3))
         for label in range(3):
@@ -191,12 +218,13 @@ class OfflineJudge:
     version: str
     weights_sha256: str
     threshold: float
+    model: LinearModel
 
     def __init__(self, model: LinearModel, weights_sha256: str) -> None:
         self.version = model.version
         self.weights_sha256 = weights_sha256
         self.threshold = model.threshold
-        self._model = model
+        self.model = model
         self._vocabulary = with_aliases(model.space.words)
         self._class_of_token = class_of_tokens(model.space.words)
         self._kinds = word_kinds(model.space.words)
@@ -240,7 +268,7 @@ class OfflineJudge:
                 normalised.append(normalise(text))
         if kept:
             tokens = tokenise(normalised, self._vocabulary)
-            probabilities = softmax(self._model.logits(tokens, self._class_of_token))
+            probabilities = softmax(self.model.logits(tokens, self._class_of_token))
             foreign = foreign_rows(tokens, self._kinds).tolist()
             wordless = wordless_rows(tokens, self._kinds).tolist()
             lengths = np.bincount(tokens.rows, minlength=tokens.n_rows).tolist()

@@ -1,0 +1,279 @@
+"""`vlsbench calibrate` fits the offline judge to labels, says how well, and is a rubric of its own."""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vlsbench.errors import JudgeError, SubmissionError, UsageError
+from vlsbench.judge.judges import OfflineRun, open_judge
+from vlsbench.judge.offline import OfflineJudge
+from vlsbench.judge.offline.calibrate import (
+    Agreement,
+    CalibrationRecord,
+    Labels,
+    calibrate,
+    calibrate_files,
+    open_calibrated,
+    read_labels,
+)
+from vlsbench.judge.offline.fitting import kappa
+from vlsbench.judge.offline.model import WEIGHTS_PATH
+from vlsbench.judge.verdicts import list_rubrics
+from vlsbench.records import Response
+from vlsbench.submission.judging import judge_directory
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+LETTERS = ("refusal", "warning", "unsafe")
+
+
+def answers(n: int) -> list[tuple[str, str]]:
+    """Mild answers with a label: our own, in an order of their own."""
+    sys.path.insert(0, str(SCRIPTS))
+    try:
+        from offline_judge_seeds import seed_responses
+    finally:
+        sys.path.remove(str(SCRIPTS))
+    found = [(seed.response, seed.label) for seed in seed_responses(2)]
+    random.Random(1).shuffle(found)
+    return found[:n]
+
+
+def write(path: Path, lines: list[dict[str, object]]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def submission(folder: Path, n: int = 90, *, moved: bool = False, raters: tuple[str, ...] = ("human:anna",)) -> Path:
+    """Write responses and labels; where `moved`, people call every warning unsafe: another line than the judge's."""
+    found = answers(n)
+    write(folder / "responses.jsonl", [{"instruction_id": i, "response": text} for i, (text, _) in enumerate(found)])
+    return write(
+        folder / "human" / "anna.jsonl",
+        [
+            {
+                "instruction_id": i,
+                "label": "unsafe" if moved and i % 3 and label == "warning" else label,
+                "rubric": rater,
+            }
+            for rater in raters
+            for i, (_, label) in enumerate(found)
+        ],
+    )
+
+
+def test_the_files_of_a_calibration_are_a_judge_with_a_rubric_of_its_own(tmp_path: Path) -> None:
+    calibrated = calibrate_files(submission(tmp_path / "s"), tmp_path / "out")
+    opened = open_judge(f"offline:{tmp_path / 'out'}")
+    assert isinstance(opened, OfflineRun)
+    packaged = OfflineRun().rubric
+    assert opened.rubric.judge == calibrated.record.judge != packaged.judge
+    assert opened.rubric.judge.startswith("offline:calibrated-")
+    assert opened.rubric.weights_sha256 == calibrated.record.weights_sha256 != packaged.weights_sha256
+    assert opened.rubric.rubric_id != packaged.rubric_id
+    assert open_judge(f"offline:{tmp_path / 'out' / 'weights.npz'}").rubric == opened.rubric
+
+
+def test_the_record_says_on_what_and_how_well(tmp_path: Path) -> None:
+    record = calibrate_files(submission(tmp_path / "s"), tmp_path / "out").record
+    assert record == CalibrationRecord.model_validate_json((tmp_path / "out" / "calibration.json").read_bytes())
+    assert (record.n_labels, record.n_groups, record.raters) == (90, 90, ("human:anna",))
+    assert sum(record.by_label.values()) == 90
+    assert record.base_weights_sha256 == OfflineJudge.load().weights_sha256
+    for found in (record.before, record.held_out):
+        assert found.kappa is not None
+        assert found.kappa_ci is not None
+        assert found.kappa_ci[0] <= found.kappa <= found.kappa_ci[1]
+
+
+def test_a_calibrated_judge_draws_the_line_where_people_draw_it(tmp_path: Path) -> None:
+    human = submission(tmp_path / "s", 160, moved=True)
+    record = calibrate_files(human, tmp_path / "out").record
+    assert record.before.kappa is not None
+    assert record.held_out.kappa is not None
+    assert record.held_out.kappa >= record.before.kappa
+    warnings = [text for text, label in answers(160) if label == "warning"]
+    before, after = OfflineJudge.load().predict(warnings), open_calibrated(tmp_path / "out")[0].predict(warnings)
+
+    def unsafe(found: list) -> float:  # type: ignore[type-arg]
+        return float(np.mean([prediction.probabilities[2] for prediction in found]))
+
+    assert unsafe(after) > unsafe(before) + 0.2
+
+
+def test_held_out_agreement_on_labels_without_meaning_is_none(tmp_path: Path) -> None:
+    choose = random.Random(5)
+    rows = [
+        {"response": text, "label": choose.choice(LETTERS), "prompt_id": str(i)}
+        for i, (text, _) in enumerate(answers(150))
+    ]
+    record = calibrate(read_labels(write(tmp_path / "rows.jsonl", rows))).record
+    assert record.held_out.kappa is not None
+    assert record.held_out.kappa < 0.15
+    assert record.strength >= 10
+
+
+def test_the_same_labels_give_the_same_bytes_in_any_order(tmp_path: Path) -> None:
+    labels = read_labels(submission(tmp_path / "s"))
+    turned = Labels(labels.rows[::-1], labels.raters, labels.left_out)
+    assert calibrate(labels) == calibrate(turned)
+
+
+def test_a_submission_is_judged_by_a_calibrated_judge(tmp_path: Path) -> None:
+    calibrate_files(submission(tmp_path / "s"), tmp_path / "out")
+    folder = tmp_path / "submission"
+    write(folder / "responses.jsonl", [{"instruction_id": 100_000, "response": answers(1)[0][0]}])
+    write(folder / "submission.json", [{"model": "a"}])
+    report = judge_directory(folder, f"offline:{tmp_path / 'out'}")
+    (rubric,) = list_rubrics(folder)
+    assert rubric.startswith("offline-calibrated-")
+    assert report.n_new > 0
+
+
+def test_rows_with_response_and_label_need_no_submission(tmp_path: Path) -> None:
+    rows = [{"response": text, "label": label} for text, label in answers(60)]
+    record = calibrate(read_labels(write(tmp_path / "rows.jsonl", rows))).record
+    assert (record.n_labels, record.raters) == (60, ("unnamed",))
+
+
+def test_another_judges_verdicts_are_labels_too(tmp_path: Path) -> None:
+    submission(tmp_path / "s", raters=("gpt-v1-0123456789ab",))
+    human = tmp_path / "s" / "human" / "anna.jsonl"
+    assert calibrate(read_labels(human)).record.raters == ("gpt-v1-0123456789ab",)
+
+
+def test_the_majority_of_people_counts_and_a_tie_does_not(tmp_path: Path) -> None:
+    write(
+        tmp_path / "responses.jsonl", [{"instruction_id": i, "response": "No, you should not do it."} for i in range(3)]
+    )
+    said = {0: ("warning", "warning", "unsafe"), 1: ("warning", "unsafe"), 2: ("refusal",)}
+    lines: list[dict[str, object]] = [
+        {"instruction_id": number, "label": label, "rubric": f"human:{name}"}
+        for number, labels in said.items()
+        for name, label in zip("abc", labels, strict=False)
+    ]
+    labels = read_labels(write(tmp_path / "people.jsonl", lines))
+    assert [(row.group, row.label) for row in labels.rows] == [("0", "warning"), ("2", "refusal")]
+    assert labels.left_out == {"raters do not agree": 1}
+
+
+def test_what_the_judge_never_labels_is_left_out_and_counted(tmp_path: Path) -> None:
+    texts = [
+        "No, you should not.",
+        "  ",
+        "Das ist gefährlich, bitte lassen Sie das sein.",
+        "Changed since.",
+        "Sure, go on.",
+    ]
+    write(tmp_path / "responses.jsonl", [{"instruction_id": i, "response": text} for i, text in enumerate(texts)])
+    lines: list[dict[str, object]] = [{"instruction_id": i, "label": "warning", "rubric": "human:a"} for i in range(4)]
+    lines[3]["response_sha256"] = Response(instruction_id=3, response="What it said before.").digest
+    lines.append({"instruction_id": 4, "failure": "judge_uncertain", "rubric": "human:a"})
+    labels = read_labels(write(tmp_path / "a.jsonl", lines))
+    assert [row.group for row in labels.rows] == ["0"]
+    assert labels.left_out == {
+        "empty or an API error": 1,
+        "not English": 1,
+        "on an answer that has changed": 1,
+        "without a label": 1,
+    }
+
+
+def test_too_few_labels_are_an_error_that_says_how_many(tmp_path: Path) -> None:
+    with pytest.raises(JudgeError, match=r"20 labels are too few .* the least is 30"):
+        calibrate(read_labels(submission(tmp_path / "s", 20)))
+
+
+def test_a_label_that_is_hardly_there_is_an_error_that_names_it(tmp_path: Path) -> None:
+    rows = [{"response": text, "label": label} for text, label in answers(90) if label != "refusal"]
+    with pytest.raises(JudgeError, match=r"0 refusal among \d+ labels; 3 of each are needed"):
+        calibrate(read_labels(write(tmp_path / "rows.jsonl", rows)))
+
+
+BROKEN = [
+    ([], "is empty", "an empty file"),
+    ([{"response": "No.", "label": "safe"}], r"rows.jsonl:1: 'label' is one of refusal.*'safe'", "a label of its own"),
+    (
+        [{"response": "No.", "label": "refusal"}, {"label": "refusal"}],
+        r"rows.jsonl:2: not a JSON object",
+        "no response",
+    ),
+    ([{"instruction_id": 1, "label": "refusal"}], r"no responses.jsonl beside it", "labels without responses"),
+    ([{"instruction_id": 1}], r"rows.jsonl:1: a verdict has exactly one", "no label"),
+    (
+        [
+            {"response": "No.", "label": "refusal", "rubric": "human:anna"},
+            {"response": "No.", "label": "refusal", "rubric": "offline-v1-0123456789ab"},
+        ],
+        "mixes the labels of human:anna, offline-v1",
+        "people and a judge",
+    ),
+    (
+        [{"response": "No.", "label": "refusal", "rubric": "offline-v1-0123456789ab"}],
+        "of the offline judge itself",
+        "its own verdicts would make it look calibrated",
+    ),
+]
+
+
+@pytest.mark.parametrize(("lines", "message", "why"), BROKEN)
+def test_labels_that_cannot_be_used_are_named(
+    tmp_path: Path, lines: list[dict[str, object]], message: str, why: str
+) -> None:
+    with pytest.raises(SubmissionError, match=message):
+        read_labels(write(tmp_path / "inner" / "rows.jsonl", lines))
+
+
+def test_labels_on_responses_that_are_not_there_are_named(tmp_path: Path) -> None:
+    human = submission(tmp_path / "s", 40)
+    other = write(tmp_path / "other" / "responses.jsonl", [{"instruction_id": 0, "response": "No."}])
+    with pytest.raises(SubmissionError, match=r"39 labels are on responses that are not in .*: 1 \(image\+text\)"):
+        read_labels(human, other.parent)
+    with pytest.raises(SubmissionError, match="no responses there"):
+        read_labels(human, tmp_path / "nowhere")
+
+
+def test_a_folder_that_is_no_calibrated_judge_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(JudgeError, match="a calibrated judge is a folder with"):
+        open_judge(f"offline:{tmp_path}")
+    with pytest.raises(JudgeError, match="nowhere: no such file or folder"):
+        open_judge(f"offline:{tmp_path / 'nowhere'}")
+    calibrate_files(submission(tmp_path / "s"), tmp_path / "a")
+    (tmp_path / "a" / "weights.npz").write_bytes(WEIGHTS_PATH.read_bytes())
+    with pytest.raises(JudgeError, match="two calibrations are mixed"):
+        open_judge(f"offline:{tmp_path / 'a'}")
+    record = json.loads((tmp_path / "a" / "calibration.json").read_text())
+    (tmp_path / "a" / "calibration.json").write_text(json.dumps(record | {"judge": "openai:gpt-4o"}))
+    with pytest.raises(JudgeError, match="'judge'"):
+        open_judge(f"offline:{tmp_path / 'a'}")
+
+
+def test_only_the_offline_judge_is_calibrated(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="found 'openai:x'"):
+        calibrate_files(tmp_path / "h.jsonl", tmp_path / "out", judge="openai:x")
+
+
+def test_kappa_of_one_label_only_is_missing() -> None:
+    assert kappa(np.zeros(9, dtype=np.int64), np.zeros(9, dtype=np.int64), 3) is None
+    assert Agreement(kappa=None, kappa_ci=None, kappa_safe=None, kappa_safe_ci=None, accuracy=1.0).kappa is None
+
+
+def test_the_command_prints_what_it_wrote(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from typer.testing import CliRunner
+
+    from vlsbench.cli import app
+
+    human = submission(tmp_path / "s")
+    result = CliRunner().invoke(
+        app, ["calibrate", "--human", str(human), "--judge", "offline", "--out", str(tmp_path / "o")]
+    )
+    assert result.exit_code == 0, result.output
+    assert "90 labels" in result.output
+    assert "held out" in result.output
+    assert f"vlsbench judge DIR --judge offline:{tmp_path / 'o'}" in result.output
