@@ -14,7 +14,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple, cast, get_args
 
 from pydantic_core import from_json
 
@@ -219,7 +219,7 @@ def open_row_judges(
     concurrency: int = 16,
     options: ModelOptions = ModelOptions(),  # noqa: B008  # frozen
 ) -> list[Judge]:
-    """Open a judge for rows: the offline one, or a model that sees texts only.
+    """Open a judge for rows: an offline one, or a model that sees texts only.
 
     Args:
         name: As `vlsbench.judge.judges.open_judge` takes it.
@@ -238,11 +238,9 @@ def open_row_judges(
         UsageError: If there is no such judge, or it would look at images.
         JudgeError: If the judge cannot be set up (no key).
     """
-    if not name.startswith("openai"):
-        judge = open_judge(name, protocol=protocol, options=options)
-        if set(judge.rubric.evidence) != {"response"}:
-            raise UsageError(f"--judge {name}: rows are judged by 'offline' or 'openai:MODEL'.")
-        return [judge]
+    backend = name.partition(":")[0]
+    if backend not in ("openai", "transformers", "decisions"):
+        return [open_judge(name, protocol=protocol, options=options)]
     evidence = options.evidence or "description"
     if "image" in evidence.split("+"):
         raise UsageError(f"--evidence {evidence}: rows have no image; it is 'description' or 'reason' here.")
@@ -258,9 +256,11 @@ def open_row_judges(
     )
     from vlsbench.judge.model import ModelJudge
     from vlsbench.judge.reply import OUTPUT_FORMATS
+    from vlsbench.judge.watched import WatchedJudge
 
-    assert isinstance(judge, ModelJudge)  # noqa: S101  # `open_judge` says so of every name but 'offline'
     source = RowsSource(path, rows, without_description=_NO_IMAGE if evidence == "description" else None)
+    if not isinstance(judge, ModelJudge):
+        return [cast("WatchedJudge", judge).with_source(source)]  # `open_judge` says so of these names
     formats = OUTPUT_FORMATS if options.output_format is None else [judge.output_format]
     return [judge.variant(source=source, output_format=output_format) for output_format in formats]
 
