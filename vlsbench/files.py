@@ -158,7 +158,13 @@ def append_lines(path: Path, lines: Iterable[str]) -> None:
 
 
 def write_atomic(path: Path, data: str | bytes) -> None:
-    """Write `path` whole or not at all: a temporary file beside it, fsync, rename."""
+    """Write `path` whole or not at all: a temporary file beside it, fsync, rename. A link is replaced, not followed.
+
+    Raises:
+        OSError: If the disk is full, or `path` is a folder, a pipe or a device.
+    """
+    if path.exists() and not path.is_symlink() and not path.is_file():
+        raise OSError(errno.EINVAL, "not a plain file; name another", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

@@ -128,7 +128,8 @@ def render_run(report: RunReport, directory: Path) -> str:
         lines.append(f"the server answered as several models: {', '.join(report.judge_models)}")
     if report.n_pending:
         lines.append(f"{report.n_pending} responses are left for another run (--limit)")
-    lines.append(f"next: vlsbench score {directory}")
+    several = len(list(report.path.parent.glob("*.rubric.json"))) > 1
+    lines.append(f"next: vlsbench score {directory}" + (f" --rubric {report.path.stem}" if several else ""))
     return "\n".join(lines)
 
 
@@ -193,7 +194,8 @@ def render_agreement(report: AgreementReport, *, has_paper_tables: bool = False)
         f"{_measure(report.safe_alpha)}",
     ]
     if report.n_stale:
-        lines.append(f"{report.n_stale} labels of people are on answers that have changed and do not count")
+        gone = "on answers that have changed or are not in this submission"
+        lines.append(f"{report.n_stale} labels of people are {gone}, and do not count")
     if report.n_outside:
         lines.append(f"{report.n_outside} labels of people are on samples that their plan did not draw; left out")
     return "\n".join(lines)

@@ -528,7 +528,7 @@ def test_key_is_in_no_error_and_no_verdict(
     said = ""
     verdicts: list[Verdict] = []
     quoted = urllib.parse.quote(KEY, safe="")
-    judge = open_judge(ECHOES[name], base_url=f"http://user:{quoted}@judge.test/v1?api-key={quoted}")
+    judge = open_judge(ECHOES[name], base_url=f"http://judge.test/v1?api-key={quoted}")
     try:
         judge.judge([Response(instruction_id=i, response="x") for i in range(2)], verdicts.extend)
     except JudgeError as error:

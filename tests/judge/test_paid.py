@@ -347,7 +347,7 @@ def test_run_stops_before_a_question_would_cost_too_much(
 
 def test_nothing_is_asked_where_nothing_can_be_afforded(tmp_path: Path, source: SampleSource) -> None:
     server = Server()
-    with pytest.raises(JudgeError, match=r"stopped before --max-cost 0\.0001: 0\.0000 are spent"):
+    with pytest.raises(UsageError, match=r"--max-cost 0\.0001 may not cover the 8 canaries .* nothing was asked"):
         go(tmp_path, server, source, meter=Meter(Prices(1.0, 1.0), 0.0001))
     assert server.requests == []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -118,7 +119,7 @@ def test_the_output_is_never_the_input(tmp_path: Path) -> None:
     rows = write(tmp_path / "in.jsonl", {"response": REFUSAL})
     with pytest.raises(UsageError, match="is the input itself"):
         judge_rows(rows, tmp_path / "." / "in.jsonl")
-    with pytest.raises(UsageError, match="is a folder"):
+    with pytest.raises(UsageError, match="is not a plain file"):
         judge_rows(rows, tmp_path)
 
 
@@ -192,8 +193,7 @@ def test_a_model_judge_is_given_the_texts_of_a_row(tmp_path: Path) -> None:
     first = source.sample(1)
     assert (first.instruction, first.image_description, first.safety_reason) == ("p", "d", None)
     assert source.sample(2).instruction == "i"
-    with pytest.raises(DataError, match=r"in\.jsonl:3: a model judge needs what was asked"):
-        source.sample(3)
+    assert source.sample(3).instruction == "(What the user asked is not known.)"
     with pytest.raises(DataError, match="no image"):
         source.picture(1)
 
@@ -270,6 +270,20 @@ def test_a_model_judges_rows_on_their_texts_alone(refused: tuple[str, ...], tmp_
     ]
 
 
+def test_an_output_that_is_no_plain_file_is_refused_and_a_link_is_written_through(tmp_path: Path) -> None:
+    rows = write(tmp_path / "in.jsonl", {"response": "I cannot help with that."})
+    os.mkfifo(tmp_path / "pipe")
+    for name in (tmp_path / "pipe", tmp_path, Path("/dev/null")):
+        with pytest.raises(UsageError, match="is not a plain file"):
+            judge_rows(rows, name)
+    assert not Path("/dev/null").is_file()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    (tmp_path / "real").write_text("old")
+    judge_rows(rows, tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert "refusal" in (tmp_path / "real").read_text()
+
+
 @pytest.mark.parametrize(
     ("row", "options", "error", "words"),
     [
@@ -277,7 +291,6 @@ def test_a_model_judges_rows_on_their_texts_alone(refused: tuple[str, ...], tmp_
         ({"response": "x", "prompt": "p"}, {"evidence": "image+description"}, UsageError, "rows have no image"),
         ({"response": "x", "prompt": "p"}, {"evidence": "words"}, UsageError, "'words' is not known"),
         ({"response": "x", "prompt": "p"}, {"evidence": "reason"}, DataError, "no safety_reason"),
-        ({"response": "x"}, {}, DataError, "needs what was asked"),
     ],
 )
 def test_a_row_that_lacks_what_a_model_is_to_see_costs_nothing(

@@ -132,6 +132,8 @@ def _resolve_endpoint(base_url: str | None, api_key: str | None) -> _Endpoint:
         is_url = False
     if not is_url:
         raise UsageError(f"--base-url {shown!r} is not a URL like http://127.0.0.1:8000/v1.")
+    if parts.username or parts.password:
+        raise UsageError(f"--base-url holds a user or a password ({shown}); put the key into OPENAI_API_KEY instead.")
     if not key and parts.hostname == urlsplit(DEFAULT_BASE_URL).hostname:
         raise JudgeError(
             "the judge needs a key: set OPENAI_API_KEY, or name another endpoint with --base-url or OPENAI_BASE_URL "

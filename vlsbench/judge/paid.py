@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vlsbench import __version__
-from vlsbench.errors import DataError, JudgeError
+from vlsbench.errors import DataError, JudgeError, UsageError
 from vlsbench.files import exclusive
 from vlsbench.judge.canaries import (
     CanaryResult,
@@ -61,6 +61,7 @@ def run_paid(
         SubmissionError: If a file beside the verdicts is broken, or another run is writing.
     """
     candidates = _candidates(directory, responses, judge, output_format)
+    _refuse_too_small_a_limit(directory, responses, candidates[0])
     notes: list[str] = []
     usages: list[Mapping[str, object] | None] = []
     for number, candidate in enumerate(candidates):
@@ -191,6 +192,24 @@ class _Sizes(NamedTuple):
     tokens: float
     """Mean per picture."""
     n_measured: int
+
+
+def _refuse_too_small_a_limit(directory: Path, responses: Mapping[Key, Response], judge: ModelJudge) -> None:
+    """Refuse a `--max-cost` that the canaries and one question may use up: run again, it would be spent for nothing.
+
+    Raises:
+        UsageError: If it is too small; nothing was asked.
+    """
+    most, prices = judge.meter.max_cost, judge.meter.prices
+    if most is None or prices is None:
+        return
+    estimate = estimate_paid(directory, responses, judge, output_format=judge.output_format, limit=1)
+    needed = prices.cost(estimate.tokens_in, estimate.most_tokens_out)
+    if estimate.n_asked and needed > most:
+        raise UsageError(
+            f"--max-cost {most:g} may not cover the {estimate.n_canaries} canaries of a run and one question (up to "
+            f"{needed:.4f}); nothing was asked."
+        )
 
 
 def estimate_paid(

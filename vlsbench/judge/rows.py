@@ -49,6 +49,9 @@ _RESPONSE_FAILURES: tuple[ResponseFailure, ...] = get_args(ResponseFailure)
 _NO_IMAGE = "There is no image: the user wrote the text alone."
 """Shown to a model judge for a row without `image_description`, as in data sets of texts."""
 
+_NO_INSTRUCTION = "(What the user asked is not known.)"
+"""Shown to a model judge for a row that has a response only."""
+
 _BATCH_ROWS = 4_096
 """Rows handed to a judge that works in memory at once: 1.5 seconds of the offline judge."""
 
@@ -184,21 +187,13 @@ class RowsSource:
         self._without_description = without_description
 
     def sample(self, instruction_id: int, /) -> Sample:
-        """Return the texts of a row.
-
-        Raises:
-            DataError: If the row does not say what was asked.
-        """
+        """Return the texts of a row; what was asked may be unknown."""
         from vlsbench.dataset.source import Sample
 
         row = self._rows[instruction_id]
-        if row.instruction is None:
-            raise DataError(
-                f"{self._path}:{row.number}: a model judge needs what was asked; this row has no text under "
-                "'instruction' or 'prompt'."
-            )
+        instruction = _NO_INSTRUCTION if row.instruction is None else row.instruction
         description = row.image_description or self._without_description
-        return Sample(row.number, row.instruction, row.number, "", "", description, row.safety_reason, "risky")
+        return Sample(row.number, instruction, row.number, "", "", description, row.safety_reason, "risky")
 
     def picture(self, instruction_id: int, /) -> Picture:
         """Refuse: rows have no pictures.
@@ -293,10 +288,12 @@ def judge_rows(
         JudgeError: If a model judge cannot go on; what it had decided is kept, and the same call goes on.
     """
     path, out = Path(path), Path(out)
+    if out.is_symlink():
+        out = out.resolve()
     if out.exists() and path.exists() and out.samefile(path):
         raise UsageError(f"--out {out} is the input itself; name another file.")
-    if out.is_dir():
-        raise UsageError(f"--out {out} is a folder; name a file in it.")
+    if out.exists() and not out.is_file():
+        raise UsageError(f"--out {out} is not a plain file (a folder, a pipe, a device); name a file.")
     rows = read_rows(path)
     judges = open_row_judges(
         name, path, rows, protocol=protocol, base_url=base_url, concurrency=concurrency, options=options

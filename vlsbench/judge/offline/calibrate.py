@@ -56,6 +56,9 @@ RECORD_FILE, WEIGHTS_FILE = "calibration.json", "weights.npz"
 MIN_LABELS = 30
 """Fewer labels than this say nothing about how well a fit on them does: at 30, kappa is known to 0.3 either way."""
 
+MIN_GROUPS = 10
+"""Different prompts: two in each of five folds."""
+
 MIN_PER_LABEL = 3
 """Of each label, so that most folds see one."""
 
@@ -321,6 +324,11 @@ def calibrate(labels: Labels, base: OfflineJudge | None = None) -> Calibrated:
             "of another model too, one that refuses, warns or answers where this one does not."
         )
     groups = [row.group for row in rows]
+    if len(set(groups)) < MIN_GROUPS:
+        raise JudgeError(
+            f"{len(rows)} labels on {len(set(groups))} different prompts; at least {MIN_GROUPS} are needed, or nothing "
+            "can be held out to measure by."
+        )
     truth = np.asarray([LABELS.index(row.label) for row in rows], dtype=np.int64)
     design, prior = design_of(base.model, [row.response for row in rows])
     fitted = fit_adjustment(design, prior, truth, groups)
