@@ -60,8 +60,12 @@ def open_page(browser: Any) -> Iterator[Open]:
 
     yield open_it
     for context in contexts:
-        context.close()
-    assert found == []
+        for page in context.pages:
+            page.wait_for_timeout(100)  # what was written until now is handed over
+    written = list(found)
+    for context in contexts:
+        context.close()  # breaks off what is still loading, which the page then reports
+    assert written == []
 
 
 def _show(page: Any, tab: str) -> None:
@@ -166,6 +170,7 @@ def test_a_new_submission_is_there_at_the_next_load(
     page = open_page(address, DESKTOP)
     _show(page, "Privacy")
     _seen(page, ".vls-judged").get_by_text("New-VL").first.wait_for()
+    page.locator(".vls-chart .js-plotly-plot .barlayer .point").first.wait_for(state="attached")
 
 
 def test_the_board_downloads_as_csv(open_page: Open, address: str) -> None:
