@@ -24,6 +24,9 @@ Figures: TypeAlias = dict[str, Any]
 def agreement_note() -> str:
     """Say in one sentence how far the judge agrees with people, within and across benchmarks.
 
+    The second pair of figures is what is left without the answers of our own, which were written after both benchmarks
+    had been looked at: a benchmark that nobody looked at may lie between the two.
+
     Example:
         >>> agreement_note().startswith("offline judge: agrees with people at kappa ")
         True
@@ -31,7 +34,8 @@ def agreement_note() -> str:
     note = json.loads(METRICS_PATH.read_text(encoding="utf-8"))["note"]
     return (
         f"offline judge: agrees with people at kappa {note['within']:.2f} on new models of known benchmarks, "
-        f"{note['across_low']:.2f} to {note['across_high']:.2f} on a new benchmark; it never sees the image"
+        f"{note['across_low']:.2f} to {note['across_high']:.2f} on a new benchmark ({note['blind_low']:.2f} to "
+        f"{note['blind_high']:.2f} without training answers that were written knowing both); it never sees the image"
     )
 
 
