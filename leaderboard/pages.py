@@ -6,8 +6,6 @@ show; every number is counted by `build_board`. Nothing is fetched from another 
 
 from __future__ import annotations
 
-import tempfile
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,15 +14,14 @@ import gradio as gr
 from gradio import events
 from gradio.components.plot import PlotData
 
-from vlsbench.errors import VLSBenchError
-from vlsbench.files import write_atomic
-from vlsbench.submission.board import OVERALL, Board, BoardList, BoardRow, build_board, render_csv
+from vlsbench.submission.board import OVERALL, Board, BoardList, BoardRow
 from vlsbench.submission.store import PaperTable
 from vlsbench.taxonomy import CATEGORY_NAMES
 
 from . import charts, tables, texts
+from .live import LiveBoard
 
-__all__ = ["SCOPES", "LiveBoard", "build_app", "launch_options"]
+__all__ = ["SCOPES", "build_app", "launch_options"]
 
 SCOPES = (OVERALL, *CATEGORY_NAMES)
 """One tab each."""
@@ -34,84 +31,8 @@ _ALL = "all"
 
 _UNSTATED = "not stated"
 
-_STORE_DEPTH = 5
-"""Folders down to a file of the store: three to a submission, then `verdicts/`, with one to spare."""
-
 _TABLE_HEIGHT = 620
 """Pixels after which a table scrolls within itself: 16 rows and the header."""
-
-
-class LiveBoard:
-    """The board of a store, built again when a file of the store has changed."""
-
-    def __init__(self, store: Path) -> None:
-        """Build the board for the first time.
-
-        Raises:
-            VLSBenchError: If the store cannot be read.
-        """
-        self._store = store
-        self._lock = threading.Lock()
-        self._downloads = Path(tempfile.mkdtemp(prefix="vlsbench-board-"))
-        self._signature = self._sign()
-        self.version = 1
-        """Counts the builds."""
-        self.problem: str | None = None
-        """Why the store could not be read the last time, while an earlier board is shown."""
-        self.board = build_board(store)
-        self._write_downloads()
-
-    def refresh(self) -> int:
-        """Build again if the store has changed, and return the version; a store that cannot be read changes nothing."""
-        with self._lock:
-            signature = self._sign()
-            if signature == self._signature:
-                return self.version
-            try:
-                board = build_board(self._store)
-            except VLSBenchError as error:
-                self.problem = str(error)
-            else:
-                self.board, self.problem = board, None
-                self._write_downloads()
-            self._signature = signature
-            self.version += 1
-            return self.version
-
-    @property
-    def csv_path(self) -> Path:
-        """The board as CSV."""
-        return self._downloads / "vlsbench-board.csv"
-
-    @property
-    def json_path(self) -> Path:
-        """The board as JSON."""
-        return self._downloads / "vlsbench-board.json"
-
-    def _write_downloads(self) -> None:
-        write_atomic(self.csv_path, render_csv(self.board))
-        write_atomic(self.json_path, self.board.model_dump_json(indent=1) + "\n")
-
-    def _sign(self) -> tuple[tuple[str, int, int], ...]:
-        """List the files of the store with time and size: 6,000 files take about 30 ms, no file is opened."""
-        found = []
-        level = [self._store]
-        for _ in range(_STORE_DEPTH):
-            folders = []
-            for folder in level:
-                for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-                    if path.name.startswith(".") or path.is_symlink():
-                        continue
-                    if path.is_dir():
-                        folders.append(path)
-                        continue
-                    try:
-                        status = path.stat()
-                    except FileNotFoundError:  # a writer renamed it just now; the next load sees the new one
-                        continue
-                    found.append((path.relative_to(self._store).as_posix(), status.st_mtime_ns, status.st_size))
-            level = folders
-        return tuple(found)
 
 
 class View(NamedTuple):

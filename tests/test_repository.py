@@ -23,9 +23,11 @@ ROOT = Path(__file__).parents[1]
 ROOMS = [
     ("errors", "files", "answers", "taxonomy", "records"),
     ("dataset",),
+    ("generate",),
     ("judge",),
     ("metrics",),
     ("submission",),
+    ("hub",),
     ("text", "serve"),
     ("cli", "__main__"),
 ]
