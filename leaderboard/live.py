@@ -11,7 +11,8 @@ from pathlib import Path
 
 from vlsbench.errors import VLSBenchError
 from vlsbench.files import write_atomic
-from vlsbench.submission.board import build_board, render_csv
+from vlsbench.records import IMAGE_TEXT
+from vlsbench.submission.board import BoardList, build_board, render_csv
 
 __all__ = ["LiveBoard"]
 
@@ -55,6 +56,14 @@ class LiveBoard:
             self._signature = signature
             self.version += 1
             return self.version
+
+    def lists(self, scope: str, condition: str = IMAGE_TEXT) -> list[BoardList]:
+        """Return the lists of a category, a sub-category or all (`OVERALL`), in board order."""
+        return self.board.of_scope(scope) if condition == IMAGE_TEXT else []
+
+    def conditions(self) -> list[str]:
+        """Return the conditions that a submission of the store was judged under; image+text first."""
+        return [IMAGE_TEXT]
 
     @property
     def csv_path(self) -> Path:

@@ -16,6 +16,8 @@ from vlsbench.submission.board import OVERALL, Board, BoardList, BoardRow
 from .charts import percent
 
 __all__ = [
+    "COLUMNS",
+    "FIXED",
     "LEFT_OUT_HEADERS",
     "PAPER_COLUMNS",
     "Column",
@@ -49,6 +51,8 @@ class Column(NamedTuple):
     width: int
     """Pixels."""
     cell: Callable[[BoardList, BoardRow], Cell]
+    is_first: bool = True
+    """Whether the table begins with it; the reader may choose others."""
 
 
 class PaperColumn(NamedTuple):
@@ -103,7 +107,7 @@ def _parameters(count: int | None) -> Cell:
     return Cell(count, str(count))
 
 
-_COLUMNS: tuple[Column, ...] = (
+COLUMNS: tuple[Column, ...] = (
     Column("Rank", "number", 70, _rank),
     Column("Model", "str", 230, lambda item, row: _text(row.model)),
     Column("Safe %", "number", 108, lambda item, row: _percent(row.rates.safe_rate)),
@@ -112,20 +116,23 @@ _COLUMNS: tuple[Column, ...] = (
     Column("Warning %", "number", 130, lambda item, row: _percent(row.rates.warning_rate)),
     Column("Unsafe %", "number", 124, lambda item, row: _percent(row.rates.unsafe_rate)),
     Column("Unjudged %", "number", 142, lambda item, row: _unjudged(row)),
-    Column("Coverage %", "number", 142, lambda item, row: _percent(row.rates.coverage)),
+    Column("Coverage %", "number", 142, lambda item, row: _percent(row.rates.coverage), is_first=False),
     Column("Bounds", "number", 158, lambda item, row: _interval(row.rates.bounds, sort_by=1)),
     Column("Visual reliance", "number", 192, lambda item, row: _estimate(row.visual_reliance)),
     Column("Over-refusal", "number", 186, lambda item, row: _estimate(row.over_refusal)),
     Column("Alignment", "str", 116, lambda item, row: _text(row.alignment)),
-    Column("Base model", "str", 170, lambda item, row: _text(row.base_model)),
+    Column("Base model", "str", 170, lambda item, row: _text(row.base_model), is_first=False),
     Column("Access", "str", 94, lambda item, row: _text(row.access)),
     Column("Parameters", "number", 140, lambda item, row: _parameters(row.parameters)),
-    Column("Origin", "str", 108, lambda item, row: _text(row.origin)),
-    Column("Rubric", "str", 250, lambda item, row: _text(item.rubric)),
+    Column("Origin", "str", 108, lambda item, row: _text(row.origin), is_first=False),
+    Column("Rubric", "str", 250, lambda item, row: _text(item.rubric), is_first=False),
     Column("Not ranked because", "str", 300, lambda item, row: _text(row.unranked_because)),
-    Column("Unjudged because", "str", 300, lambda item, row: _text(row.unjudged_because)),
+    Column("Unjudged because", "str", 300, lambda item, row: _text(row.unjudged_because), is_first=False),
     Column("Flags", "str", 300, lambda item, row: _text("; ".join(row.flags))),
 )
+
+FIXED = ("Rank", "Model")
+"""Columns that are always there: a number without them is of nobody."""
 
 _OVERALL_ONLY = ("Visual reliance", "Over-refusal")
 """Counted over all categories only."""
@@ -149,14 +156,23 @@ def _unjudged(row: BoardRow) -> Cell:
     return _percent(share)
 
 
-def columns_of(scope: str) -> tuple[Column, ...]:
-    """Return the columns of a tab: visual reliance and over-refusal stand on the overall tab only."""
-    return tuple(column for column in _COLUMNS if scope == OVERALL or column.header not in _OVERALL_ONLY)
+def columns_of(item: BoardList, chosen: Sequence[str] | None = None) -> tuple[Column, ...]:
+    """Return the columns of a list's table, in their own order.
+
+    Args:
+        item: The list; visual reliance and over-refusal are counted over all categories only, and so are not in others.
+        chosen: Headers besides the fixed ones; None for those a table begins with.
+    """
+    return tuple(
+        column
+        for column in COLUMNS
+        if (item.scope == OVERALL or column.header not in _OVERALL_ONLY)
+        and (column.header in FIXED or (column.is_first if chosen is None else column.header in chosen))
+    )
 
 
-def judged_table(item: BoardList, rows: Sequence[BoardRow]) -> Table:
-    """Lay out rows of a list, in the board's order."""
-    columns = columns_of(item.scope)
+def judged_table(item: BoardList, rows: Sequence[BoardRow], columns: Sequence[Column] = COLUMNS) -> Table:
+    """Lay out rows of a list, in the order they come."""
     return _table(columns, [[column.cell(item, row) for column in columns] for row in rows])
 
 

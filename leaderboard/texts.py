@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from html import escape
 
 from vlsbench.dataset.index import load_index
-from vlsbench.submission.board import OVERALL, Board, BoardList, BoardRow
+from vlsbench.submission.board import Board, BoardList, BoardRow
 from vlsbench.submission.store import PaperTable
 from vlsbench.taxonomy import CATEGORIES, LABEL_COLOURS, Category
 
@@ -99,17 +99,27 @@ def _swatch(colour: str, name: str) -> str:
     return f'<li><span class="vls-swatch" style="background:{colour}" aria-hidden="true"></span>{name}</li>'
 
 
-def caption(item: BoardList, rows: Sequence[BoardRow]) -> str:
-    """Say in words what the chart shows, for readers who cannot see it."""
+def caption(item: BoardList, rows: Sequence[BoardRow], *, n_drawn: int, n_listed: int) -> str:
+    """Say in words what the chart shows, for readers who cannot see it.
+
+    Args:
+        item: The list.
+        rows: Those that fit the reader's choice.
+        n_drawn: How many of them the chart draws, baselines included.
+        n_listed: How many of them the table lists.
+    """
     models = [row for row in rows if row.origin != "baseline"]
+    if not rows:
+        return '<p class="vls-empty">No row fits this choice.</p>'
     judged = [row for row in models if row.rates.safe_rate is not None]
-    sentences = [f"The chart stacks the four bins of {_count(len(models), 'model')}"]
-    if n_baselines := len(rows) - len(models):
+    n_baselines = len(rows) - len(models)
+    sentences = [f"The chart stacks the four bins of {_count(n_drawn - n_baselines, 'model')}"]
+    if n_baselines:
         sentences[0] += f" and {_count(n_baselines, 'constant baseline')}"
     if judged:
         best = max(judged, key=lambda row: row.rates.safe_rate or 0)
         worst = min(judged, key=lambda row: row.rates.safe_rate or 0)
-        sentences[0] += f": the highest safe rate is {_end(best)}"
+        sentences[0] += f"; of {len(models)}, the highest safe rate is {_end(best)}"
         sentences[0] += f", the lowest {_end(worst)}" if worst is not best else ""
     if any(row.rank is not None for row in models):
         sentences.append("The figure before a name is its rank; models with the same rank cannot be told apart")
@@ -117,7 +127,8 @@ def caption(item: BoardList, rows: Sequence[BoardRow]) -> str:
         sentences.append(
             f"{_count(len(item.rows) - len(rows), 'row')} left out by your choice; ranks are of the whole list"
         )
-    sentences.append("The table below has all numbers; the \N{VERTICAL ELLIPSIS} of a column sorts and filters it")
+    if n_listed < len(rows):
+        sentences.append(f"The table lists {n_listed} of {len(rows)} rows; 'Rows' above lists more")
     return f'<p class="vls-caption">{". ".join(sentences)}.</p>'
 
 
@@ -130,15 +141,21 @@ def _end(row: BoardRow) -> str:
 
 
 def scope_intro(scope: str) -> str:
-    """Introduce a tab."""
-    category = next((item for item in CATEGORIES if item.name == scope), None)
-    if category is None:
-        return ""
-    return (
-        f'<p class="vls-intro" style="border-color:{category.colour}"><strong>{escape(category.description)}</strong> '
-        f"{_sub_categories(category)} The paper prints no numbers per category, so its rows are on the {OVERALL} tab "
-        "only.</p>"
-    )
+    """Introduce a category or a sub-category; the overall list needs no introduction."""
+    for category in CATEGORIES:
+        if category.name == scope:
+            return _intro(category.colour, category.description, f"{_sub_categories(category)} {_PAPER_HAS_NONE}")
+        for sub in category.sub_categories:
+            if sub.name == scope:
+                return _intro(category.colour, sub.description, f"Part of {category.name}. {_PAPER_HAS_NONE}")
+    return ""
+
+
+_PAPER_HAS_NONE = "The paper prints no numbers per category, so its rows stand beside the overall list only."
+
+
+def _intro(colour: str, description: str, rest: str) -> str:
+    return f'<p class="vls-intro" style="border-color:{colour}"><strong>{escape(description)}</strong> {rest}</p>'
 
 
 def _sub_categories(category: Category) -> str:

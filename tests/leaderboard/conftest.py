@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import pytest
 
@@ -169,3 +169,115 @@ def store(tmp_path: Path) -> Path:
     write_verdicts(first, answers, poor, OTHER_JUDGE)
     write_paper(folder)
     return folder
+
+
+FLAGS = (
+    *("--no-sandbox", "--disable-gpu", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+)
+PHONE = {"width": 390, "height": 844}
+DESKTOP = {"width": 1280, "height": 900}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Headless Chromium; a machine without it skips and says so."""
+    chromium = Path("/usr/bin/chromium")
+    if not chromium.exists():
+        pytest.skip("/usr/bin/chromium is not installed (apt-get install chromium)")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (pip install playwright)")
+    with sync_api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=str(chromium), args=list(FLAGS))
+        yield started
+        started.close()
+
+
+class OpenPage(Protocol):
+    """Opens a page of a served board."""
+
+    def __call__(
+        self, url: str, *, address: str = "", is_phone: bool = False, theme: Literal["light", "dark"] = "light"
+    ) -> Any: ...
+
+
+@pytest.fixture
+def open_page(browser: Any) -> Iterator[OpenPage]:
+    """Open pages; at the end, fail where one wrote an error or asked another host for anything.
+
+    A test names the fixture that serves before this one: what is set up first is taken down last.
+    """
+    found: list[str] = []
+    contexts = []
+
+    def note(message: Any) -> None:
+        if message.type in ("error", "warning"):
+            found.append(f"console: {message.text}")
+
+    def watch(request: Any) -> None:
+        if not request.url.startswith(("http://127.0.0.1", "data:", "blob:")):
+            found.append(f"another host: {request.url}")
+
+    def open_it(
+        url: str, *, address: str = "", is_phone: bool = False, theme: Literal["light", "dark"] = "light"
+    ) -> Any:
+        context = browser.new_context(viewport=PHONE if is_phone else DESKTOP)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", note)
+        page.on("pageerror", lambda error: found.append(f"page: {error}"))
+        page.on("request", watch)
+        page.goto(f"{url}/?__theme={theme}{address and '&' + address}")
+        page.get_by_role("heading", name="VLSBench", exact=True).wait_for()
+        return page
+
+    yield open_it
+    for context in contexts:
+        for page in context.pages:
+            page.wait_for_timeout(100)  # what was written until now is handed over
+    written = list(found)
+    for context in contexts:
+        context.close()  # breaks off what is still loading, which the page then reports
+    assert written == []
+
+
+class ShowTab(Protocol):
+    """Opens a tab."""
+
+    def __call__(self, page: Any, tab: str) -> None: ...
+
+
+@pytest.fixture
+def show_tab() -> ShowTab:
+    """Open a tab: by its button, or by the menu of those that a narrow page has no room for."""
+
+    def show(page: Any, tab: str) -> None:
+        more = page.get_by_role("button", name="More tabs")
+        for _ in range(100):
+            if (button := page.get_by_role("tab", name=tab, exact=True).first).is_visible():
+                button.click()
+                return
+            if more.is_visible():
+                more.click()
+                page.locator(".overflow-dropdown").get_by_text(tab, exact=True).click()
+                return
+            page.wait_for_timeout(100)
+        pytest.fail(f"no tab {tab!r}")
+
+    return show
+
+
+class Pick(Protocol):
+    """Picks an option of a chooser."""
+
+    def __call__(self, page: Any, label: str, option: str) -> None: ...
+
+
+@pytest.fixture
+def pick() -> Pick:
+    """Pick the first option of a dropdown that holds a text."""
+
+    def pick_option(page: Any, label: str, option: str) -> None:
+        page.get_by_label(label, exact=True).filter(visible=True).click()
+        page.get_by_role("option").filter(has_text=option).first.click()
+
+    return pick_option

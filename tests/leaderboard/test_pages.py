@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
-from leaderboard import charts, pages, tables, texts
+from leaderboard import charts, leaderboard_page, pages, tables, texts
+from leaderboard.leaderboard_page import Chosen
+from leaderboard.live import LiveBoard
 from vlsbench.records import Estimate, Rubric
 from vlsbench.submission.board import OVERALL, Board, BoardList, BoardRow, build_board
 
@@ -20,6 +22,11 @@ from vlsbench.submission.board import OVERALL, Board, BoardList, BoardRow, build
 @pytest.fixture
 def board(store: Path) -> Board:
     return build_board(store)
+
+
+@pytest.fixture
+def live(store: Path) -> LiveBoard:
+    return LiveBoard(store)
 
 
 @pytest.fixture
@@ -42,6 +49,16 @@ def _models(part: dict[str, Any]) -> list[str]:
     return [row[column] for row in value["data"]]
 
 
+def _updates(live: LiveBoard, **chosen: Any) -> dict[str, Any]:
+    names = leaderboard_page.OUTPUTS
+    return dict(zip(names, leaderboard_page.updates(live, Chosen(**chosen)), strict=True))
+
+
+def _shown_models(update: dict[str, Any]) -> list[str]:
+    value = update["value"]
+    return [row[value["headers"].index("Model")] for row in value["data"]]
+
+
 class _Tags(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
@@ -62,7 +79,7 @@ def test_table_rows_are_the_rows_of_the_board_in_its_order(privacy: BoardList) -
 
 def test_numbers_are_numbers_and_texts_are_plain_text(privacy: BoardList) -> None:
     table = tables.judged_table(privacy, privacy.rows)
-    for column, values in zip(tables.columns_of("Privacy"), zip(*table["data"], strict=True), strict=True):
+    for column, values in zip(tables.COLUMNS, zip(*table["data"], strict=True), strict=True):
         kinds = (float, int, type(None)) if column.datatype == "number" else (str,)
         assert all(isinstance(value, kinds) for value in values), column.header
 
@@ -75,10 +92,16 @@ def test_an_unranked_row_sorts_behind_every_rank(privacy: BoardList) -> None:
     assert shown["always refuses"] == "–"
 
 
-def test_only_the_overall_tab_has_visual_reliance_and_over_refusal() -> None:
-    overall = [column.header for column in tables.columns_of(OVERALL)]
-    category = [column.header for column in tables.columns_of("Privacy")]
+def test_only_the_overall_list_has_visual_reliance_and_over_refusal(privacy: BoardList) -> None:
+    every = [column.header for column in tables.COLUMNS]
+    overall = [c.header for c in tables.columns_of(privacy.model_copy(update={"scope": OVERALL}), every)]
+    category = [column.header for column in tables.columns_of(privacy, every)]
     assert set(overall) - set(category) == {"Visual reliance", "Over-refusal"}
+
+
+def test_rank_and_model_are_there_whatever_a_reader_chooses(privacy: BoardList) -> None:
+    assert [column.header for column in tables.columns_of(privacy, [])] == ["Rank", "Model"]
+    assert [column.header for column in tables.columns_of(privacy, ["Flags", "gone"])] == ["Rank", "Model", "Flags"]
 
 
 def test_visual_reliance_comes_with_its_interval(privacy: BoardList) -> None:
@@ -97,7 +120,7 @@ def test_parameters_are_rendered_as_submitters_write_them(privacy: BoardList, co
 
 
 def test_printed_and_judged_rows_never_share_a_table(store: Path) -> None:
-    shown = [_models(part) for part in _components(store, "dataframe") if "Model" in part["props"]["headers"]]
+    shown = [_models(part) for part in _components(store, "dataframe") if "Model" in part["props"]["value"]["headers"]]
     printed = {"Printed-VL-7B", "Printed-VL-13B"}
     with_printed = [models for models in shown if printed & set(models)]
     assert len(with_printed) == 1
@@ -108,7 +131,7 @@ def test_markup_from_a_store_comes_out_as_text(store: Path, privacy: BoardList) 
     evil = "<script>alert(1)</script><img src=x onerror=alert(1)>"
     row = privacy.rows[0].model_copy(update={"model": evil, "unranked_because": evil})
     item = privacy.model_copy(update={"judge": evil, "judge_note": evil, "is_provisional": True, "rubric": evil})
-    pieces = [texts.list_heading(item), texts.caption(item, [row]), texts.store_problem(evil)]
+    pieces = [texts.list_heading(item), texts.caption(item, [row], n_drawn=1, n_listed=1), texts.store_problem(evil)]
     for piece in pieces:
         tags = _Tags()
         tags.feed(piece)
@@ -124,10 +147,12 @@ def test_a_line_end_or_a_text_direction_sign_does_not_leave_its_cell(privacy: Bo
     assert tables.judged_table(privacy, [row])["data"][0][1] == "a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}c"
 
 
-def test_an_empty_store_gives_sentences_and_no_empty_chart(empty_store: Path) -> None:
-    assert all(not part["props"]["visible"] for part in _components(empty_store, "plot"))
-    shown = [part["props"]["value"] for part in _components(empty_store, "html") if part["props"]["visible"]]
-    assert sum("No submission is in the store yet" in (text or "") for text in shown) == len(pages.SCOPES)
+def test_an_empty_store_gives_a_sentence_and_no_empty_chart(empty_store: Path) -> None:
+    shown = _updates(LiveBoard(empty_store))
+    assert "No submission is in the store yet" in shown["heading"]["value"]
+    assert not shown["chart"]["visible"]
+    assert not shown["table"]["visible"]
+    assert not shown["paper"]["visible"]
 
 
 def test_a_tab_without_a_list_says_so(board: Board) -> None:
@@ -136,33 +161,73 @@ def test_a_tab_without_a_list_says_so(board: Board) -> None:
 
 def test_unjudged_submissions_are_named_with_the_reason(store: Path, board: Board) -> None:
     assert tables.left_out_table(board) == [["acme/fresh", "not judged yet"]]
-    accordion = _components(store, "accordion")[0]["props"]
+    accordion = _components(store, "accordion")[-1]["props"]
     assert accordion["visible"]
     assert accordion["label"].endswith("(1)")
 
 
-def test_two_rubrics_are_two_lists_with_a_chooser(board: Board, other_judge: Rubric) -> None:
-    lists = board.of_scope("Privacy")
+def test_two_rubrics_are_two_lists_with_a_chooser(live: LiveBoard, other_judge: Rubric) -> None:
+    lists = live.lists("Privacy")
     assert len(lists) == 2
-    chooser, *_, table = pages.tab_updates(board, "Privacy")
-    assert chooser["visible"]
-    assert len(chooser["choices"]) == 2
-    assert len(table["value"]["data"]) == 3
+    shown = _updates(live, category="Privacy")
+    assert shown["chooser"]["visible"]
+    assert len(shown["chooser"]["choices"]) == 2
+    assert len(_shown_models(shown["table"])) == 3
     other = next(item for item in lists if item.rubric == other_judge.rubric_id)
-    *_, table = pages.tab_updates(board, "Privacy", pages.list_key(other))
-    assert len(table["value"]["data"]) == 1
+    shown = _updates(live, category="Privacy", list_key=leaderboard_page.list_key(other))
+    assert _shown_models(shown["table"]) == ["Good-VL-8B"]
 
 
-def test_a_filter_keeps_the_baselines(board: Board) -> None:
-    *_, table = pages.tab_updates(board, "Privacy", access="closed")
-    column = table["value"]["headers"].index("Model")
-    assert {row[column] for row in table["value"]["data"]} == {"Poor-VL", "always refuses"}
+def test_the_first_view_is_of_a_scope_that_has_a_list(live: LiveBoard) -> None:
+    assert _updates(live)["category"]["value"] == "Privacy"
 
 
-def test_a_choice_that_is_gone_falls_back_to_a_list_that_is_there(board: Board) -> None:
-    chooser, access, *_ = pages.tab_updates(board, "Privacy", "gone/release/1/0/None", access="gone")
-    assert chooser["value"] in {pages.list_key(item) for item in board.of_scope("Privacy")}
-    assert access["value"] == "all"
+@pytest.mark.parametrize(
+    ("chosen", "models"),
+    [
+        ({"access": "closed"}, ["Poor-VL", "always refuses"]),
+        ({"alignment": "multimodal"}, ["Good-VL-8B", "always refuses"]),
+        ({"search": "poor"}, ["Poor-VL", "always refuses"]),
+        ({"search": "ACME; nothing"}, ["Good-VL-8B", "Poor-VL", "always refuses"]),
+        ({"search": "fits nobody"}, ["always refuses"]),
+        ({"search": "; ;"}, ["Good-VL-8B", "Poor-VL", "always refuses"]),
+    ],
+)
+def test_a_choice_keeps_what_fits_it_and_the_baselines(
+    live: LiveBoard, chosen: dict[str, str], models: list[str]
+) -> None:
+    assert _shown_models(_updates(live, category="Privacy", **chosen)["table"]) == models
+
+
+@pytest.mark.parametrize(
+    ("sort", "first"), [("safe rate", "always refuses"), ("model", "always refuses"), ("unsafe", "Poor-VL")]
+)
+def test_rows_sort_by_what_is_chosen(live: LiveBoard, sort: str, first: str) -> None:
+    assert _shown_models(_updates(live, category="Privacy", sort=sort)["table"])[0] == first
+
+
+@pytest.mark.parametrize("sort", list(leaderboard_page.SORTS))
+def test_every_order_shows_the_same_rows(live: LiveBoard, sort: str) -> None:
+    shown = _shown_models(_updates(live, category="Privacy", sort=sort)["table"])
+    assert sorted(shown) == ["Good-VL-8B", "Poor-VL", "always refuses"]
+
+
+def test_values_that_are_gone_or_were_never_there_fall_back(live: LiveBoard) -> None:
+    shown = _updates(
+        live,
+        list_key="gone.release.128.000000",
+        condition="gone",
+        category="gone",
+        sub_category="gone",
+        access="gone",
+        alignment="gone",
+        sort="gone",
+        n_rows="-1",
+        columns=["gone"],
+    )
+    assert shown["chooser"]["value"] in {leaderboard_page.list_key(item) for item in live.lists("Privacy")}
+    assert shown["access"]["value"] == "all"
+    assert shown["sub_category"]["value"] == "all"
 
 
 def test_a_provisional_list_says_so_with_the_judges_agreement(privacy: BoardList) -> None:
@@ -173,14 +238,14 @@ def test_a_provisional_list_says_so_with_the_judges_agreement(privacy: BoardList
 
 
 def test_the_caption_says_in_words_what_the_chart_shows(privacy: BoardList) -> None:
-    caption = texts.caption(privacy, privacy.rows)
+    caption = texts.caption(privacy, privacy.rows, n_drawn=3, n_listed=3)
     best: BoardRow = privacy.rows[0]
     assert "2 models and 1 constant baseline" in caption
     assert f"the highest safe rate is {charts.percent(best.rates.safe_rate)} % (Good-VL-8B)" in caption
 
 
 def test_a_new_submission_appears_without_a_restart(store: Path, write_submission: Callable[..., Path]) -> None:
-    live = pages.LiveBoard(store)
+    live = LiveBoard(store)
     first = live.board
     assert live.refresh() == 1
     assert live.board is first  # nothing changed, nothing is counted again
@@ -193,7 +258,7 @@ def test_a_new_submission_appears_without_a_restart(store: Path, write_submissio
 
 
 def test_a_store_that_cannot_be_read_again_leaves_the_board_and_says_so(store: Path) -> None:
-    live = pages.LiveBoard(store)
+    live = LiveBoard(store)
     before = live.board
     away = store.rename(store.with_name("away"))
     store.write_text("no folder", encoding="utf-8")
@@ -211,5 +276,8 @@ def test_nothing_in_the_look_is_fetched_from_another_host() -> None:
     options = pages.launch_options()
     assert options["theme"]._stylesheets == []
     look = options["css"] + options["head"] + options["theme"]._get_theme_css()
-    assert set(re.findall(r"https?://[^/\s]*", look)) <= {"http://www.w3.org"}  # the name of SVG, not an address
+    assert set(re.findall(r"https?://[^/\s\"]*", look)) <= {
+        "http://www.w3.org",  # the name of SVG, not an address
+        "https://huggingface.co",  # who may read the message that carries a Space's address
+    }
     assert options["share"] is False

@@ -1,0 +1,333 @@
+"""The Leaderboard page: one list at a time, as bars and as a table, and the paper's rows in a section of their own.
+
+Rule of the room: it chooses and shows; every number was counted by the package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import gradio as gr
+from gradio.components.plot import PlotData
+
+from vlsbench.records import IMAGE_TEXT
+from vlsbench.submission.board import OVERALL, Board, BoardList, BoardRow
+from vlsbench.submission.store import PaperTable
+from vlsbench.taxonomy import CATEGORIES, CATEGORY_NAMES
+
+from . import charts, tables, texts
+from .live import LiveBoard
+from .page import Choice, Page, filled, make_link_button
+
+__all__ = [
+    "OUTPUTS",
+    "SORTS",
+    "Chosen",
+    "chosen",
+    "list_key",
+    "make",
+    "make_chart",
+    "make_table",
+    "plot",
+    "select_rows",
+    "updates",
+]
+
+ALL = "all"
+"""The choice of a filter that leaves nothing out."""
+
+UNSTATED = "not stated"
+
+_N_ROWS = ("25", "50", "100", ALL)
+"""Rows at once. A page of 1,000 rows is 1.5 MB and takes a phone seconds; all of them are one choice away."""
+
+_N_BARS = 30
+"""Models a chart draws: 1,200 pixels high, about what a reader scrolls through. The table has the others."""
+
+_TABLE_HEIGHT = 620
+"""Pixels after which a table scrolls within itself: 16 rows and the header."""
+
+_SCOPES = (OVERALL, *CATEGORY_NAMES)
+
+_Sort = Callable[[BoardRow], float | str | None]
+
+SORTS: dict[str, _Sort] = {
+    "rank": lambda row: None,
+    "safe rate": lambda row: row.rates.safe_rate,
+    "refusal": lambda row: row.rates.refusal_rate,
+    "warning": lambda row: row.rates.warning_rate,
+    "unsafe": lambda row: row.rates.unsafe_rate,
+    "unjudged": lambda row: row.rates.n_unjudged,
+    "visual reliance": lambda row: row.visual_reliance.value if row.visual_reliance else None,
+    "over-refusal": lambda row: row.over_refusal.value if row.over_refusal else None,
+    "parameters": lambda row: row.parameters,
+    "model": lambda row: row.model.casefold(),
+}
+"""What the table can be sorted by. Numbers: highest first, names: A first; rows without a value come last."""
+
+
+class _Parts(NamedTuple):
+    """What changes with the board or the reader's choice, in the order of updates."""
+
+    chooser: gr.Dropdown
+    condition: gr.Dropdown
+    category: gr.Dropdown
+    sub_category: gr.Dropdown
+    access: gr.Dropdown
+    alignment: gr.Dropdown
+    intro: gr.HTML
+    heading: gr.HTML
+    legend: gr.HTML
+    chart: gr.Plot
+    caption: gr.HTML
+    table: gr.Dataframe
+    paper: gr.Column
+    paper_heading: gr.HTML
+    paper_chart: gr.Plot
+    paper_table: gr.Dataframe
+
+
+OUTPUTS = _Parts._fields
+"""Names of what `updates` updates, in its order."""
+
+
+class Chosen(NamedTuple):
+    """What a reader chose, in the order of the page's choices; None is the first choice there is."""
+
+    list_key: str | None = None
+    condition: str | None = None
+    category: str | None = None
+    sub_category: str | None = None
+    search: str | None = None
+    access: str | None = None
+    alignment: str | None = None
+    sort: str | None = None
+    n_rows: str | None = None
+    columns: Sequence[str] | None = None
+
+
+def make(live: LiveBoard) -> Page:
+    """Place the page, filled with the board there is now."""
+    first = dict(zip(_Parts._fields, updates(live, Chosen()), strict=True))
+    intro = gr.HTML(elem_classes="vls-block", **filled(first["intro"]))
+    with gr.Row(elem_classes="vls-choosers"):
+        chooser = gr.Dropdown(label="Judge and dataset", scale=3, min_width=280, **filled(first["chooser"]))
+        condition = gr.Dropdown(label="Shown to the model", scale=1, min_width=150, **filled(first["condition"]))
+        category = gr.Dropdown(label="Category", scale=1, min_width=150, **filled(first["category"]))
+        sub_category = gr.Dropdown(label="Sub-category", scale=2, min_width=200, **filled(first["sub_category"]))
+    with gr.Row(elem_classes="vls-choosers"):
+        label = "Search models (several: a; b)"
+        search = gr.Textbox(label=label, scale=3, min_width=220, max_lines=1, max_length=200)
+        access = gr.Dropdown(label="Weights", scale=1, min_width=120, **filled(first["access"]))
+        alignment = gr.Dropdown(label="Alignment", scale=1, min_width=120, **filled(first["alignment"]))
+        sort = gr.Dropdown(list(SORTS), value="rank", label="Sort by", scale=1, min_width=140)
+        n_rows = gr.Dropdown(list(_N_ROWS), value=_N_ROWS[0], label="Rows", scale=1, min_width=90)
+    heading = gr.HTML(elem_classes="vls-block", **filled(first["heading"]))
+    legend = gr.HTML(elem_classes="vls-block", **filled(first["legend"]))
+    chart = make_chart(first["chart"])
+    caption = gr.HTML(elem_classes="vls-block", **filled(first["caption"]))
+    make_link_button()
+    with gr.Accordion("Columns", open=False, elem_classes="vls-columns"):
+        columns = gr.CheckboxGroup(
+            [column.header for column in tables.COLUMNS if column.header not in tables.FIXED],
+            value=[column.header for column in tables.COLUMNS if column.is_first and column.header not in tables.FIXED],
+            show_label=False,
+            container=False,
+        )
+    table = make_table("Models of the chosen list", first["table"], "vls-judged")
+    paper_first = filled(first["paper"])
+    with gr.Column(elem_classes="vls-paper", **paper_first) as paper:
+        paper_heading = gr.HTML(elem_classes="vls-block", **filled(first["paper_heading"]))
+        gr.HTML(texts.paper_legend(), elem_classes="vls-block")
+        paper_chart = make_chart(first["paper_chart"])
+        paper_table = make_table("Rows as printed in the paper", first["paper_table"], "vls-printed")
+    parts = _Parts(
+        chooser,
+        condition,
+        category,
+        sub_category,
+        access,
+        alignment,
+        intro,
+        heading,
+        legend,
+        chart,
+        caption,
+        table,
+        paper,
+        paper_heading,
+        paper_chart,
+        paper_table,
+    )
+    choices = (
+        Choice("list", chooser),
+        Choice("condition", condition),
+        Choice("category", category),
+        Choice("sub", sub_category),
+        Choice("q", search, is_still=True),
+        Choice("weights", access),
+        Choice("alignment", alignment),
+        Choice("sort", sort, is_still=True),
+        Choice("rows", n_rows, is_still=True),
+        Choice("columns", columns, is_several=True, is_still=True),
+    )
+    return Page("Leaderboard", choices, tuple(parts), lambda *values: updates(live, Chosen(*values)), is_filled=True)
+
+
+def make_chart(first: dict[str, Any]) -> gr.Plot:
+    """Place a chart, filled with a first update."""
+    return gr.Plot(show_label=False, container=False, elem_classes="vls-chart", **filled(first))
+
+
+def make_table(label: str, first: dict[str, Any], kind: str) -> gr.Dataframe:
+    """Place a table; `kind` is the class by which `style.css` keeps its first columns in sight."""
+    return gr.Dataframe(
+        label=label,
+        interactive=False,
+        show_search="none",
+        max_height=_TABLE_HEIGHT,
+        buttons=["fullscreen"],
+        elem_classes=["vls-table", kind],
+        **filled(first),
+    )
+
+
+def list_key(item: BoardList) -> str:
+    """Return what tells a list from the others of its scope and condition, short enough for an address."""
+    parts = (item.rubric, item.dataset, str(item.max_new_tokens or "undeclared"), item.digest[:6])
+    return ".".join(parts)
+
+
+def chosen(lists: Sequence[BoardList], key: str | None) -> BoardList | None:
+    """Return the list of a key; where it is gone or none was chosen, the one with most rows that is not provisional."""
+    if not lists:
+        return None
+    by_key = {list_key(item): item for item in lists}
+    return by_key.get(key or "") or max(lists, key=lambda item: (not item.is_provisional, len(item.rows)))
+
+
+def select_rows(item: BoardList, choice: Chosen) -> list[BoardRow]:
+    """Return the rows of a choice, sorted; baselines always stay, because no rate can be read without them."""
+    access, alignment = choice.access or ALL, choice.alignment or ALL
+    terms = [term.strip().casefold() for term in (choice.search or "").split(";") if term.strip()]
+    rows = [
+        row
+        for row in item.rows
+        if row.origin == "baseline"
+        or (
+            access in (ALL, row.access or UNSTATED)
+            and alignment in (ALL, row.alignment or UNSTATED)
+            and (not terms or any(term in _searched(row) for term in terms))
+        )
+    ]
+    value = SORTS.get(choice.sort or "rank", SORTS["rank"])
+    if value is SORTS["rank"]:
+        return rows
+    known = [row for row in rows if value(row) is not None]
+    known.sort(key=lambda row: _sort_key(value(row)))
+    return known + [row for row in rows if value(row) is None]
+
+
+def _sort_key(value: float | str | None) -> tuple[float, str]:
+    return (0.0, value) if isinstance(value, str) else (-(value or 0.0), "")
+
+
+def _searched(row: BoardRow) -> str:
+    return " ".join(filter(None, (row.model, row.organization, row.base_model, row.submission))).casefold()
+
+
+def plot(figure: Any) -> PlotData:
+    """Hand a figure to the page without plotly's tool bar, which covers bars on a phone and links to plotly's site."""
+    payload = figure.to_json()
+    return PlotData(type="plotly", plot=f'{payload[:-1]},"config":{{"displayModeBar":false,"displaylogo":false}}}}')
+
+
+def _options(choices: Sequence[tuple[str, str]], value: str | None, *, least: int = 1) -> dict[str, Any]:
+    """Offer choices, with the first where the value is none of them; hidden where there are not more than `least`."""
+    values = [key for _, key in choices]
+    value = value if value in values else values[0]
+    return gr.update(choices=list(choices), value=value, visible=len(choices) > least)
+
+
+def _values(rows: Sequence[BoardRow], field: str) -> list[tuple[str, str]]:
+    found = {getattr(row, field) or UNSTATED for row in rows if row.origin != "baseline"}
+    return [(value, value) for value in (ALL, *sorted(found, key=lambda value: (value == UNSTATED, value)))]
+
+
+def updates(live: LiveBoard, choice: Chosen) -> list[Any]:
+    """Make the updates of the page, in the order of `_Parts`."""
+    conditions = [(name, name) for name in live.conditions()]
+    condition = choice.condition if choice.condition in dict(conditions) else IMAGE_TEXT
+    category = choice.category if choice.category in _SCOPES else _first_scope(live, str(condition))
+    subs = next((item.sub_categories for item in CATEGORIES if item.name == category), ())
+    sub_names = [sub.name for sub in subs]
+    sub_category = choice.sub_category if choice.sub_category in sub_names else ALL
+    scope = category if sub_category == ALL else str(sub_category)
+    lists = live.lists(scope, str(condition))
+    item = chosen(lists, choice.list_key)
+    intro = texts.scope_intro(scope)
+    common: dict[str, Any] = {
+        "condition": _options(conditions, condition),
+        "category": _options([(name, name) for name in _SCOPES], category),
+        "sub_category": _options([(ALL, ALL), *((name, name) for name in sub_names)], sub_category),
+        "intro": gr.update(value=intro, visible=bool(intro)),
+        **_paper_updates(live.board, is_shown=condition == IMAGE_TEXT and choice.category in (None, OVERALL)),
+    }
+    if item is None:
+        hidden = {name: gr.update(visible=False) for name in _Parts._fields if name not in common}
+        hidden["heading"] = gr.update(value=texts.empty(live.board, scope), visible=True)
+        return [{**common, **hidden}[name] for name in _Parts._fields]
+    rows = select_rows(item, choice)
+    wanted = choice.n_rows if choice.n_rows in _N_ROWS else _N_ROWS[0]
+    n_rows = len(rows) if wanted == ALL else int(wanted)
+    drawn = [row for row in rows if row.origin != "baseline"][: min(_N_BARS, n_rows)]
+    drawn += [row for row in rows if row.origin == "baseline"]
+    listed = rows[:n_rows] + [row for row in rows[n_rows:] if row.origin == "baseline"]
+    columns = tables.columns_of(item, choice.columns)
+    names = [(texts.list_name(one), list_key(one)) for one in lists]
+    shown = {
+        "chooser": _options(names, list_key(item)),
+        "access": _options(_values(item.rows, "access"), choice.access, least=2),
+        "alignment": _options(_values(item.rows, "alignment"), choice.alignment, least=2),
+        "heading": gr.update(value=texts.list_heading(item), visible=True),
+        "legend": gr.update(
+            value=texts.legend(has_baselines=any(row.origin == "baseline" for row in drawn)), visible=bool(drawn)
+        ),
+        "chart": gr.update(value=plot(charts.judged_chart(item, drawn)) if drawn else None, visible=bool(drawn)),
+        "caption": gr.update(value=texts.caption(item, rows, n_drawn=len(drawn), n_listed=len(listed)), visible=True),
+        "table": gr.update(
+            value=tables.judged_table(item, listed, columns),
+            datatype=[column.datatype for column in columns],
+            column_widths=[column.width for column in columns],
+            visible=bool(listed),
+        ),
+    }
+    return [{**common, **shown}[name] for name in _Parts._fields]
+
+
+def _first_scope(live: LiveBoard, condition: str) -> str:
+    """Return the first scope that has a list: a store may hold submissions of one category only."""
+    return next((scope for scope in _SCOPES if live.lists(scope, condition)), OVERALL)
+
+
+def _paper_updates(board: Board, *, is_shown: bool) -> dict[str, Any]:
+    """Make the updates of the paper's section: shown beside the overall list only, for the paper prints no category."""
+    table: PaperTable | None = next((table for table in board.paper if table.rows), None)
+    if table is None:
+        return {
+            "paper": gr.update(visible=False),
+            "paper_heading": gr.update(value=""),
+            "paper_chart": gr.update(value=None),
+            "paper_table": gr.update(value=None),
+        }
+    return {
+        "paper": gr.update(visible=is_shown),
+        "paper_heading": gr.update(value=texts.paper_heading(table)),
+        "paper_chart": gr.update(value=plot(charts.paper_chart(table))),
+        "paper_table": gr.update(
+            value=tables.paper_table(table.rows),
+            datatype=[column.datatype for column in tables.PAPER_COLUMNS],
+            column_widths=[column.width for column in tables.PAPER_COLUMNS],
+        ),
+    }
