@@ -9,35 +9,18 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import gradio as gr
-from gradio.components.plot import PlotData
 
 from vlsbench.records import IMAGE_TEXT
 from vlsbench.submission.board import OVERALL, Board, BoardList, BoardRow
 from vlsbench.submission.store import PaperTable
-from vlsbench.taxonomy import CATEGORIES, CATEGORY_NAMES
 
 from . import charts, tables, texts
+from .choosers import ALL, UNSTATED, list_options, options, scope_of, search_rows
 from .live import LiveBoard
 from .page import Choice, Page, filled, make_link_button
+from .plots import make_plot, plot
 
-__all__ = [
-    "OUTPUTS",
-    "SORTS",
-    "Chosen",
-    "chosen",
-    "list_key",
-    "make",
-    "make_chart",
-    "make_table",
-    "plot",
-    "select_rows",
-    "updates",
-]
-
-ALL = "all"
-"""The choice of a filter that leaves nothing out."""
-
-UNSTATED = "not stated"
+__all__ = ["OUTPUTS", "SORTS", "Chosen", "make", "make_table", "select_rows", "updates"]
 
 _N_ROWS = ("25", "50", "100", ALL)
 """Rows at once. A page of 1,000 rows is 1.5 MB and takes a phone seconds; all of them are one choice away."""
@@ -47,8 +30,6 @@ _N_BARS = 30
 
 _TABLE_HEIGHT = 620
 """Pixels after which a table scrolls within itself: 16 rows and the header."""
-
-_SCOPES = (OVERALL, *CATEGORY_NAMES)
 
 _Sort = Callable[[BoardRow], float | str | None]
 
@@ -125,7 +106,7 @@ def make(live: LiveBoard) -> Page:
         n_rows = gr.Dropdown(list(_N_ROWS), value=_N_ROWS[0], label="Rows", scale=1, min_width=90)
     heading = gr.HTML(elem_classes="vls-block", **filled(first["heading"]))
     legend = gr.HTML(elem_classes="vls-block", **filled(first["legend"]))
-    chart = make_chart(first["chart"])
+    chart = make_plot(first=first["chart"])
     caption = gr.HTML(elem_classes="vls-block", **filled(first["caption"]))
     make_link_button()
     with gr.Accordion("Columns", open=False, elem_classes="vls-columns"):
@@ -140,7 +121,7 @@ def make(live: LiveBoard) -> Page:
     with gr.Column(elem_classes="vls-paper", **paper_first) as paper:
         paper_heading = gr.HTML(elem_classes="vls-block", **filled(first["paper_heading"]))
         gr.HTML(texts.paper_legend(), elem_classes="vls-block")
-        paper_chart = make_chart(first["paper_chart"])
+        paper_chart = make_plot(first=first["paper_chart"])
         paper_table = make_table("Rows as printed in the paper", first["paper_table"], "vls-printed")
     parts = _Parts(
         chooser,
@@ -175,11 +156,6 @@ def make(live: LiveBoard) -> Page:
     return Page("Leaderboard", choices, tuple(parts), lambda *values: updates(live, Chosen(*values)), is_filled=True)
 
 
-def make_chart(first: dict[str, Any]) -> gr.Plot:
-    """Place a chart, filled with a first update."""
-    return gr.Plot(show_label=False, container=False, elem_classes="vls-chart", **filled(first))
-
-
 def make_table(label: str, first: dict[str, Any], kind: str) -> gr.Dataframe:
     """Place a table; `kind` is the class by which `style.css` keeps its first columns in sight."""
     return gr.Dataframe(
@@ -193,33 +169,14 @@ def make_table(label: str, first: dict[str, Any], kind: str) -> gr.Dataframe:
     )
 
 
-def list_key(item: BoardList) -> str:
-    """Return what tells a list from the others of its scope and condition, short enough for an address."""
-    parts = (item.rubric, item.dataset, str(item.max_new_tokens or "undeclared"), item.digest[:6])
-    return ".".join(parts)
-
-
-def chosen(lists: Sequence[BoardList], key: str | None) -> BoardList | None:
-    """Return the list of a key; where it is gone or none was chosen, the one with most rows that is not provisional."""
-    if not lists:
-        return None
-    by_key = {list_key(item): item for item in lists}
-    return by_key.get(key or "") or max(lists, key=lambda item: (not item.is_provisional, len(item.rows)))
-
-
 def select_rows(item: BoardList, choice: Chosen) -> list[BoardRow]:
     """Return the rows of a choice, sorted; baselines always stay, because no rate can be read without them."""
     access, alignment = choice.access or ALL, choice.alignment or ALL
-    terms = [term.strip().casefold() for term in (choice.search or "").split(";") if term.strip()]
     rows = [
         row
-        for row in item.rows
+        for row in search_rows(item.rows, choice.search)
         if row.origin == "baseline"
-        or (
-            access in (ALL, row.access or UNSTATED)
-            and alignment in (ALL, row.alignment or UNSTATED)
-            and (not terms or any(term in _searched(row) for term in terms))
-        )
+        or (access in (ALL, row.access or UNSTATED) and alignment in (ALL, row.alignment or UNSTATED))
     ]
     value = SORTS.get(choice.sort or "rank", SORTS["rank"])
     if value is SORTS["rank"]:
@@ -233,23 +190,6 @@ def _sort_key(value: float | str | None) -> tuple[float, str]:
     return (0.0, value) if isinstance(value, str) else (-(value or 0.0), "")
 
 
-def _searched(row: BoardRow) -> str:
-    return " ".join(filter(None, (row.model, row.organization, row.base_model, row.submission))).casefold()
-
-
-def plot(figure: Any) -> PlotData:
-    """Hand a figure to the page without plotly's tool bar, which covers bars on a phone and links to plotly's site."""
-    payload = figure.to_json()
-    return PlotData(type="plotly", plot=f'{payload[:-1]},"config":{{"displayModeBar":false,"displaylogo":false}}}}')
-
-
-def _options(choices: Sequence[tuple[str, str]], value: str | None, *, least: int = 1) -> dict[str, Any]:
-    """Offer choices, with the first where the value is none of them; hidden where there are not more than `least`."""
-    values = [key for _, key in choices]
-    value = value if value in values else values[0]
-    return gr.update(choices=list(choices), value=value, visible=len(choices) > least)
-
-
 def _values(rows: Sequence[BoardRow], field: str) -> list[tuple[str, str]]:
     found = {getattr(row, field) or UNSTATED for row in rows if row.origin != "baseline"}
     return [(value, value) for value in (ALL, *sorted(found, key=lambda value: (value == UNSTATED, value)))]
@@ -259,24 +199,20 @@ def updates(live: LiveBoard, choice: Chosen) -> list[Any]:
     """Make the updates of the page, in the order of `_Parts`."""
     conditions = [(name, name) for name in live.conditions()]
     condition = choice.condition if choice.condition in dict(conditions) else IMAGE_TEXT
-    category = choice.category if choice.category in _SCOPES else _first_scope(live, str(condition))
-    subs = next((item.sub_categories for item in CATEGORIES if item.name == category), ())
-    sub_names = [sub.name for sub in subs]
-    sub_category = choice.sub_category if choice.sub_category in sub_names else ALL
-    scope = category if sub_category == ALL else str(sub_category)
-    lists = live.lists(scope, str(condition))
-    item = chosen(lists, choice.list_key)
-    intro = texts.scope_intro(scope)
+    scope = scope_of(live, choice.category, choice.sub_category, condition=str(condition))
+    item, chooser = list_options(live.lists(scope.name, str(condition)), choice.list_key)
+    intro = texts.scope_intro(scope.name)
     common: dict[str, Any] = {
-        "condition": _options(conditions, condition),
-        "category": _options([(name, name) for name in _SCOPES], category),
-        "sub_category": _options([(ALL, ALL), *((name, name) for name in sub_names)], sub_category),
+        "chooser": chooser,
+        "condition": options(conditions, condition),
+        "category": scope.category,
+        "sub_category": scope.sub_category,
         "intro": gr.update(value=intro, visible=bool(intro)),
         **_paper_updates(live.board, is_shown=condition == IMAGE_TEXT and choice.category in (None, OVERALL)),
     }
     if item is None:
         hidden = {name: gr.update(visible=False) for name in _Parts._fields if name not in common}
-        hidden["heading"] = gr.update(value=texts.empty(live.board, scope), visible=True)
+        hidden["heading"] = gr.update(value=texts.empty(live.board, scope.name), visible=True)
         return [{**common, **hidden}[name] for name in _Parts._fields]
     rows = select_rows(item, choice)
     wanted = choice.n_rows if choice.n_rows in _N_ROWS else _N_ROWS[0]
@@ -285,11 +221,9 @@ def updates(live: LiveBoard, choice: Chosen) -> list[Any]:
     drawn += [row for row in rows if row.origin == "baseline"]
     listed = rows[:n_rows] + [row for row in rows[n_rows:] if row.origin == "baseline"]
     columns = tables.columns_of(item, choice.columns)
-    names = [(texts.list_name(one), list_key(one)) for one in lists]
     shown = {
-        "chooser": _options(names, list_key(item)),
-        "access": _options(_values(item.rows, "access"), choice.access, least=2),
-        "alignment": _options(_values(item.rows, "alignment"), choice.alignment, least=2),
+        "access": options(_values(item.rows, "access"), choice.access, least=2),
+        "alignment": options(_values(item.rows, "alignment"), choice.alignment, least=2),
         "heading": gr.update(value=texts.list_heading(item), visible=True),
         "legend": gr.update(
             value=texts.legend(has_baselines=any(row.origin == "baseline" for row in drawn)), visible=bool(drawn)
@@ -304,11 +238,6 @@ def updates(live: LiveBoard, choice: Chosen) -> list[Any]:
         ),
     }
     return [{**common, **shown}[name] for name in _Parts._fields]
-
-
-def _first_scope(live: LiveBoard, condition: str) -> str:
-    """Return the first scope that has a list: a store may hold submissions of one category only."""
-    return next((scope for scope in _SCOPES if live.lists(scope, condition)), OVERALL)
 
 
 def _paper_updates(board: Board, *, is_shown: bool) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from vlsbench.errors import VLSBenchError
 from vlsbench.files import write_atomic
-from vlsbench.records import IMAGE_TEXT
+from vlsbench.records import IMAGE_TEXT, Result
 from vlsbench.submission.board import BoardList, build_board, render_csv
 
 __all__ = ["LiveBoard"]
@@ -60,6 +60,13 @@ class LiveBoard:
     def lists(self, scope: str, condition: str = IMAGE_TEXT) -> list[BoardList]:
         """Return the lists of a category, a sub-category or all (`OVERALL`), in board order."""
         return self.board.of_scope(scope) if condition == IMAGE_TEXT else []
+
+    def result_of(self, submission_id: str, rubric_id: str) -> Result:
+        """Return what was counted of a submission under a rubric."""
+        from vlsbench.submission.check import open_submission
+        from vlsbench.submission.scoring import score_submission
+
+        return score_submission(open_submission(self._store / submission_id), rubric_id).result
 
     def conditions(self) -> list[str]:
         """Return the conditions that a submission of the store was judged under; image+text first."""

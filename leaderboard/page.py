@@ -21,10 +21,13 @@ _SEPARATOR = "~"
 
 SCRIPT = """
 <script>
-// The query that the page was opened with, until the tab that it names is shown.
+// The query that the page was opened with, until the first tab has been shown.
 let vlsFirst = new URLSearchParams(window.location.search);
 
-function vlsWords(value) { return Array.isArray(value) ? value.join("SEPARATOR") : value ?? ""; }
+function vlsWords(value) {
+  const text = Array.isArray(value) ? value.join("SEPARATOR") : value ?? "";
+  return text === "all" ? "" : text;
+}
 
 // A choice was made: write what differs from the first view into the address, also into that of a Space around it.
 function vlsChoose(page, keys, firsts, values) {
@@ -42,12 +45,12 @@ function vlsChoose(page, keys, firsts, values) {
   return values;
 }
 
-// A tab is shown: the first time with the choices of the address that the page was opened with.
+// A tab is shown: the one that is shown while the page opens, with the choices of the address.
 function vlsShow(page, keys, firsts, values) {
   if (vlsFirst === null) return vlsChoose(page, keys, firsts, values);
-  if ((vlsFirst.get("tab") ?? "leaderboard") !== page) return values;
   const query = vlsFirst;
   vlsFirst = null;
+  if ((query.get("tab") ?? "leaderboard") !== page) return values;
   return keys.map((key, place) => {
     if (!query.has(key)) return firsts[place];
     return Array.isArray(firsts[place]) ? query.get(key).split("SEPARATOR").filter(Boolean) : query.get(key);
@@ -134,23 +137,27 @@ def follow(page: Page, tab: gr.Tab, refresh: Callable[[], bool]) -> None:
         listen(page.show, js=f"(...values) => vlsChoose({fixed}, values)", trigger_mode="always_last", **how)
 
 
-def opened(pages: Sequence[Page], query: Mapping[str, str]) -> tuple[Page, list[Any]]:
+def opened(pages: Sequence[Page], query: Mapping[str, str]) -> tuple[Page, list[Any], list[Any]]:
     """Open the page that an address names.
 
     Returns:
-        The page (the first where none is named), and the updates of its still choices.
+        The page (the first where none is named), the updates of its still choices, and those of its outputs. The
+        first page is shown by its tab, as soon as that is there; its outputs are skipped.
     """
     wanted = query.get("tab", "").lower()
     page = next((page for page in pages if page.name.lower() == wanted), pages[0])
     still = [choice for choice in page.choices if choice.is_still]
     # A choice that is not in the address is left alone: its reader may be typing already.
-    return page, [gr.update(value=_read(c, query[c.key])) if c.key in query else gr.skip() for c in still]
+    chosen = [gr.update(value=_read(c, query[c.key])) if c.key in query else gr.skip() for c in still]
+    if page is pages[0]:
+        return page, chosen, [gr.skip() for _ in page.outputs]
+    values = [_read(c, query[c.key]) if c.key in query else getattr(c.component, "value", None) for c in page.choices]
+    return page, chosen, page.show(*values)
 
 
 def _read(choice: Choice, text: str) -> Any:
-    """Read the value of a still choice from an address: its first where it does not offer what is there."""
-    first = getattr(choice.component, "value", None)
-    offered = {value for _, value in getattr(choice.component, "choices", None) or ()}
+    """Read the value of a choice from an address; a still one has its first value where it does not offer that."""
+    offered = {value for _, value in getattr(choice.component, "choices", None) or ()} if choice.is_still else set()
     if choice.is_several:
-        return [value for value in text.split(_SEPARATOR) if value in offered]
-    return first if offered and text not in offered else text
+        return [value for value in text.split(_SEPARATOR) if value and (not offered or value in offered)]
+    return getattr(choice.component, "value", None) if offered and text not in offered else text

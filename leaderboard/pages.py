@@ -6,17 +6,26 @@ show; every number is counted by the package. Nothing is fetched from another ho
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import gradio as gr
 from gradio import events
 
-from . import about_page, charts, leaderboard_page, tables, texts
+from . import about_page, categories_page, charts, leaderboard_page, tables, texts
 from .live import LiveBoard
 from .page import SCRIPT, Page, follow, opened
 
 __all__ = ["build_app", "launch_options"]
+
+
+_PAGES: tuple[tuple[str, Callable[[LiveBoard], Page]], ...] = (
+    ("Leaderboard", leaderboard_page.make),
+    ("Categories", categories_page.make),
+    ("About", about_page.make),
+)
+"""The tabs, in their order; the first is shown where an address names none."""
 
 
 class _Frame(NamedTuple):
@@ -45,7 +54,7 @@ def build_app(store: Path) -> gr.Blocks:
         pages: list[Page] = []
         placed: list[tuple[Page, gr.Tab]] = []
         with gr.Tabs() as tabs:
-            for name, make in (("Leaderboard", leaderboard_page.make), ("About", about_page.make)):
+            for name, make in _PAGES:
                 with gr.Tab(name, id=name) as tab:
                     page = make(live)
                 pages.append(page)
@@ -57,13 +66,14 @@ def build_app(store: Path) -> gr.Blocks:
 
         def load(request: gr.Request) -> list[Any]:
             is_same = live.refresh() == built
-            page, chosen = opened(pages, dict(request.query_params))
+            page, chosen, shown = opened(pages, dict(request.query_params))
             updates: list[Any] = [gr.skip() if page is pages[0] else gr.Tabs(selected=page.name)]
             for other in pages:
-                updates += chosen if other is page else [gr.skip() for _ in still[other.name]]
+                parts = len(still[other.name]) + len(other.outputs)
+                updates += [*chosen, *shown] if other is page else [gr.skip() for _ in range(parts)]
             return [*updates, *([gr.skip() for _ in frame] if is_same else _frame_updates(live))]
 
-        changed = [tabs, *(part for page in pages for part in still[page.name]), *frame]
+        changed = [tabs, *(part for page in pages for part in (*still[page.name], *page.outputs)), *frame]
         app.load(load, outputs=changed, show_progress="hidden", queue=False, api_visibility="private")
 
         def board() -> dict[str, Any]:

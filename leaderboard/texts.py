@@ -25,6 +25,7 @@ __all__ = [
     "list_name",
     "paper_heading",
     "paper_legend",
+    "profile_ends",
     "scope_intro",
     "store_problem",
 ]
@@ -138,6 +139,11 @@ def _count(n: int, noun: str) -> str:
 
 def _end(row: BoardRow) -> str:
     return f"{percent(row.rates.safe_rate)} % ({escape(row.model)})"
+
+
+def profile_ends(model: str, low: str, low_rate: float, high: str, high_rate: float) -> str:
+    """Say in words where a model is safest and where least."""
+    return f"{escape(model)}: {percent(low_rate)} % in {low} to {percent(high_rate)} % in {high}."
 
 
 def scope_intro(scope: str) -> str:

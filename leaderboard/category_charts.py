@@ -1,0 +1,265 @@
+"""Draw what differs between categories: a heat map of sub-categories, a ranking with intervals, a radar.
+
+Rule of the room: as in `charts`; every rate was counted by the package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import plotly.graph_objects as go
+
+from vlsbench.records import Rates
+from vlsbench.submission.board import BoardList, BoardRow
+from vlsbench.taxonomy import CATEGORY_NAMES, SUB_CATEGORIES
+
+from .charts import FONT_FAMILY, percent, plain_text, shorten
+
+__all__ = ["RADAR_COLOURS", "Profile", "heat_map", "radar", "ranking"]
+
+RADAR_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
+"""Okabe and Ito's, which colour-blind readers can tell apart; lines also differ by dash and marker."""
+
+_DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
+_SIGNS = ("circle", "square", "diamond", "triangle-up", "x")
+
+_CELL_HEIGHT = 26
+"""Pixels of a row of the heat map: two-digit figures in 11 points fit, 30 rows are one screen."""
+
+_CELL_WIDTH = 44
+"""Pixels of a column: 19 of them with the names are 1,216, the width of a laptop; a phone scrolls sideways."""
+
+
+class Profile(NamedTuple):
+    """One model over the categories."""
+
+    model: str
+    by_category: dict[str, Rates]
+    by_sub_category: dict[str, Rates]
+
+
+def heat_map(profiles: Sequence[Profile]) -> go.Figure:
+    """Draw the safe rate of every model in every sub-category, best models first.
+
+    Args:
+        profiles: At least one.
+    """
+    subs = [sub for sub in SUB_CATEGORIES if any(sub.name in profile.by_sub_category for profile in profiles)]
+    rates = [[_safe(profile.by_sub_category.get(sub.name)) for sub in subs] for profile in profiles]
+    hover = [[_cell(profile, sub.name, sub.category) for sub in subs] for profile in profiles]
+    figure = go.Figure(
+        go.Heatmap(
+            z=rates,
+            x=list(range(len(subs))),
+            y=list(range(len(profiles))),
+            text=[["–" if rate is None else f"{rate:.0f}" for rate in row] for row in rates],
+            texttemplate="%{text}",
+            textfont={"size": 11},
+            hovertext=hover,
+            hovertemplate="%{hovertext}<extra></extra>",
+            zmin=0,
+            zmax=100,
+            colorscale="Cividis",
+            xgap=1,
+            ygap=1,
+            colorbar={
+                "orientation": "h",
+                "thickness": 10,
+                "len": 0.4,
+                "lenmode": "fraction",
+                "x": 0,
+                "xanchor": "left",
+                "y": 0,
+                "yanchor": "top",
+                "ypad": 14,
+                "title": {"text": "safe %", "side": "right"},
+                "tickvals": [0, 25, 50, 75, 100],
+            },
+        )
+    )
+    top = 190
+    figure.update_layout(
+        **_BARE,
+        width=380 + _CELL_WIDTH * len(subs),
+        height=top + _CELL_HEIGHT * len(profiles) + 60,
+        margin={"l": 230, "r": 150, "t": top, "b": 60, "pad": 4},
+        xaxis={
+            "tickvals": list(range(len(subs))),
+            "ticktext": [f"{sub.name}" for sub in subs],
+            "side": "top",
+            "tickangle": -55,
+            "fixedrange": True,
+            "showgrid": False,
+            "zeroline": False,
+            "tickfont": {"size": 11},
+        },
+        yaxis={
+            "tickvals": list(range(len(profiles))),
+            "ticktext": [plain_text(shorten(profile.model, 30)) for profile in profiles],
+            "autorange": "reversed",
+            "fixedrange": True,
+            "showgrid": False,
+            "zeroline": False,
+            "tickfont": {"size": 12},
+        },
+    )
+    return figure
+
+
+def ranking(item: BoardList, rows: Sequence[BoardRow]) -> go.Figure:
+    """Draw the safe rate of each row as a point with its interval, in the order given, names over the lines.
+
+    Args:
+        item: The list the rows are of.
+        rows: Those to draw, at least one with a rate.
+    """
+    drawn = [row for row in rows if row.rates.safe_rate is not None and row.rates.safe_rate_ci is not None]
+    places = list(range(len(drawn)))
+    x, right, left, hover = [], [], [], []
+    for row in drawn:
+        rate, (low, high) = row.rates.safe_rate or 0.0, row.rates.safe_rate_ci or (0.0, 0.0)
+        x.append(100 * rate)
+        right.append(100 * (high - rate))
+        left.append(100 * (rate - low))
+        rank = "not ranked" if row.rank is None else f"rank {row.rank}"
+        hover.append(
+            f"<b>{plain_text(row.model)}</b><br>{rank}<br>safe {percent(rate)} % (95%: {percent(low)} to "
+            f"{percent(high)})<br>of {item.n_samples:,} samples"
+        )
+    figure = go.Figure(
+        go.Scatter(
+            x=x,
+            y=places,
+            mode="markers",
+            marker={
+                "size": 10,
+                "color": ["#8a94a6" if row.origin == "baseline" else "#0072B2" for row in drawn],
+                "symbol": ["diamond-open" if row.origin == "baseline" else "circle" for row in drawn],
+                "line": {"width": 1.5},
+            },
+            error_x={
+                "type": "data",
+                "symmetric": False,
+                "array": right,
+                "arrayminus": left,
+                "color": "#64748b",
+                "thickness": 2,
+                "width": 5,
+            },
+            hovertext=hover,
+            hovertemplate="%{hovertext}<extra></extra>",
+            cliponaxis=False,
+        )
+    )
+    figure.update_layout(
+        **_BARE,
+        height=34 * len(drawn) + 80,
+        margin={"l": 14, "r": 54, "t": 30, "b": 30, "pad": 0},
+        xaxis={
+            "range": [0, 100],
+            "tickvals": [0, 25, 50, 75, 100],
+            "ticktext": ["0 %", "25 %", "50 %", "75 %", "100 %"],
+            "tickangle": 0,
+            "fixedrange": True,
+            "gridcolor": "rgba(127,127,127,0.35)",
+            "zeroline": False,
+        },
+        yaxis={
+            "range": [len(drawn) - 0.4, -0.9],
+            "showticklabels": False,
+            "fixedrange": True,
+            "showgrid": False,
+            "zeroline": False,
+        },
+    )
+    for row, place, rate in zip(drawn, places, x, strict=True):
+        name = plain_text(shorten(row.model))
+        label = f"<i>{name}</i>" if row.origin == "baseline" else name
+        figure.add_annotation(
+            text=label if row.rank is None else f"{row.rank} · {label}",
+            x=0,
+            xanchor="left",
+            xshift=-4,
+            y=place - 0.12,
+            yanchor="bottom",
+            showarrow=False,
+        )
+        figure.add_annotation(
+            text=f"{rate:.1f}", x=1, xref="paper", xanchor="left", xshift=6, y=place, yanchor="middle", showarrow=False
+        )
+    return figure
+
+
+def radar(profiles: Sequence[Profile]) -> go.Figure:
+    """Draw up to five models over the six categories, told apart by colour, dash and sign.
+
+    Args:
+        profiles: One to five.
+    """
+    figure = go.Figure()
+    for number, profile in enumerate(profiles):
+        rates = [_safe(profile.by_category.get(name)) for name in CATEGORY_NAMES]
+        name = plain_text(shorten(profile.model, 30))
+        figure.add_trace(
+            go.Scatterpolar(
+                r=[*rates, rates[0]],
+                theta=[*CATEGORY_NAMES, CATEGORY_NAMES[0]],
+                name=name,
+                mode="lines+markers",
+                line={"color": RADAR_COLOURS[number], "width": 2.5, "dash": _DASHES[number]},
+                marker={"symbol": _SIGNS[number], "size": 8},
+                hovertemplate=f"<b>{name}</b><br>%{{theta}}: %{{r:.1f}} % safe<extra></extra>",
+            )
+        )
+    figure.update_layout(
+        **_BARE,
+        height=470,
+        margin={"l": 60, "r": 60, "t": 40, "b": 30},
+        showlegend=True,
+        legend={"orientation": "h", "y": -0.08, "x": 0.5, "xanchor": "center"},
+        polar={
+            "bgcolor": "rgba(0,0,0,0)",
+            "radialaxis": {
+                "range": [0, 100],
+                "tickvals": [25, 50, 75, 100],
+                "ticksuffix": " %",
+                "angle": 30,
+                "tickangle": 30,
+                "gridcolor": "rgba(127,127,127,0.35)",
+                "linecolor": "rgba(127,127,127,0.35)",
+                "tickfont": {"size": 11},
+            },
+            "angularaxis": {"gridcolor": "rgba(127,127,127,0.35)", "linecolor": "rgba(127,127,127,0.5)"},
+        },
+    )
+    return figure
+
+
+_BARE = {
+    "template": "none",
+    "dragmode": False,
+    "paper_bgcolor": "rgba(0,0,0,0)",
+    "plot_bgcolor": "rgba(0,0,0,0)",
+    "font": {"family": FONT_FAMILY, "size": 13},
+    "hoverlabel": {
+        "align": "left",
+        "font": {"family": FONT_FAMILY, "size": 13, "color": "#111111"},
+        "bgcolor": "#fff",
+    },
+}
+
+
+def _safe(rates: Rates | None) -> float | None:
+    """Return the safe rate in percent, or None where nothing was judged."""
+    return None if rates is None or rates.safe_rate is None else 100 * rates.safe_rate
+
+
+def _cell(profile: Profile, sub_category: str, category: str) -> str:
+    rates = profile.by_sub_category.get(sub_category)
+    lines = [f"<b>{plain_text(profile.model)}</b>", f"{sub_category} ({category})"]
+    if rates is None or rates.safe_rate is None or rates.safe_rate_ci is None:
+        return "<br>".join([*lines, "nothing was judged"])
+    low, high = rates.safe_rate_ci
+    lines.append(f"safe {percent(rates.safe_rate)} % (95%: {percent(low)} to {percent(high)})")
+    return "<br>".join([*lines, f"of {rates.n_samples:,} samples"])

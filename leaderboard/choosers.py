@@ -1,0 +1,128 @@
+"""Choosers that pages share: the list, the category and sub-category, the search for models.
+
+Rule of the room: a value that is gone from the board, or was never there, stands for the first one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from vlsbench.records import IMAGE_TEXT
+from vlsbench.submission.board import OVERALL, BoardList, BoardRow
+from vlsbench.taxonomy import CATEGORIES, CATEGORY_NAMES
+
+from . import texts
+from .live import LiveBoard
+
+__all__ = [
+    "ALL",
+    "UNSTATED",
+    "Scope",
+    "chosen",
+    "list_key",
+    "list_options",
+    "options",
+    "scope_of",
+    "search_rows",
+]
+
+ALL = "all"
+"""The choice of a filter that leaves nothing out."""
+
+UNSTATED = "not stated"
+
+_SCOPES = (OVERALL, *CATEGORY_NAMES)
+
+
+class Scope(NamedTuple):
+    """Which samples a list is about, and the updates of the two choosers that say so."""
+
+    name: str
+    """`Overall`, a category or a sub-category."""
+    category: dict[str, Any]
+    sub_category: dict[str, Any]
+
+
+def options(choices: Sequence[tuple[str, str]], value: str | None, *, least: int = 1) -> dict[str, Any]:
+    """Offer choices (text, value), with the first where the value is none of them.
+
+    Args:
+        least: The chooser is hidden where there are not more choices than this.
+    """
+    values = [key for _, key in choices]
+    value = value if value in values else values[0]
+    return gr.update(choices=list(choices), value=value, visible=len(choices) > least)
+
+
+def list_key(item: BoardList) -> str:
+    """Return what tells a list from the others of its scope, short enough for an address, the same in every scope."""
+    return f"{item.rubric}.{item.dataset}.{item.max_new_tokens or 'undeclared'}"
+
+
+def _keyed(lists: Sequence[BoardList]) -> dict[str, BoardList]:
+    """Key lists; the second of a key has its digest beside it."""
+    by_key: dict[str, BoardList] = {}
+    for item in lists:
+        key = list_key(item)
+        by_key[key if key not in by_key else f"{key}.{item.digest[:8]}"] = item
+    return by_key
+
+
+def chosen(lists: Sequence[BoardList], key: str | None) -> BoardList | None:
+    """Return the list of a key; where it is gone or none was chosen, the one with most rows that is not provisional."""
+    by_key = _keyed(lists)
+    best = max(lists, key=lambda item: (not item.is_provisional, len(item.rows)), default=None)
+    return by_key.get(key or "", best)
+
+
+def list_options(lists: Sequence[BoardList], key: str | None) -> tuple[BoardList | None, dict[str, Any]]:
+    """Choose a list and offer all of them."""
+    item = chosen(lists, key)
+    if item is None:
+        return None, gr.update(visible=False)
+    by_key = _keyed(lists)
+    value = next(key for key, one in by_key.items() if one is item)
+    return item, options([(texts.list_name(one), key) for key, one in by_key.items()], value)
+
+
+def scope_of(
+    live: LiveBoard,
+    category: str | None,
+    sub_category: str | None,
+    *,
+    condition: str = IMAGE_TEXT,
+    first: str | None = None,
+) -> Scope:
+    """Choose a category and a sub-category and offer all of them.
+
+    Args:
+        first: The category that stands for none; None for the first scope that has a list, because a store may hold
+            submissions of one category only.
+    """
+    if category not in _SCOPES:
+        category = first or next((scope for scope in _SCOPES if live.lists(scope, condition)), OVERALL)
+    subs = next((item.sub_categories for item in CATEGORIES if item.name == category), ())
+    names = [sub.name for sub in subs]
+    sub_category = sub_category if sub_category in names else ALL
+    return Scope(
+        name=str(category) if sub_category == ALL else str(sub_category),
+        category=options([(name, name) for name in _SCOPES], category),
+        sub_category=options([(ALL, ALL), *((name, name) for name in names)], sub_category),
+    )
+
+
+def search_rows(rows: Sequence[BoardRow], text: str | None) -> list[BoardRow]:
+    """Keep the rows whose names hold one of the terms, and the baselines: no rate can be read without them.
+
+    Args:
+        text: Terms separated by `;`, looked for in any case in model, organization, base model and id.
+    """
+    terms = [term.strip().casefold() for term in (text or "").split(";") if term.strip()]
+    return [row for row in rows if row.origin == "baseline" or not terms or any(t in _names(row) for t in terms)]
+
+
+def _names(row: BoardRow) -> str:
+    return " ".join(filter(None, (row.model, row.organization, row.base_model, row.submission))).casefold()
