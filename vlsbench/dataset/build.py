@@ -12,12 +12,12 @@ import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from vlsbench.dataset.index import (
     HUB_REPOSITORY,
@@ -43,30 +43,59 @@ from vlsbench.taxonomy import CATEGORIES, CATEGORY_NAMES, CONFIG_NAMES, SUB_CATE
 
 __all__ = [
     "BuildReport",
+    "ExtraConfig",
     "VerifyReport",
     "build",
     "card_template",
+    "card_values",
+    "fill",
     "known_faults",
     "make_index",
     "render_card",
+    "text_bytes",
     "verify",
 ]
 
 _ROWS_PER_GROUP = 100
 _BYTES_PER_GROUP = 32 << 20
-"""A row group ends at 100 rows or 32 MiB: the Hub's viewer and a random read both fetch a whole one."""
+"""A row group ends at 100 rows or 32 MiB: the Hub's viewer (which refuses to scan more than 300 MB) and a random read
+both fetch a whole one."""
 _BYTES_PER_SHARD = 500_000_000
 """Size of a shard that the Hub recommends."""
 _DECODERS = 4
 """Threads that decode images: Pillow gives up the interpreter lock, and 4 of 64 megapixels are 1 GB at worst."""
 
+
+class _Source(NamedTuple):
+    images: str
+    terms: str
+    """As its own page says; read from stored copies of those pages, not checked against the live ones."""
+
+
 _SOURCES = {
-    "generation": "made by the authors with Stable Diffusion 3.5 Large; that model's licence governs its outputs",
-    "MultiTrust": "taken from MultiTrust, under its terms",
-    "MLLMGuard": "taken from MLLMGuard, under its terms",
-    "Ch3Ef": "taken from Ch3Ef, under its terms",
-    "Unsafebench": "taken from UnsafeBench, under its terms",
-    "coco2017": "taken from COCO 2017: photographs from Flickr, each under its own licence",
+    "generation": _Source(
+        "made by the authors with [Stable Diffusion 3.5 Large](https://huggingface.co/stabilityai/stable-diffusion-3.5-large)",
+        "the model is under the Stability AI Community License; what its outputs are under, the release does not say",
+    ),
+    "MultiTrust": _Source(
+        "[MultiTrust](https://huggingface.co/datasets/thu-ml/MultiTrust)",
+        "tagged CC BY-SA 4.0; its gate asks for non-commercial academic use, **forbids passing any part on**, and says "
+        "that its authors do not own the images",
+    ),
+    "MLLMGuard": _Source("[MLLMGuard](https://huggingface.co/datasets/Carol0110/MLLMGuard)", "tagged CC BY-NC-SA 4.0"),
+    "Ch3Ef": _Source(
+        "[Ch3Ef](https://huggingface.co/datasets/openlamm/Ch3Ef)",
+        "tagged Apache-2.0; whose the images were before is not known",
+    ),
+    "Unsafebench": _Source(
+        "[UnsafeBench](https://huggingface.co/datasets/yiting/UnsafeBench): from LAION-5B and Lexica",
+        "no licence named, gated, for research only; those of the single images are not known",
+    ),
+    "coco2017": _Source(
+        "[COCO 2017](https://cocodataset.org/#termsofuse): photographs from Flickr",
+        "annotations CC BY 4.0; the images are not the consortium's and stay under Flickr's terms, each under its own "
+        "licence, which the release does not keep",
+    ),
 }
 
 
@@ -88,12 +117,13 @@ class BuildReport:
     """Whether the digest is that of the release."""
 
 
-def build(source: Path, out: Path) -> BuildReport:
+def build(source: Path, out: Path, *, complete: Callable[[Path], None] | None = None) -> BuildReport:
     """Write a dataset as Parquet with embedded images, and its card.
 
     Args:
         source: A folder in the official layout, or of Parquet shards (as on the Hub).
         out: Folder to make; absent or empty.
+        complete: Called with the finished folder before it gets its name, to write more into it.
 
     Raises:
         DataError: If anything in `source` is wrong (every problem is counted), or `out` cannot be written.
@@ -106,6 +136,8 @@ def build(source: Path, out: Path) -> BuildReport:
         try:
             (temporary / "data").mkdir(parents=True)
             report = _write(layout, temporary, out)
+            if complete is not None:
+                complete(temporary)
             _sync(temporary)
             temporary.rename(place)
         except OSError as error:
@@ -141,7 +173,7 @@ def _write(layout: Layout, folder: Path, out: Path) -> BuildReport:
             if not problems:
                 shards.write(group.records, group.images)
                 for record, data in zip(group.records, group.images, strict=True):
-                    sizes[record.category] += len(data) + _n_text_bytes(record)
+                    sizes[record.category] += len(data) + text_bytes(record)
     if problems:
         raise DataError(
             f"{layout.where}: {bounded(problems)}. Nothing was written; `vlsbench data verify` lists the same."
@@ -161,7 +193,8 @@ def _write(layout: Layout, folder: Path, out: Path) -> BuildReport:
     )
 
 
-def _n_text_bytes(record: ReleaseRecord) -> int:
+def text_bytes(record: ReleaseRecord) -> int:
+    """Count the bytes of a record's texts."""
     texts = (record.instruction, record.image_path, record.source, record.image_description, record.safety_reason)
     return sum(len(text.encode("utf-8", "surrogatepass")) for text in texts if text)
 
@@ -312,41 +345,93 @@ def _features() -> dict[str, dict[str, object]]:
 # --- Card ---------------------------------------------------------------------------------------------------
 
 
-def card_template() -> Path:
-    """Find the card's template: in the wheel, or at the top of a checkout.
+def card_template(name: str = "README.md") -> Path:
+    """Find a template of what is published: in the wheel, or at the top of a checkout.
+
+    Args:
+        name: A file of `dataset_card/`.
 
     Raises:
         DataError: If this installation lacks it.
     """
     package = Path(str(resources.files("vlsbench")))
-    places = (package / "_card" / "README.md", package.parent / "dataset_card" / "README.md")
+    places = (package / "_card" / name, package.parent / "dataset_card" / name)
     for path in places:
         if path.is_file():
             return path
     raise DataError(f"{places[0]}: the card's template is absent. Install vlsbench again.")
 
 
-def render_card(rows: Sequence[IndexRow], *, sizes: Counter[str] | None = None) -> str:
+class ExtraConfig(NamedTuple):
+    """A config of the card that other shards hold."""
+
+    name: str
+    path: str
+    """Glob of its shards."""
+    features: list[dict[str, Any]]
+    """As a card describes columns."""
+    n_samples: int
+    n_bytes: int
+    filters: list[list[Any]] | None = None
+
+
+def render_card(
+    rows: Sequence[IndexRow],
+    *,
+    sizes: Counter[str] | None = None,
+    repository: str | None = None,
+    extra_configs: Sequence[ExtraConfig] = (),
+    more: str = "",
+) -> str:
     """Render the card of a set of samples; every number on it is counted from `rows`.
 
     Args:
         rows: The samples, as in the index.
         sizes: Bytes per category, for `dataset_info`.
+        repository: Where it will be published, ORG/NAME; None leaves the name open.
+        extra_configs: Configs beside the default and the categories.
+        more: Text put after the section on loading.
     """
     from huggingface_hub import DatasetCard
 
     card = DatasetCard(card_template().read_text(encoding="utf-8"))
-    for key, value in _metadata(rows, sizes or Counter()).items():
+    for key, value in _metadata(rows, sizes or Counter(), extra_configs).items():
         card.data[key] = value
+    if repository:
+        card.data["license_link"] = f"https://huggingface.co/datasets/{repository}#licence-and-provenance"
+    card.text = fill(card.text, {**card_values(rows, repository=repository), "more": more.strip()})
+    return str(card)
+
+
+def fill(text: str, values: Mapping[str, str]) -> str:
+    """Put values where a template has `{{ name }}`; a blank one takes the blank line after it along."""
+    return re.sub(
+        r"\{\{ (\w+) \}\}(\n\n)?", lambda found: values[found[1]] + ((found[2] or "") if values[found[1]] else ""), text
+    )
+
+
+def card_values(rows: Sequence[IndexRow], *, repository: str | None = None) -> dict[str, str]:
+    """Count and word what the templates of `dataset_card/` leave open.
+
+    Args:
+        rows: The samples, as in the index.
+        repository: Where it will be published, ORG/NAME; None leaves the name open.
+    """
     images = Counter(row.image for row in rows)
     shared = {image for image, count in images.items() if count > 1}
+    categories_of_image: dict[int, set[str]] = {}
+    for row in rows:
+        categories_of_image.setdefault(row.image, set()).add(row.category)
     digest = digest_of(rows)
-    scope = (
-        "This copy holds the whole release."
+    scope, made_from = (
+        ("This copy holds the whole release.", f"from the pairs of revision `{RELEASE_REVISION}` of")
         if digest == RELEASE_DIGEST
-        else "**This copy is not the release**: its digest differs. Scores on it compare with nothing published."
+        else (
+            "**This copy is not the release**: its digest differs. Scores on it compare with nothing published.",
+            f"from other pairs than those of revision `{RELEASE_REVISION}` of",
+        )
     )
-    values = {
+    return {
         "n_samples": f"{len(rows):,}",
         "n_categories": str(len(CATEGORIES)),
         "n_sub_categories": str(len(SUB_CATEGORIES)),
@@ -354,19 +439,24 @@ def render_card(rows: Sequence[IndexRow], *, sizes: Counter[str] | None = None) 
         "n_instructions": f"{len({row.instruction_sha256 for row in rows}):,}",
         "n_shared": f"{sum(images[image] for image in shared):,}",
         "n_shared_images": f"{len(shared):,}",
+        "n_images_across": f"{sum(len(names) > 1 for names in categories_of_image.values()):,}",
+        "n_generated": f"{sum(row.source == 'generation' for row in rows):,}",
+        "n_collected": f"{sum(row.source != 'generation' for row in rows):,}",
         "scope": scope,
+        "made_from": made_from,
         "counts": _table_of_counts(rows),
+        "uses": _table_of_uses(images),
         "sources": _table_of_sources(rows),
+        "sources_by_category": _table_of_sources_by_category(rows),
         "faults": "\n".join(f"- {fault}" for fault in known_faults(rows)) or "- none of those of the release",
         "digest": digest,
         "revision": RELEASE_REVISION,
         "hub_repository": HUB_REPOSITORY,
+        "repository": repository or "<this repository>",
     }
-    card.text = re.sub(r"\{\{ (\w+) \}\}", lambda match: values[match[1]], card.text)
-    return str(card)
 
 
-def _metadata(rows: Sequence[IndexRow], sizes: Counter[str]) -> dict[str, Any]:
+def _metadata(rows: Sequence[IndexRow], sizes: Counter[str], extra: Sequence[ExtraConfig] = ()) -> dict[str, Any]:
     configs, infos = [], []
     for number, name in enumerate(CONFIG_NAMES):
         files = [{"split": "test", "path": "data/test-*.parquet"}]
@@ -382,6 +472,11 @@ def _metadata(rows: Sequence[IndexRow], sizes: Counter[str]) -> dict[str, Any]:
         configs.append(config)
         split = {"name": "test", "num_bytes": size, "num_examples": counted}
         infos.append({"config_name": name, "features": _features_of_card(), "splits": [split]})
+    for one in extra:
+        config = {"config_name": one.name, "data_files": [{"split": "test", "path": one.path}]}
+        configs.append(config if one.filters is None else {**config, "filters": one.filters})
+        split = {"name": "test", "num_bytes": one.n_bytes, "num_examples": one.n_samples}
+        infos.append({"config_name": one.name, "features": one.features, "splits": [split]})
     powers = [(1_000, "n<1K"), (10_000, "1K<n<10K")]
     size_category = next((name for limit, name in powers if len(rows) < limit), "10K<n<100K")
     return {"size_categories": [size_category], "configs": configs, "dataset_info": infos}
@@ -410,11 +505,29 @@ def _table_of_counts(rows: Sequence[IndexRow]) -> str:
 
 def _table_of_sources(rows: Sequence[IndexRow]) -> str:
     pairs = Counter(row.source for row in rows)
-    lines = ["| Source | Pairs | Images | Whose images |", "|---|---:|---:|---|"]
+    lines = [
+        "| `source` | Pairs | Images | Where the images are from | Terms, as stated there |",
+        "|---|---:|---:|---|---|",
+    ]
     for source, count in pairs.most_common():
-        images = len({row.image for row in rows if row.source == source})
-        lines.append(f"| `{source}` | {count:,} | {images:,} | {_SOURCES.get(source, 'not known')} |")
+        n_images = len({row.image for row in rows if row.source == source})
+        known = _SOURCES.get(source, _Source("not known", "not known"))
+        lines.append(f"| `{source}` | {count:,} | {n_images:,} | {known.images} | {known.terms} |")
     return "\n".join(lines)
+
+
+def _table_of_sources_by_category(rows: Sequence[IndexRow]) -> str:
+    pairs = Counter((row.source, row.category) for row in rows)
+    lines = [f"| `source` | {' | '.join(CATEGORY_NAMES)} |", f"|---|{'---:|' * len(CATEGORY_NAMES)}"]
+    for source, _ in Counter(row.source for row in rows).most_common():
+        lines.append(f"| `{source}` | {' | '.join(f'{pairs[source, name]:,}' for name in CATEGORY_NAMES)} |")
+    return "\n".join(lines)
+
+
+def _table_of_uses(images: Counter[int]) -> str:
+    """Count the images by how many pairs use them."""
+    uses = Counter(images.values())
+    return "\n".join(["| Pairs per image | Images |", "|---:|---:|", *(f"| {n} | {uses[n]:,} |" for n in sorted(uses))])
 
 
 def known_faults(rows: Sequence[IndexRow]) -> list[str]:
