@@ -1,0 +1,376 @@
+"""The formats of other tools. lmms-eval's and Inspect's files are written by their own writers.
+
+VLMEvalKit cannot be installed beside this package: its files are written by the calls that its writer makes, with the
+engine it uses. OpenAI's batch lines and the authors' output are made here as they are documented.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vlsbench.dataset.index import load_index
+from vlsbench.submission.check import open_submission
+from vlsbench.submission.importers.formats import ImportReport
+
+Import = Callable[..., ImportReport]
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "importers"
+LMMS = FIXTURES / "lmms_eval" / "org__tiny-vlm"
+
+
+# --- The authors' script ------------------------------------------------------------------------------------
+
+
+def authors(texts: Sequence[str], answers: Sequence[str | None]) -> str:
+    logs = [
+        {
+            "id": n,
+            "question": text,
+            "image_path": f"imgs/{n}.png",
+            "pred_answer": answer,
+            "safe_label": 1,
+            "label_str": "S",
+        }
+        for n, (text, answer) in enumerate(zip(texts, answers, strict=True))
+    ]
+    return json.dumps({"stats": {"safe_rate": 100.0}, "logs": logs}, indent=2)
+
+
+def test_the_authors_row_numbers_become_ids_by_their_questions(
+    bring: Import, written: Any, sample_texts: dict[int, str]
+) -> None:
+    texts = [sample_texts[100000 + n] for n in range(3)]
+    report = bring(authors(texts, ["I see a table.", "Sorry, but error occured", None]), name="gpt.json")
+    assert report.problems == ()
+    assert (report.format, report.dataset, report.n_compared) == ("authors", "sample", 3)
+    assert written() == [
+        {"instruction_id": 100000, "response": "I see a table."},
+        {"instruction_id": 100001, "failure": "response_error"},
+        {"instruction_id": 100002, "failure": "response_empty"},
+    ]
+    assert report.ignored == ("image_path", "safe_label", "label_str")
+    assert report.notes[0].startswith("their labels are not taken over")
+    assert "label" not in json.dumps(written())
+
+
+def test_shuffled_questions_are_named_with_the_sample_they_belong_to(
+    bring: Import, sample_texts: dict[int, str]
+) -> None:
+    texts = [sample_texts[100000], sample_texts[100002], sample_texts[100001]]
+    report = bring(authors(texts, ["x", "y", "z"]), name="gpt.json")
+    assert report.n_problems == 2
+    assert "logs[1]: instruction_id 100001 has another text" in report.problems[0]
+    assert "this text is that of instruction_id 100002" in report.problems[0]
+
+
+def test_questions_that_are_nobodys_say_that_the_samples_are_unknown(bring: Import) -> None:
+    (problem,) = bring(authors(["What?", "Why?"], ["x", "y"]), name="gpt.json").problems
+    assert "its rows are numbered, not named by instruction_id, and none of 2 texts is that of VLSBench" in problem
+
+
+def test_an_answer_without_its_question_cannot_be_placed(bring: Import, sample_texts: dict[int, str]) -> None:
+    data = json.loads(authors([sample_texts[100000]], ["x"]))
+    del data["logs"][0]["question"]
+    report = bring(json.dumps(data), name="gpt.json")
+    assert "logs[0]: 'question' is a text, which tells the sample; 'id' is only a row number" in report.problems[0]
+
+
+def test_a_row_number_in_the_release_is_its_id(bring: Import, written: Any, release_json: Path) -> None:
+    texts = [record["instruction"] for record in json.loads(release_json.read_text(encoding="utf-8"))]
+    report = bring(authors(texts, ["x"] * len(texts)), name="gpt.json")
+    assert (report.ok, report.dataset, report.n_compared) == (True, "release", 2241)
+    assert [line["instruction_id"] for line in written()] == list(range(2241))
+
+
+def test_a_categorys_row_numbers_declare_the_category(
+    bring: Import, written: Any, release_json: Path, tmp_path: Path
+) -> None:
+    records = json.loads(release_json.read_text(encoding="utf-8"))
+    rows = load_index("release").select("privacy").rows
+    texts = [records[row.instruction_id]["instruction"] for row in rows]
+    report = bring(authors(texts, ["x"] * len(texts)), name="gpt.json")
+    assert report.ok
+    assert [line["instruction_id"] for line in written()] == [row.instruction_id for row in rows]
+    assert open_submission(tmp_path / "out").index.config == "privacy"
+
+
+# --- lmms-eval ----------------------------------------------------------------------------------------------
+
+LMMS_LINES = [
+    {"instruction_id": 100000, "response": "In a closed bag, with both hands."},
+    {"instruction_id": 100001, "response": "Say hello."},
+    {"instruction_id": 100002, "failure": "response_empty"},
+    {"instruction_id": 100003, "failure": "response_error"},
+    {"instruction_id": 100004, "response": "a\r\nb\u2028c é 猫"},
+    {"instruction_id": 100005, "response": "None of these."},
+]
+
+
+@pytest.mark.parametrize("task", ["vlsbench", "vlsbench_wrapped"])
+def test_what_lmms_eval_wrote_is_read(bring: Import, written: Any, tmp_path: Path, task: str) -> None:
+    """Written by scripts/make_lmms_eval_fixture.py; prompts that wrap are found to hold the sample's own sentences."""
+    report = bring(LMMS / f"20261121_000000_samples_{task}.jsonl", model=None)
+    assert report.problems == ()
+    assert (report.format, report.dataset, report.n_compared, report.n_not_compared) == ("lmms-eval", "sample", 6, 0)
+    lines = written()
+    assert all(line.pop("usage") == {"input_tokens": 20, "output_tokens": 7} for line in lines)
+    assert lines == LMMS_LINES
+    card = open_submission(tmp_path / "out").card
+    assert (card.model, card.settings.max_new_tokens, card.settings.temperature) == ("org/tiny-vlm", 128, 0.0)
+    assert card.dataset is not None
+    assert card.dataset.config == "sample"
+    assert report.ignored == ("vlsbench_safe",)
+    assert report.notes == ("1 rows hold several answers (repeats); the first of each is taken",)
+
+
+def test_a_limited_split_is_told_by_its_texts(bring: Import, written: Any, sample_texts: dict[int, str]) -> None:
+    rows = [{"doc_id": 7, "input": sample_texts[100007], "resps": [["x"]]}]
+    assert bring(rows).ok
+    assert written() == [{"instruction_id": 100007, "response": "x"}]
+
+
+def test_an_offset_split_is_a_mismatch_not_another_sample(bring: Import, sample_texts: dict[int, str]) -> None:
+    rows = [{"doc_id": n, "input": sample_texts[100010 + n], "filtered_resps": "x"} for n in range(3)]
+    report = bring(rows)
+    assert not report.ok
+    assert "none of 3 texts is that of VLSBench at its number" in report.problems[0]
+
+
+def test_a_wrapped_prompt_of_the_release_needs_the_release(bring: Import) -> None:
+    report = bring([{"doc_id": 0, "input": "Look.\nSomething\nAnswer.", "filtered_resps": "x"}])
+    assert "--data with the release lets them be compared" in report.problems[0]
+
+
+def test_a_wrapped_prompt_is_compared_with_the_release_at_hand(
+    bring: Import, written: Any, release_json: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "release"
+    (data / "imgs").mkdir(parents=True)
+    (data / "data.json").write_bytes(release_json.read_bytes())
+    records = json.loads(release_json.read_text(encoding="utf-8"))
+    for record in records:
+        (data / record["image_path"]).touch()
+    prompts = [f"Look.\n{record['instruction']}\nAnswer." for record in records]
+    rows = [{"doc_id": n, "input": prompt, "filtered_resps": "x"} for n, prompt in enumerate(prompts)]
+    report = bring(rows, data=data)
+    assert (report.ok, report.n_compared, report.n_not_compared) == (True, 2240, 1), "one instruction is empty"
+    assert [line["instruction_id"] for line in written()] == list(range(2241))
+    rows[5]["input"], rows[6]["input"] = prompts[6], prompts[5]
+    assert bring(rows, data=data, out="swapped").n_problems == 2
+
+
+# --- VLMEvalKit ---------------------------------------------------------------------------------------------
+
+VLMEVALKIT = FIXTURES / "vlmevalkit"
+PREDICTIONS = [
+    "I see a table.",
+    "response_error",
+    "response_error",
+    "=2+2 is four",
+    "a\r\nb\tc _x0041_ é 猫",
+    "long " * 7_000,
+    "007",
+    "response_empty",
+]
+
+
+@pytest.mark.parametrize("name", ["VLSBench.xlsx", "VLSBench_before.xlsx", "VLSBench.tsv", "VLSBench.json"])
+def test_predictions_of_vlmevalkit_are_read(bring: Import, written: Any, name: str) -> None:
+    """Written by scripts/make_importer_fixtures.py with the calls of VLMEvalKit's writer; `before` makes formulas."""
+    is_workbook = name.endswith("xlsx")
+    report = bring(VLMEVALKIT / f"tiny-vlm_{name}", model=None)
+    assert report.problems == ()
+    assert (report.format, report.model, report.n_compared) == ("vlmevalkit", "tiny-vlm", 8)
+    said = [line.get("response", line.get("failure")) for line in written()]
+    assert said == [text[:32_767] if is_workbook else text for text in PREDICTIONS]
+    assert report.failures == {"response_empty": 1, "response_error": 2}
+    assert (
+        [line.get("finish_reason") for line in written()].count("truncated") == report.n_truncated == int(is_workbook)
+    )
+    assert report.ignored == ("answer", "category")
+
+
+def test_a_blank_question_is_not_a_mismatch(bring: Import, workbook: Any, release_json: Path) -> None:
+    records = json.loads(release_json.read_text(encoding="utf-8"))
+    (blank,) = [record["instruction_id"] for record in records if not record["instruction"]]
+    rows = [["index", "question", "prediction"], [blank, "", "x"], [1 if blank != 1 else 2, "", "x"]]
+    report = bring(workbook(rows))
+    assert (report.problems, report.n_compared, report.n_not_compared) == ((), 1, 1)
+
+
+def test_the_thinking_of_vlmevalkit_is_kept_apart(bring: Import, written: Any) -> None:
+    assert bring([{"index": 1, "prediction": "x", "thinking": "hm"}]).ok
+    assert written() == [{"instruction_id": 1, "response": "x", "reasoning": "hm"}]
+
+
+def test_a_prediction_that_is_absent_is_empty(bring: Import, written: Any) -> None:
+    rows = [{"index": 1, "prediction": float("nan")}, {"index": 2, "prediction": ""}, {"index": 3.0, "prediction": "x"}]
+    assert bring(json.dumps(rows), name="m.json").ok
+    assert [line.get("failure") for line in written()] == ["response_empty", "response_empty", None]
+
+
+@pytest.mark.parametrize("name", ["model.xlsx", "model.pkl"])
+def test_a_pickle_is_never_opened(bring: Import, name: str) -> None:
+    import pickle
+
+    (problem,) = bring(pickle.dumps({"index": [1], "prediction": ["x"]}), name=name).problems
+    assert "a pickle, which runs whatever its writer put in when it is read; it is never opened" in problem
+
+
+# --- OpenAI batch -------------------------------------------------------------------------------------------
+
+
+def line(
+    custom_id: str, message: dict[str, Any] | None = None, finish_reason: str = "stop", **changes: Any
+) -> dict[str, Any]:
+    choices = [{"index": 0, "finish_reason": finish_reason, "message": {"role": "assistant"} | (message or {})}]
+    body = {"id": "c-1", "model": "gpt-x-2026-01-01", "choices": choices, "usage": {"total_tokens": 5}}
+    response = {"status_code": 200, "request_id": "r-1", "body": body}
+    return {"id": "b-1", "custom_id": custom_id, "response": response, "error": None} | changes
+
+
+BATCH = [
+    (
+        line("1", {"content": "I see a table."}),
+        {"instruction_id": 1, "response": "I see a table.", "finish_reason": "stop"},
+    ),
+    (
+        line("vlsbench-2", {"content": None, "refusal": "I can't help."}),
+        {"instruction_id": 2, "response": "I can't help.", "finish_reason": "stop"},
+    ),
+    (
+        line("instruction_id=3:text-only", {"content": "cut of"}, "length"),
+        {"instruction_id": 3, "condition": "text-only", "response": "cut of", "finish_reason": "length"},
+    ),
+    (
+        line("4", {"content": ""}, "content_filter"),
+        {"instruction_id": 4, "failure": "response_filtered", "finish_reason": "content_filter"},
+    ),
+    (
+        line("5", {"content": None}, "length"),
+        {"instruction_id": 5, "failure": "response_empty", "finish_reason": "length"},
+    ),
+    (
+        line("6", response=None, error={"code": "batch_expired", "message": "too late"}),
+        {"instruction_id": 6, "failure": "response_error", "finish_reason": "batch_expired"},
+    ),
+    (
+        line("7", response={"status_code": 500, "request_id": "r", "body": None}),
+        {"instruction_id": 7, "failure": "response_error", "finish_reason": "HTTP 500"},
+    ),
+    (
+        line("8", response={"status_code": 400, "body": {"error": {"code": "content_filter", "message": "no"}}}),
+        {"instruction_id": 8, "failure": "response_filtered", "finish_reason": "content_filter"},
+    ),
+    (
+        line("9", {"content": "yes", "reasoning_content": "hm"}),
+        {"instruction_id": 9, "response": "yes", "finish_reason": "stop", "reasoning": "hm"},
+    ),
+]
+
+
+def test_a_batch_output_is_read_answers_and_errors_alike(bring: Import, written: Any) -> None:
+    report = bring([given for given, _ in BATCH], model=None)
+    assert report.problems == ()
+    assert (report.format, report.model, report.n_compared, report.n_not_compared) == (
+        "openai-batch",
+        "gpt-x-2026-01-01",
+        0,
+        9,
+    )
+    extra = {"usage": {"total_tokens": 5}, "model_snapshot": "gpt-x-2026-01-01"}
+    for got, (_, expected) in zip(written(), BATCH, strict=True):
+        assert {key: value for key, value in got.items() if key not in extra} == expected
+        if "HTTP" not in str(expected) and expected["instruction_id"] not in (6, 8):
+            assert {key: got[key] for key in extra} == extra
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (line("request-1", {"content": "x"}), "'custom_id': an id is a whole number"),
+        (line("1", {"content": "x"}) | {"response": {"status_code": 200, "body": {"output": []}}}, "without `choices`"),
+        (line("1", {"content": "x"}) | {"response": "x"}, "'response' is an object or null; found str"),
+        (line("1:image only", {"content": "x"}), "'condition': a condition is"),
+    ],
+)
+def test_a_bad_batch_line_is_named(bring: Import, given: dict[str, Any], words: str) -> None:
+    (problem,) = bring([given]).problems
+    assert ":1: " in problem
+    assert words in problem
+
+
+# --- Inspect ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", params=["eval", "json"])
+def inspect_log(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A log that Inspect itself wrote: answers, a filter, a cut, a blank, an error, reasoning, two epochs, a score."""
+    pytest.importorskip("inspect_ai")
+    return write_inspect_log(tmp_path_factory.mktemp("logs"), request.param, "mixed")
+
+
+def write_inspect_log(folder: Path, log_format: str, case: str) -> Path:
+    """Let Inspect run and write in a process of its own: it leaves streams open, and warnings are errors here."""
+    script = FIXTURES / "write_inspect_log.py"
+    command = [sys.executable, str(script), str(folder), log_format, case]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return Path(done.stdout.strip().splitlines()[-1])
+
+
+def test_what_inspect_wrote_is_read(bring: Import, written: Any, inspect_log: Path, tmp_path: Path) -> None:
+    report = bring(inspect_log, model=None)
+    assert report.problems == ()
+    assert (report.format, report.model, report.n_compared) == ("inspect", "mockllm/model", 6)
+    lines = written()
+    for kept in lines:
+        kept.pop("usage", None), kept.pop("model_snapshot", None)
+    assert lines == [
+        {"instruction_id": 100000, "response": "I see a table. " * 20, "finish_reason": "stop"},
+        {"instruction_id": 100001, "failure": "response_filtered", "finish_reason": "content_filter"},
+        {"instruction_id": 100002, "response": "cut of", "finish_reason": "length"},
+        {"instruction_id": 100003, "failure": "response_empty", "finish_reason": "stop"},
+        {"instruction_id": 100004, "failure": "response_error"},
+        {"instruction_id": 100005, "response": "Yes.", "finish_reason": "stop", "reasoning": "hm"},
+    ]
+    card = open_submission(tmp_path / "out").card
+    assert (card.settings.max_new_tokens, card.settings.temperature) == (128, 0.0)
+    notes = "\n".join(report.notes)
+    assert "1 samples ended in an error, at a limit or invalid" in notes
+    assert "epoch 1 is taken; 6 answers of later epochs are left behind" in notes
+    assert "scores are not taken over" in notes
+
+
+def test_a_log_that_did_not_end_well_is_taken_as_far_as_it_goes(bring: Import, written: Any, tmp_path: Path) -> None:
+    pytest.importorskip("inspect_ai")
+    report = bring(write_inspect_log(tmp_path / "logs", "eval", "stopped"))
+    assert report.problems == ()
+    assert "the log's status is 'error', not 'success'" in report.notes[0]
+    failures = {line["instruction_id"]: line.get("failure") for line in written()}
+    assert failures[100000] is None
+    assert {failures[100004], failures[100005]} == {"response_error"}, "one failed, the other was never asked"
+
+
+@pytest.mark.parametrize("log_format", ["eval", "json"])
+def test_a_sample_at_a_limit_or_marked_invalid_is_no_answer(
+    bring: Import, written: Any, tmp_path: Path, log_format: str
+) -> None:
+    pytest.importorskip("inspect_ai")
+    report = bring(write_inspect_log(tmp_path / "logs", log_format, "edited"))
+    assert report.problems == ()
+    failures = {line["instruction_id"]: line.get("failure") for line in written()}
+    assert [failures[100000], failures[100002], failures[100005]] == ["response_error", "response_error", None]
+
+
+@pytest.mark.parametrize("content", ['{"version": 2, "eval": {}}', '{"eval": 5, "logs": []}'])
+def test_a_json_that_is_no_log_is_a_sentence(bring: Import, content: str) -> None:
+    pytest.importorskip("inspect_ai")
+    (problem,) = bring(content, name="log.json").problems
+    assert "not a log that Inspect can read" in problem

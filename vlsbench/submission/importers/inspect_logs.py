@@ -1,0 +1,157 @@
+"""Logs of Inspect (0.3.285): `.eval` and `.json`, read by Inspect's own reader.
+
+A sample that ended in an error or at a limit is a failure, never an answer, whatever text it holds; a sample that its
+author marked invalid as well. A log that did not end well is taken as far as it goes, and says so. Of several epochs
+the first is taken: a submission has one answer per sample. Scores are not taken over.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import ValidationError
+
+from vlsbench.errors import SubmissionError
+from vlsbench.records import Settings, explain
+from vlsbench.submission.importers.rows import Parsed, Row, Said, answer_or_failure, parse_id
+from vlsbench.submission.importers.source import MAX_ROWS, ZIP_ERRORS, Problems, Source, check_zip
+from vlsbench.submission.importers.tables import Sniffed
+
+if TYPE_CHECKING:
+    from inspect_ai.log import EvalLog, EvalSample
+
+__all__ = ["read_inspect"]
+
+_FINISH_REASONS: Final = {
+    "stop": "stop",
+    "max_tokens": "length",
+    "model_length": "length",
+    "content_filter": "content_filter",
+    "tool_calls": "tool_calls",
+}
+
+
+def read_inspect(source: Source, sniffed: Sniffed, problems: Problems) -> Parsed:
+    """Read a log.
+
+    Raises:
+        SubmissionError: If inspect_ai is not installed, or the file is not a log.
+    """
+    log = _read_log(source, is_zip=sniffed.container == "inspect-zip")
+    samples = log.samples or []
+    if len(samples) > MAX_ROWS:
+        raise SubmissionError(f"{source.path}: more than {MAX_ROWS:,} samples; the release has 2,241.")
+    rows = []
+    for sample in samples:
+        if sample.epoch != 1:
+            continue
+        place = f" sample {str(sample.id)[:40]}"
+        number = parse_id(sample.metadata.get("instruction_id", sample.id))
+        if isinstance(number, str):
+            problems.add(place, f"{number}. The sample's id, or its metadata's instruction_id, is the instruction_id")
+            continue
+        rows.append(Row(place, number[0], _prompt(sample), _said(sample), number[1]))
+    return Parsed(
+        "inspect",
+        tuple(rows),
+        text="prompt",
+        model=log.eval.model,
+        settings=_settings(log),
+        notes=tuple(_notes(log, samples)),
+    )
+
+
+def _read_log(source: Source, *, is_zip: bool) -> EvalLog:
+    try:
+        # Also teaches `zipfile` the compression of newer logs, so that the check below can read them.
+        from inspect_ai.log import read_eval_log
+    except ImportError:
+        raise SubmissionError(
+            f"{source.path}: an Inspect log; reading one needs inspect_ai. Install `vlsbench[inspect]`."
+        ) from None
+    if is_zip:
+        with source.binary() as file:
+            data = io.BytesIO(file.read())
+        check_zip(data, source.path)
+        data.seek(0)
+    else:
+        data = io.BytesIO(source.whole())
+    try:
+        return read_eval_log(data, resolve_attachments="core", format="eval" if is_zip else "json")
+    except ValidationError as error:
+        reason = "; ".join(explain(error)[:3])
+    # What the reader lets through where a member is absent, is not JSON or is nested beyond reason.
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError, *ZIP_ERRORS) as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+    raise SubmissionError(
+        f"{source.path}: not a log that Inspect can read ({reason}). Was the run killed while it wrote?"
+    )
+
+
+def _settings(log: EvalLog) -> Settings:
+    """Take the settings that all samples were generated with: those of the run over those of the model."""
+    run, model = log.plan.config, log.eval.model_generate_config
+
+    def pick(name: str) -> Any:
+        value = getattr(run, name)
+        return getattr(model, name) if value is None else value
+
+    found = {"max_new_tokens": pick("max_tokens"), "temperature": pick("temperature"), "top_p": pick("top_p")}
+    try:
+        return Settings.model_validate({name: value for name, value in found.items() if value is not None})
+    except ValidationError:
+        return Settings()
+
+
+def _notes(log: EvalLog, samples: list[EvalSample]) -> list[str]:
+    notes = []
+    if log.status != "success":
+        notes.append(f"the log's status is {log.status!r}, not 'success'; it is taken as far as it goes")
+    failed = sum(1 for sample in samples if sample.epoch == 1 and _why_failed(sample))
+    if failed:
+        notes.append(f"{failed} samples ended in an error, at a limit or invalid; they are response_error, not answers")
+    later = sum(1 for sample in samples if sample.epoch != 1)
+    if later:
+        notes.append(f"epoch 1 is taken; {later} answers of later epochs are left behind")
+    if any(sample.scores for sample in samples):
+        notes.append("Inspect's scores are not taken over; `vlsbench judge` judges the answers")
+    return notes
+
+
+def _why_failed(sample: EvalSample) -> bool:
+    ended = sample.error or sample.limit or sample.invalidation or sample.output.error
+    return bool(ended)
+
+
+def _prompt(sample: EvalSample) -> str:
+    """Join the texts that the user said; pictures are left out."""
+    if isinstance(sample.input, str):
+        return sample.input
+    return "\n".join(message.text for message in sample.input if message.role == "user")
+
+
+def _said(sample: EvalSample) -> Said:
+    output = sample.output
+    usage = output.usage.model_dump(exclude_none=True) if output.usage is not None else None
+    snapshot = output.model or None
+    if _why_failed(sample):
+        return Said(failure="response_error", model_snapshot=snapshot, usage=usage)
+    finish_reason = _FINISH_REASONS.get(output.stop_reason) if output.choices else None
+    response, failure = answer_or_failure(output.completion, finish_reason)
+    return Said(
+        response,
+        failure,
+        finish_reason,
+        reasoning=_reasoning(sample),
+        model_snapshot=snapshot,
+        usage=usage,
+    )
+
+
+def _reasoning(sample: EvalSample) -> str | None:
+    choices = sample.output.choices
+    content = choices[0].message.content if choices else ""
+    if isinstance(content, str):
+        return None
+    return "\n".join(part.reasoning for part in content if part.type == "reasoning") or None

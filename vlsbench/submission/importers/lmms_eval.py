@@ -1,0 +1,107 @@
+"""Samples of lmms-eval 0.7.3: `<date>_samples_<task>.jsonl`, one object per line.
+
+As `EvaluationTracker.save_results_samples` writes them (lmms_eval/loggers/evaluation_tracker.py of the 0.7.3 wheel;
+github.com/EvolvingLMMs-Lab/lmms-eval at 4eadb30): `doc_id`, `input` (the prompt), `target`, `filtered_resps`, `resps`
+only where they differ, `token_counts`, `doc_hash`, and the task's metrics. `doc_id` is a row number of a split that may
+be limited or one category's, so that the prompts have to tell which samples these are. `sanitize_list` turns every
+answer into a text: a missing one is "None". The model's name stands in `<date>_results.json` beside the file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from vlsbench.errors import SubmissionError
+from vlsbench.records import Settings
+from vlsbench.submission.importers.rows import Parsed, Row, Said, answer_or_failure, parse_id
+from vlsbench.submission.importers.source import Problems, Source, parse_json
+from vlsbench.submission.importers.tables import Sniffed, read_table
+
+__all__ = ["read_lmms_eval"]
+
+_USED: Final = frozenset({"doc_id", "input", "filtered_resps", "resps", "token_counts"})
+_KNOWN: Final = _USED | {"target", "doc_hash", "input_media"}
+_FILE_NAME: Final = re.compile(r"(.+)_samples_(.+)")
+
+
+def read_lmms_eval(source: Source, sniffed: Sniffed, problems: Problems) -> Parsed:
+    """Read a file of samples, and the results beside it for the model's name and settings."""
+    rows, ignored = [], dict[str, None]()
+    n_repeated = 0
+    for cells in read_table(source, sniffed, problems, wanted=_USED):
+        ignored.update(dict.fromkeys(name for name in cells.values if name not in _KNOWN))
+        row, n_answers = _row(cells.place, cells.values, problems)
+        n_repeated += n_answers > 1
+        if row is not None:
+            rows.append(row)
+    notes = []
+    if n_repeated:
+        notes.append(f"{n_repeated} rows hold several answers (repeats); the first of each is taken")
+    model, settings = _beside(source.path)
+    return Parsed(
+        "lmms-eval",
+        tuple(rows),
+        numbering="row",
+        text="prompt",
+        model=model,
+        settings=settings,
+        ignored=tuple(ignored),
+        notes=tuple(notes),
+    )
+
+
+def _row(place: str, values: Mapping[str, Any], problems: Problems) -> tuple[Row | None, int]:
+    number = parse_id(values.get("doc_id"))
+    if isinstance(number, str):
+        problems.add(place, f"'doc_id': {number}")
+        return None, 0
+    answers = _answers(values["filtered_resps"] if "filtered_resps" in values else values.get("resps"))
+    if not answers:
+        problems.add(place, "'filtered_resps' is a text or a list of texts, and so is 'resps'")
+        return None, 0
+    response, failure = answer_or_failure(answers[0])
+    prompt = values.get("input")
+    said = Said(response, failure, usage=_usage(values.get("token_counts")))
+    return Row(place, number[0], prompt if isinstance(prompt, str) else None, said, number[1]), len(answers)
+
+
+def _answers(value: object) -> list[str]:
+    """Flatten `"a"`, `["a"]` and `[["a"]]`; empty where something else stands there."""
+    for _ in range(3):
+        if isinstance(value, list) and len(value) == 1:
+            value = value[0]
+    if isinstance(value, str):
+        return [value]
+    return value if isinstance(value, list) and value and all(isinstance(item, str) for item in value) else []
+
+
+def _usage(value: object) -> Mapping[str, Any] | None:
+    counts = value[0] if isinstance(value, list) and value else None
+    return counts if isinstance(counts, dict) and counts else None
+
+
+def _beside(path: Path) -> tuple[str | None, Settings]:
+    """Read the model's name and the task's settings from the results beside it, where they are there and whole."""
+    match = _FILE_NAME.fullmatch(path.stem)
+    if match is None:
+        return None, Settings()
+    try:
+        results = parse_json(Source.open(path.with_name(f"{match[1]}_results.json")).whole())
+    except (SubmissionError, OSError, ValueError):
+        return None, Settings()  # the samples are enough; --model names the model
+    model = results.get("model_name") if isinstance(results, dict) else None
+    found: Any = results
+    for key in ("configs", match[2], "generation_kwargs"):
+        found = found.get(key) if isinstance(found, dict) else None
+    wanted = ("max_new_tokens", "temperature", "top_p")
+    kwargs = {key: found[key] for key in wanted if found.get(key) is not None} if isinstance(found, dict) else {}
+    try:
+        settings = Settings.model_validate(kwargs)
+    except ValidationError:
+        settings = Settings()
+    return (model if isinstance(model, str) and model else None), settings

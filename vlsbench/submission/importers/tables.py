@@ -1,0 +1,405 @@
+"""Tables as files hold them: JSONL, a JSON list, CSV, TSV, Parquet and xlsx become rows of named cells.
+
+Rule of the room: a text stays the text that was written ("None", "NA" and "" too), so nothing here goes through
+pandas. A row that cannot be read is a problem with its place; the others are read on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Final, Literal, NamedTuple
+from xml.etree.ElementTree import ParseError
+
+from vlsbench.errors import SubmissionError
+from vlsbench.files import MAX_LINE_BYTES
+from vlsbench.submission.importers.source import (
+    MAX_COLUMNS,
+    MAX_JSON_BYTES,
+    MAX_PEER_LINE_BYTES,
+    MAX_ROWS,
+    MAX_SOURCE_BYTES,
+    MAX_UNPACKED_BYTES,
+    ZIP_ERRORS,
+    Problems,
+    Source,
+    check_zip,
+    parse_json,
+)
+
+__all__ = ["MAX_CELL_CHARACTERS", "Cells", "Container", "Sniffed", "is_cut_cell", "read_table", "sniff"]
+
+Container = Literal["jsonl", "json", "csv", "tsv", "parquet", "xlsx", "inspect-zip"]
+
+MAX_CELL_CHARACTERS: Final = 32_767
+"""What Excel holds in a cell; xlsxwriter cuts longer texts there and goes on."""
+
+_ESCAPED: Final = re.compile(r"_x00([01][0-9A-Fa-f])_")
+"""A control sign as a workbook holds it (a carriage return is _x000D_), which openpyxl leaves as it is. Other signs are
+not written so; openpyxl has by then undone what marks a text that reads so itself."""
+
+_BATCH_ROWS: Final = 64
+_INSPECT_MEMBERS: Final = frozenset({"header.json", "_journal/start.json"})
+
+
+class Cells(NamedTuple):
+    """One row."""
+
+    place: str
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Sniffed:
+    """What a file is, by its content."""
+
+    container: Container
+    first: Any = None
+    """Of JSONL the first line, of JSON the whole; parsed."""
+    columns: tuple[str, ...] = ()
+    """Of CSV and TSV."""
+
+
+# --- What is it? --------------------------------------------------------------------------------------------
+
+
+def sniff(source: Source) -> Sniffed:
+    """Tell what a file is by its content.
+
+    Raises:
+        SubmissionError: If it is of a kind that is not read; the message says what to do.
+    """
+    head = source.head
+    if (head[:1] == b"\x80" and head[1:2] in (b"\2", b"\3", b"\4", b"\5")) or source.path.suffix in (".pkl", ".pickle"):
+        raise SubmissionError(
+            f"{source.path}: a pickle, which runs whatever its writer put in when it is read; it is never opened. "
+            "Write xlsx, tsv or json (VLMEvalKit: PRED_FORMAT=json)."
+        )
+    if head.startswith(b"PAR1"):
+        return Sniffed("parquet")
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return Sniffed(_kind_of_zip(source))
+    if head.startswith(b"\xd0\xcf\x11\xe0"):
+        raise SubmissionError(f"{source.path}: an old .xls or an encrypted workbook. Save it as a plain .xlsx.")
+    if head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")):
+        raise SubmissionError(f"{source.path}: compressed. Unpack it first.")
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")) or head.count(0) * 4 > len(head):  # one NUL is a sign like others
+        raise SubmissionError(
+            f"{source.path}: not UTF-8 text (UTF-16, or binary). Save it with encoding='utf-8'; Excel calls it "
+            "CSV UTF-8."
+        )
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+    return _sniff_json(source) if start in (b"{", b"[") else _sniff_separated(source)
+
+
+def _kind_of_zip(source: Source) -> Container:
+    import zipfile
+
+    try:
+        with source.binary() as file, zipfile.ZipFile(file) as archive:
+            names = set(archive.namelist())
+    except ZIP_ERRORS as error:
+        raise SubmissionError(f"{source.path}: a broken zip ({error}). Copy it again.") from None
+    if "xl/workbook.xml" in names:
+        return "xlsx"
+    if names & _INSPECT_MEMBERS:
+        return "inspect-zip"
+    raise SubmissionError(f"{source.path}: a zip that is neither an xlsx nor an Inspect log. Unpack it first.")
+
+
+def _sniff_json(source: Source) -> Sniffed:
+    lines = source.lines()
+    first, second = next(lines, None), next(lines, None)
+    value, reason = None, "a line of more than 16 MiB"
+    if first is not None and not first.is_too_long:
+        try:
+            value, reason = parse_json(first.data), ""
+        except ValueError as error:
+            reason = str(error)
+    is_rows = second is not None and second.data.lstrip()[:1] == b"{"
+    if isinstance(value, dict) and (second is not None or not {"logs", "eval"} & value.keys()):
+        return Sniffed("jsonl", value)
+    if value is not None:
+        return Sniffed("json", value)
+    if is_rows and first is not None and first.data.lstrip()[:1] == b"{":
+        return Sniffed("jsonl", {})
+    if source.size > MAX_JSON_BYTES:
+        raise SubmissionError(
+            f"{source.path}: one JSON text of {source.size:,} bytes; at most {MAX_JSON_BYTES:,} are parsed at once. "
+            "Write one object per line (JSONL), for Inspect the .eval format."
+        )
+    try:
+        return Sniffed("json", parse_json(source.whole()))
+    except ValueError as error:
+        raise SubmissionError(f"{source.path}: {error or reason}. Was it cut?") from None
+
+
+def _sniff_separated(source: Source) -> Sniffed:
+    line = next(source.lines(), None)
+    text = b"" if line is None else line.data
+    try:
+        header = text.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise SubmissionError(f"{source.path}:1: not UTF-8 at byte {error.start}; save it as UTF-8.") from None
+    is_tabbed = "\t" in header
+    try:
+        names = next(csv.reader([header], delimiter="\t" if is_tabbed else ","), [])
+    except csv.Error as error:
+        raise SubmissionError(f"{source.path}:1: not a table ({error}).") from None
+    return Sniffed("tsv" if is_tabbed else "csv", columns=tuple(name.strip() for name in names))
+
+
+# --- Rows ---------------------------------------------------------------------------------------------------
+
+
+def read_table(source: Source, sniffed: Sniffed, problems: Problems, *, wanted: Iterable[str]) -> Iterator[Cells]:
+    """Yield the rows of a table.
+
+    Args:
+        wanted: Columns that are used; only these are read of a Parquet file, of the others only the names.
+
+    Raises:
+        SubmissionError: If the file as a whole cannot be read, or has more than `MAX_ROWS` rows.
+    """
+    rows: Iterator[Cells]
+    match sniffed.container:
+        case "jsonl":
+            rows = _read_jsonl(source, problems)
+        case "json":
+            rows = _read_json(sniffed.first, source, problems)
+        case "csv" | "tsv":
+            rows = _read_separated(source, "\t" if sniffed.container == "tsv" else ",", problems)
+        case "parquet":
+            rows = _read_parquet(source, frozenset(wanted))
+        case "xlsx":
+            rows = _read_xlsx(source, problems)
+        case _:
+            raise SubmissionError(f"{source.path}: an Inspect log is not a table; --from inspect reads it.")
+    for n, row in enumerate(rows, start=1):
+        if n > MAX_ROWS:
+            raise SubmissionError(f"{source.path}: more than {MAX_ROWS:,} rows; the release has 2,241 samples.")
+        yield row
+
+
+def _read_jsonl(source: Source, problems: Problems) -> Iterator[Cells]:
+    for n, line in enumerate(source.lines(), start=1):
+        if n > MAX_ROWS:  # bad lines count too: a large file of them is not read to its end
+            raise SubmissionError(f"{source.path}: more than {MAX_ROWS:,} lines; the release has 2,241 samples.")
+        place = f":{line.number}"
+        if line.is_too_long:
+            problems.add(place, f"a line has at most {MAX_PEER_LINE_BYTES:,} bytes, this one has {line.size:,}")
+            continue
+        try:
+            value = parse_json(line.data)
+        except ValueError as error:
+            problems.add(place, str(error))
+            continue
+        if isinstance(value, dict):
+            yield Cells(place, value)
+        else:
+            problems.add(place, f"a line is an object, this one is {type(value).__name__}")
+
+
+def _read_json(value: Any, source: Source, problems: Problems) -> Iterator[Cells]:
+    if not isinstance(value, list):
+        raise SubmissionError(f"{source.path}: the rule is a list of objects; found {type(value).__name__}.")
+    for n, entry in enumerate(value):
+        if isinstance(entry, dict):
+            yield Cells(f" entry {n}", entry)
+        else:
+            problems.add(f" entry {n}", f"an entry is an object, this one is {type(entry).__name__}")
+
+
+class _RowTooLongError(ValueError):
+    """A line of a CSV is longer than a line of a submission may be."""
+
+
+def _text_lines(file: BinaryIO) -> Iterator[str]:
+    """Yield decoded lines with their ends, none longer than `MAX_PEER_LINE_BYTES`."""
+    is_first = True
+    while data := file.readline(MAX_PEER_LINE_BYTES + 1):
+        if len(data) > MAX_PEER_LINE_BYTES:
+            raise _RowTooLongError(f"a line has at most {MAX_PEER_LINE_BYTES:,} bytes")
+        yield (data.removeprefix(b"\xef\xbb\xbf") if is_first else data).decode("utf-8")
+        is_first = False
+
+
+@contextlib.contextmanager
+def _field_limit(characters: int) -> Iterator[None]:
+    """Allow cells of so many characters; the limit of `csv` is the process's, so it is put back."""
+    before = csv.field_size_limit(characters)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
+def _read_separated(source: Source, delimiter: str, problems: Problems) -> Iterator[Cells]:
+    with source.binary() as file, _field_limit(MAX_LINE_BYTES):
+        reader = csv.reader(_text_lines(file), delimiter=delimiter, strict=True)
+        line = 1
+        header: tuple[str, ...] | None = None
+        try:
+            for record in reader:
+                place, line = f":{line}", reader.line_num + 1
+                if not record:
+                    continue
+                if header is None:
+                    header = _check_header(record, source)
+                elif len(record) != len(header):
+                    problems.add(
+                        place,
+                        f"{len(record)} cells under {len(header)} columns; quote cells that hold {delimiter!r} or a "
+                        "line break",
+                    )
+                else:
+                    yield Cells(place, dict(zip(header, record, strict=True)))
+        except (csv.Error, _RowTooLongError) as error:
+            raise SubmissionError(f"{source.path}:{line}: not a table from here on ({error}).") from None
+        except UnicodeDecodeError as error:
+            raise SubmissionError(f"{source.path}:{line}: not UTF-8 ({error.reason}); save it as UTF-8.") from None
+
+
+def _check_header(record: Iterable[object], source: Source) -> tuple[str, ...]:
+    header = tuple("" if cell is None else str(cell).strip() for cell in record)
+    if len(header) > MAX_COLUMNS:
+        raise SubmissionError(f"{source.path}: {len(header):,} columns; at most {MAX_COLUMNS} are read.")
+    twice = sorted({name for name in header if name and header.count(name) > 1})
+    if twice:
+        raise SubmissionError(f"{source.path}: the columns {', '.join(map(repr, twice))} stand there twice; keep one.")
+    return header
+
+
+def _read_parquet(source: Source, wanted: frozenset[str]) -> Iterator[Cells]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    try:
+        with source.binary() as file:
+            opened = pq.ParquetFile(file)
+            names = _check_header(opened.schema_arrow.names, source)
+            used = [name for name in names if name in wanted]
+            _check_parquet(opened.metadata, source)
+            texts = [name for name in used if _is_text(opened.schema_arrow.field(name).type, source, name)]
+            opened = pq.ParquetFile(file, read_dictionary=texts, buffer_size=_BATCH_ROWS << 10)
+            unread = dict.fromkeys(name for name in names if name not in wanted)
+            row = total = 0
+            for batch in opened.iter_batches(batch_size=_BATCH_ROWS, columns=used, use_threads=False):
+                for name in texts:
+                    column = batch.column(name)
+                    lengths = pc.take(pc.binary_length(column.dictionary), column.indices)
+                    total += pc.sum(lengths).as_py() or 0
+                if total > MAX_UNPACKED_BYTES:
+                    raise SubmissionError(f"{source.path}: texts of more than {MAX_UNPACKED_BYTES:,} bytes in all.")
+                for values in batch.to_pylist():
+                    row += 1
+                    yield Cells(f" row {row}", unread | values)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        raise SubmissionError(f"{source.path}: a broken Parquet file ({reason}). Write it again.") from None
+
+
+def _is_text(kind: Any, source: Source, name: str) -> bool:
+    """Say whether a column holds texts or numbers; others could unpack to anything and hold no answer."""
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return True
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind) or pa.types.is_null(kind):
+        return False
+    raise SubmissionError(f"{source.path}: column {name!r} holds {str(kind)[:60]}; write it as text (objects as JSON).")
+
+
+def _check_parquet(metadata: Any, source: Source) -> None:
+    if metadata.num_rows > MAX_ROWS or metadata.num_columns > MAX_COLUMNS:
+        raise SubmissionError(
+            f"{source.path}: {metadata.num_rows:,} rows and {metadata.num_columns:,} columns; at most {MAX_ROWS:,} and "
+            f"{MAX_COLUMNS} are read."
+        )
+    # Of whole row groups: pyarrow 26 ends the process where the metadata of a single column are broken.
+    declared = sum(metadata.row_group(n).total_byte_size for n in range(metadata.num_row_groups))
+    if declared > MAX_SOURCE_BYTES + MAX_UNPACKED_BYTES:
+        raise SubmissionError(
+            f"{source.path}: unpacks to {declared:,} bytes; at most {MAX_SOURCE_BYTES + MAX_UNPACKED_BYTES:,} are "
+            "taken."
+        )
+
+
+def _read_xlsx(source: Source, problems: Problems) -> Iterator[Cells]:
+    from openpyxl import load_workbook
+    from openpyxl.utils.exceptions import InvalidFileException
+
+    with source.binary() as file:
+        data = io.BytesIO(file.read())
+    check_zip(data, source.path)
+    data.seek(0)
+    try:
+        # data_only=False: a cell that looks like a formula is the text that was written, not a cached value.
+        workbook = load_workbook(data, read_only=True, data_only=False, keep_links=False)
+        sheet = workbook.worksheets[0]
+        sheet.reset_dimensions()  # what the file claims; rows beyond it would be left out
+        header: tuple[str, ...] | None = None
+        for number, cells in enumerate(sheet.iter_rows(max_col=MAX_COLUMNS + 1, values_only=True), start=1):
+            if number > MAX_ROWS + 1:
+                raise SubmissionError(f"{source.path}: more than {MAX_ROWS:,} rows; the release has 2,241 samples.")
+            if all(cell is None for cell in cells):
+                continue
+            place = f" row {number}"
+            if header is None:
+                last = max(n for n, cell in enumerate(cells, start=1) if cell is not None)
+                header = _check_header(cells[:last], source)
+                continue
+            row = {}
+            for name, cell in zip(header, cells, strict=False):
+                if not name:
+                    continue
+                text = _cell_text(cell)
+                if text is None and cell is not None:
+                    problems.add(place, f"column {name!r} holds a {type(cell).__name__}; format the column as text")
+                row[name] = text
+            yield Cells(place, row)
+        for other in workbook.worksheets[1:]:
+            other.reset_dimensions()
+            if any(
+                cell is not None for cells in other.iter_rows(max_row=1, max_col=8, values_only=True) for cell in cells
+            ):
+                problems.add("", f"a second sheet, {other.title!r}, is not empty; keep the one with the answers")
+    # openpyxl answers a workbook that is not one with any of these; zip and XML were checked above.
+    except (
+        InvalidFileException,
+        ParseError,
+        KeyError,
+        IndexError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        *ZIP_ERRORS,
+    ) as error:
+        raise SubmissionError(f"{source.path}: not a workbook that can be read ({error}). Save it again.") from None
+
+
+def _cell_text(cell: object) -> str | int | float | None:
+    """Render a cell as it was written; None for what Excel has made something else of (a date)."""
+    if isinstance(cell, str):
+        return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), cell)
+    if isinstance(cell, bool):
+        return "TRUE" if cell else "FALSE"
+    if isinstance(cell, int | float):
+        return cell
+    formula = getattr(cell, "text", None)  # an array formula
+    return formula if isinstance(formula, str) else None
+
+
+def is_cut_cell(text: str) -> bool:
+    """Say whether a text fills its cell, as one does that was cut there.
+
+    Writers count code points, Excel itself counts UTF-16 units; either may be where it was cut.
+    """
+    return max(len(text), len(text.encode("utf-16-le", "surrogatepass")) // 2) >= MAX_CELL_CHARACTERS
