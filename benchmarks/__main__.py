@@ -12,6 +12,10 @@ RUNS = (
     ["judge_throughput.py"],
     ["judge_faults.py"],
     ["correction_coverage.py"],
+    ["store.py"],
+    ["screening.py"],
+    ["board.py"],
+    ["generate.py"],
 )
 
 

@@ -3,7 +3,9 @@
     VLSBenchError            everything this package raises on purpose; the CLI prints it and exits 1
     ├── DataError            a dataset is absent, incomplete or not what it says it is
     ├── SubmissionError      a submission cannot be used as it is
+    ├── ModelError           a model cannot be set up or asked, or its answers do not belong here
     ├── JudgeError           a judge cannot be set up, or its files do not fit together
+    ├── HubError             the Hub refuses, is not reached, or does not hold what was named
     └── UsageError           the call itself is wrong; the CLI exits 2
 
 Every message says where, the rule, what was found and what to do. A check of a submission never raises for bad
@@ -12,7 +14,16 @@ input: it returns a report (`vlsbench.submission.check`).
 
 from __future__ import annotations
 
-__all__ = ["DataError", "JudgeError", "SubmissionError", "UsageError", "VLSBenchError", "numbered"]
+__all__ = [
+    "DataError",
+    "HubError",
+    "JudgeError",
+    "ModelError",
+    "SubmissionError",
+    "UsageError",
+    "VLSBenchError",
+    "numbered",
+]
 
 
 class VLSBenchError(Exception):
@@ -27,8 +38,16 @@ class SubmissionError(VLSBenchError):
     """A submission, or a file beside it, cannot be used as it is."""
 
 
+class ModelError(VLSBenchError):
+    """A model cannot be set up or asked, or a folder holds answers that are not its own."""
+
+
 class JudgeError(VLSBenchError):
     """A judge cannot be set up, or its files do not fit together."""
+
+
+class HubError(VLSBenchError):
+    """The Hub refuses, is not reached, or does not hold what was named."""
 
 
 class UsageError(VLSBenchError):
