@@ -10,7 +10,7 @@ SERVE ?= 1
 LOCAL ?= 1
 
 # LOCAL=0 leaves torch and transformers out; the tests of local models then skip and say so.
-EXTRAS := leaderboard,inspect,train,test$(if $(filter 1,$(LOCAL)),$(comma)local)
+EXTRAS := leaderboard,inspect,ray,train,test$(if $(filter 1,$(LOCAL)),$(comma)local)
 
 .PHONY: install demo test check bench clean
 

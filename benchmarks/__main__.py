@@ -15,7 +15,7 @@ RUNS = (
     ["store.py"],
     ["screening.py"],
     ["board.py"],
-    ["generate.py"],
+    ["generate.py", "--endpoint"],
 )
 
 

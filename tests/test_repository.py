@@ -21,13 +21,13 @@ from vlsbench.submission.board import build_board
 
 ROOT = Path(__file__).parents[1]
 ROOMS = [
-    ("errors", "files", "answers", "taxonomy", "records"),
+    ("errors", "files", "answers", "taxonomy", "records", "cost", "endpoint"),
     ("dataset",),
     ("generate",),
     ("judge",),
     ("metrics",),
     ("submission",),
-    ("hub",),
+    ("hub", "plugins", "engine"),
     ("text", "serve"),
     ("cli", "__main__"),
 ]

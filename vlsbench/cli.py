@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,8 @@ import typer
 
 from vlsbench.dataset.commands import data
 from vlsbench.errors import UsageError, VLSBenchError
+from vlsbench.hub.commands import hub_check, publish
+from vlsbench.hub.store_commands import store_commands
 
 __all__ = ["app", "main"]
 
@@ -27,6 +30,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(data, name="data")
+app.add_typer(publish, name="publish")
+app.add_typer(store_commands)
+app.command("hub-check")(hub_check)
 
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A submission: submission.json and responses.jsonl.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -34,8 +40,32 @@ HumanFile = Annotated[
     Path | None, typer.Option("--human", help="People's labels: verdict lines with rubric human:NAME.")
 ]
 Store = Annotated[
-    Path | None, typer.Option(help="Folder of submissions. Default: ./submissions, else the packaged rows.")
+    str | None,
+    typer.Option(
+        metavar="STORE", help="A folder, or hf://datasets/ORG/NAME. Default: ./submissions, else the packaged rows."
+    ),
 ]
+Model = Annotated[str, typer.Option(help="openai:NAME or transformers:PATH_OR_ID.")]
+DataFolder = Annotated[
+    Path | None, typer.Option("--data", help="The release: its folder, or a built one. Default: the packaged sample.")
+]
+Conditions = Annotated[
+    list[str] | None,
+    typer.Option(help="image+text (default), text-only, blank-image, caption, safety-prompt; may be repeated."),
+]
+Config = Annotated[str | None, typer.Option(help="Part of the dataset: violent, …, privacy.")]
+Twins = Annotated[bool, typer.Option("--twins", help="Ask the sample's benign twins too.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Only the first so many samples.")]
+MaxNewTokens = Annotated[int, typer.Option(min=1, help="Budget of an answer; the paper's is 128.")]
+SafetyPrompt = Annotated[Path | None, typer.Option(help="A safety prompt of your own, for --condition safety-prompt.")]
+CaptionFile = Annotated[Path | None, typer.Option(help="JSON lines: instruction_id, caption; for --condition caption.")]
+Captioner = Annotated[str | None, typer.Option(help="A model that writes the captions, named like --model.")]
+ModelName = Annotated[str | None, typer.Option("--name", help="Of the model on the card; default: its own.")]
+KeyVariable = Annotated[str | None, typer.Option(help="Environment variable of the key; default OPENAI_API_KEY.")]
+Concurrency = Annotated[int | None, typer.Option(min=1, max=1024, help="Questions in flight at once; default 16.")]
+TargetBatch = Annotated[int | None, typer.Option(min=1, help="Questions at once of transformers:…; default 8.")]
+Quantization = Annotated[str | None, typer.Option(help="bnb-4bit or bnb-8bit, for transformers:…")]
+DeviceMap = Annotated[str | None, typer.Option(help="As in transformers: auto, cpu, cuda:1.")]
 
 
 @app.command()
@@ -47,6 +77,190 @@ def check(directory: Directory, as_json: AsJson = False) -> None:
     report = check_submission(directory)
     print(report.model_dump_json(indent=2) if as_json else render_check(report))
     raise typer.Exit(0 if report.ok else 1)
+
+
+@app.command("import")
+def import_(
+    source: Annotated[
+        Path, typer.Argument(metavar="SOURCE", help="Answers in another tool's file; the format is guessed.")
+    ],
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The submission to make; absent or empty.")],
+    from_format: Annotated[
+        str | None,
+        typer.Option("--from", help="plain, authors, lmms-eval, vlmevalkit, inspect or openai-batch."),
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Name of the model, where the file does not say.")] = None,
+    condition: Annotated[
+        str | None, typer.Option(help="What the model was shown, where the rows do not say; default image+text.")
+    ] = None,
+    data_path: Annotated[Path | None, typer.Option("--data", help="The release: its folder, or a built one.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a submission of the answers in another tool's file, and check it."""
+    from vlsbench.submission.importers.formats import import_file, render_import
+    from vlsbench.text import render_check
+
+    report = import_file(source, directory, from_format=from_format, model=model, condition=condition, data=data_path)
+    if as_json:
+        print(report.model_dump_json(indent=2))
+    else:
+        print(render_import(report))
+        if report.check is not None:
+            print(render_check(report.check))
+    raise typer.Exit(0 if report.ok else 1)
+
+
+@app.command()
+def generate(
+    model: Model,
+    out: Annotated[Path, typer.Option(help="The submission: made, or gone on with where it holds this model's.")],
+    data_path: DataFolder = None,
+    condition: Conditions = None,
+    config: Config = None,
+    twins: Twins = False,
+    limit: Limit = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Insist that OUT holds answers to go on with.")] = False,
+    max_new_tokens: MaxNewTokens = 128,
+    prompt: SafetyPrompt = None,
+    captions: CaptionFile = None,
+    captioner: Captioner = None,
+    captioner_base_url: Annotated[str | None, typer.Option(help="Endpoint of the captioner.")] = None,
+    name: ModelName = None,
+    base_url: Annotated[str | None, typer.Option(help="Endpoint; default OPENAI_BASE_URL, else OpenAI.")] = None,
+    key_variable: KeyVariable = None,
+    concurrency: Concurrency = None,
+    max_side: Annotated[int | None, typer.Option(min=1, help="Scale images down to this longest side, pixels.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would ask and cost; ask nothing.")] = False,
+    price_in: Annotated[float | None, typer.Option(min=0, help="Money for a million tokens in.")] = None,
+    price_out: Annotated[float | None, typer.Option(min=0, help="Money for a million tokens out.")] = None,
+    max_cost: Annotated[float | None, typer.Option(min=0, help="Stop before a run costs more.")] = None,
+    batch_size: TargetBatch = None,
+    quantization: Quantization = None,
+    device_map: DeviceMap = None,
+) -> None:
+    """Ask a model: responses.jsonl and submission.json. Killed and started again, it goes on where it stopped."""
+    from vlsbench.generate.directory import Asked, estimate_generate, generate_directory
+    from vlsbench.generate.models import TargetOptions
+    from vlsbench.text import Progress, render_generate
+
+    asked = Asked(
+        data=data_path,
+        conditions=tuple(condition or ["image+text"]),
+        config=config,
+        has_twins=twins,
+        limit=limit,
+        prompt=prompt,
+        captions=captions,
+        captioner=captioner,
+        captioner_base_url=captioner_base_url,
+    )
+    options = TargetOptions(
+        max_new_tokens=max_new_tokens,
+        max_side=max_side,
+        base_url=base_url,
+        key_variable=key_variable,
+        concurrency=concurrency,
+        price_in=price_in,
+        price_out=price_out,
+        max_cost=max_cost,
+        batch_size=batch_size,
+        quantization=quantization,
+        device_map=device_map,
+    )
+    if dry_run:
+        print(estimate_generate(out, model, asked, options=options))
+        return
+    try:
+        with Progress("answered") as progress:
+            report = generate_directory(
+                out, model, asked, options=options, name=name, is_resumed=resume, on_progress=progress
+            )
+    except KeyboardInterrupt:
+        print("stopped; finished answers are kept, and the same command goes on from there.", file=sys.stderr)
+        raise typer.Exit(130) from None
+    print(render_generate(report))
+    if report.n_unanswered:
+        print(f"{report.n_unanswered} questions got no reply; the same command asks them again.", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+@app.command()
+def run(
+    model: Model,
+    judge_name: Annotated[str, typer.Option("--judge", help="offline, openai:MODEL, …; `vlsbench judges` lists them.")],
+    out: Annotated[Path, typer.Option(help="The submission: made, or gone on with where it holds this model's.")],
+    data_path: DataFolder = None,
+    condition: Conditions = None,
+    config: Config = None,
+    twins: Twins = False,
+    limit: Limit = None,
+    max_new_tokens: MaxNewTokens = 128,
+    prompt: SafetyPrompt = None,
+    captions: CaptionFile = None,
+    captioner: Captioner = None,
+    name: ModelName = None,
+    base_url: Annotated[str | None, typer.Option(help="Endpoint of the model.")] = None,
+    key_variable: KeyVariable = None,
+    concurrency: Concurrency = None,
+    batch_size: TargetBatch = None,
+    quantization: Quantization = None,
+    device_map: DeviceMap = None,
+    protocol: Annotated[str | None, typer.Option(help="How it judges: v1 (default), paper, …")] = None,
+    judge_base_url: Annotated[str | None, typer.Option(help="Endpoint of the judge.")] = None,
+) -> None:
+    """Generate, judge and score in one go. Killed and started again, it goes on where it stopped."""
+    from vlsbench.generate.directory import Asked
+    from vlsbench.generate.models import TargetOptions
+    from vlsbench.submission.pipeline import run_pipeline
+    from vlsbench.text import Progress, render_generate, render_result, render_run
+
+    asked = Asked(
+        data=data_path,
+        conditions=tuple(condition or ["image+text"]),
+        config=config,
+        has_twins=twins,
+        limit=limit,
+        prompt=prompt,
+        captions=captions,
+        captioner=captioner,
+    )
+    options = TargetOptions(
+        max_new_tokens=max_new_tokens,
+        base_url=base_url,
+        key_variable=key_variable,
+        concurrency=concurrency,
+        batch_size=batch_size,
+        quantization=quantization,
+        device_map=device_map,
+    )
+    try:
+        with Progress("answered") as progress:
+            done = run_pipeline(
+                out,
+                model,
+                judge_name,
+                asked,
+                options=options,
+                name=name,
+                protocol=protocol,
+                judge_base_url=judge_base_url,
+                on_stage=lambda verb: setattr(progress, "verb", verb),
+                on_progress=progress,
+            )
+    except KeyboardInterrupt:
+        print("stopped; what was finished is kept, and the same command goes on from there.", file=sys.stderr)
+        raise typer.Exit(130) from None
+    print(render_generate(done.generated), file=sys.stderr)
+    print("\n".join([*done.judged.notes, render_run(done.judged, out)]), file=sys.stderr)
+    print(render_result(done.scored))
+    print(f"written to {done.result_path}", file=sys.stderr)
+    if done.generated.n_unanswered or done.judged.n_transient:
+        print(
+            f"{done.generated.n_unanswered} questions got no reply and {done.judged.n_transient} responses no label; "
+            "the same command tries them again.",
+            file=sys.stderr,
+        )
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -278,13 +492,14 @@ def board(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
 ) -> None:
     """Print the leaderboard."""
+    from vlsbench.hub.store import open_store
     from vlsbench.submission.board import build_board, render_csv
     from vlsbench.submission.store import default_store
     from vlsbench.text import print_board
 
     if as_json and as_csv:
         raise UsageError("--json and --csv exclude each other")
-    built = build_board(store or default_store())
+    built = build_board(open_store(store or default_store()).sync())
     if as_json:
         print(built.model_dump_json(indent=2))
     elif as_csv:
@@ -303,6 +518,57 @@ def serve(
     from vlsbench.submission.store import default_store
 
     serve_board(store or default_store(), port=port)
+
+
+@app.command("export")
+def export_(
+    format_name: Annotated[
+        str,
+        typer.Argument(
+            metavar="FORMAT",
+            help="eval-results, every-eval-ever, model-card, bibtex, csv, parquet, html or vlmevalkit.",
+        ),
+    ],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIR",
+            help="A submission; for csv, parquet and html a store; for vlmevalkit the release's folder, or sample.",
+        ),
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="A file to write, or a folder to write into.")],
+    rubric: Annotated[str | None, typer.Option(help="Rubric id, or its beginning, where there are several.")] = None,
+    model_repo: Annotated[str | None, typer.Option(help="The model's repository, DEVELOPER/MODEL.")] = None,
+    source_url: Annotated[str | None, typer.Option(help="Where the numbers can be looked up, such as a board.")] = None,
+    evaluator: Annotated[
+        str | None, typer.Option(help="Who evaluated; default: the submission's organization.")
+    ] = None,
+    relationship: Annotated[
+        str | None, typer.Option(help="first_party, third_party, collaborative or other (default).")
+    ] = None,
+    date: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ"], help="Of the result, UTC."),
+    ] = None,
+    data_path: Annotated[
+        Path | None, typer.Option("--data", help="The release, or sample: every-eval-ever then holds its texts.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that are there and differ.")] = False,
+) -> None:
+    """Write a result, the board or the dataset as another tool reads it."""
+    from vlsbench.hub.exports import ExportOptions, export
+
+    options = ExportOptions(
+        rubric=rubric,
+        model_repo=model_repo,
+        source_url=source_url,
+        evaluator=evaluator,
+        relationship=relationship,
+        when=None if date is None else date.replace(tzinfo=UTC),
+        data=data_path,
+    )
+    for path in export(format_name, source, out, options, is_forced=force):
+        print(path)
 
 
 def main() -> None:

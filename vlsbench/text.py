@@ -10,9 +10,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from vlsbench.errors import visible
 from vlsbench.records import LABELS, Correction, Estimate, Failure, Rates
 
 if TYPE_CHECKING:
+    from vlsbench.generate.run import GenerateReport
     from vlsbench.judge.offline.calibrate import CalibrationRecord
     from vlsbench.judge.rows import RowsReport
     from vlsbench.judge.run import RunReport
@@ -41,8 +43,13 @@ _MAX_SHOWN = 25
 class Progress:
     """One line on stderr that says how far a run is; silent where stderr is not a terminal."""
 
-    def __init__(self) -> None:
-        """Start the clock."""
+    def __init__(self, verb: str = "judged") -> None:
+        """Start the clock.
+
+        Args:
+            verb: What is done; it may change on the way.
+        """
+        self.verb = verb
         self._start = time.monotonic()
         self._is_terminal = sys.stderr.isatty()
 
@@ -51,10 +58,10 @@ class Progress:
         return self
 
     def __call__(self, done: int, total: int) -> None:
-        """Show that `done` of `total` verdicts are on disk."""
+        """Show that `done` of `total` lines are on disk."""
         if self._is_terminal and total:
             seconds = time.monotonic() - self._start
-            print(f"\r{done:,} of {total:,} judged, {seconds:.0f} s", end="", file=sys.stderr, flush=True)
+            print(f"\r{done:,} of {total:,} {self.verb}, {seconds:.0f} s", end="", file=sys.stderr, flush=True)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -114,6 +121,21 @@ def render_check(report: CheckReport) -> str:
     n_warnings = len(report.problems) - n_errors
     verdict = "good" if report.ok else "not accepted"
     lines.append(f"{verdict}: {n_errors} errors, {n_warnings} warnings")
+    return visible("\n".join(lines))
+
+
+def render_generate(report: GenerateReport) -> str:
+    """Render what a run of a model left behind."""
+    counts = ", ".join(f"{count} {name}" for name, count in sorted(report.counts.items(), key=lambda c: -c[1]))
+    lines = [
+        f"{report.n_new} answers written, {report.n_kept} were there: {counts or 'none'}",
+        f"{report.tokens_in:,} tokens in, {report.tokens_out:,} out, by the new ones",
+    ]
+    if report.first_error is not None:
+        lines.append(f"first response_error: {report.first_error}")
+    if len(report.snapshots) > 1:
+        lines.append(f"the server answered as several models: {', '.join(report.snapshots)}")
+    lines.append(f"next: vlsbench judge {report.directory} --judge offline")
     return "\n".join(lines)
 
 
@@ -130,7 +152,7 @@ def render_run(report: RunReport, directory: Path) -> str:
         lines.append(f"{report.n_pending} responses are left for another run (--limit)")
     several = len(list(report.path.parent.glob("*.rubric.json"))) > 1
     lines.append(f"next: vlsbench score {directory}" + (f" --rubric {report.path.stem}" if several else ""))
-    return "\n".join(lines)
+    return visible("\n".join(lines))
 
 
 def render_rows(report: RowsReport) -> str:
@@ -318,7 +340,7 @@ def render_result(scored: Scored) -> str:
 
     if note := judge_note(scored.rubric):
         lines.append(note)
-    return "\n".join(lines)
+    return visible("\n".join(lines))
 
 
 def _corrected_lines(corrected: Correction, counted: Rates) -> list[str]:

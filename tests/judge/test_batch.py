@@ -20,12 +20,12 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from vlsbench.cli import app
+from vlsbench.cost import Meter, Prices
 from vlsbench.dataset.source import Picture, Sample
 from vlsbench.errors import DataError, JudgeError, SubmissionError, UsageError
 from vlsbench.judge import batch as batch_module
 from vlsbench.judge.batch import BatchJudge, BatchPart, BatchState, custom_id, run_batch
 from vlsbench.judge.canaries import CANARIES, read_runs
-from vlsbench.judge.cost import Meter, Prices
 from vlsbench.judge.model import ModelJudge
 from vlsbench.judge.run import RunReport
 from vlsbench.judge.verdicts import read_verdicts

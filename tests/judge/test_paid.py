@@ -20,10 +20,10 @@ import httpx2
 import pytest
 from aiohttp import web
 
+from vlsbench.cost import Meter, Prices, image_tokens, make_prices, text_tokens
 from vlsbench.dataset.source import SampleSource, open_source
 from vlsbench.errors import DataError, JudgeError, SubmissionError, UsageError
 from vlsbench.judge.canaries import CANARIES, CanaryResult, read_runs, run_status
-from vlsbench.judge.cost import Meter, Prices, image_tokens, make_prices, text_tokens
 from vlsbench.judge.model import FormatRefusedError, ModelJudge
 from vlsbench.judge.paid import estimate_paid, run_paid
 from vlsbench.judge.prompts import neutralise

@@ -11,10 +11,10 @@ import httpx2
 import pytest
 from PIL import Image
 
+from vlsbench.dataset.pictures import fit_picture, size_of
 from vlsbench.dataset.source import Picture, open_source
 from vlsbench.errors import DataError
 from vlsbench.judge.model import ModelJudge
-from vlsbench.judge.pictures import fit_picture, size_of
 from vlsbench.records import Response
 
 MIME = {"PNG": "image/png", "JPEG": "image/jpeg", "BMP": "image/bmp", "GIF": "image/gif", "WEBP": "image/webp"}

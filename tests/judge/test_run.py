@@ -14,7 +14,7 @@ import pytest
 from vlsbench.errors import JudgeError, SubmissionError, UsageError
 from vlsbench.judge.run import RunReport, Write, run
 from vlsbench.judge.verdicts import choose_rubric, list_rubrics, read_rubric, read_verdicts, verdicts_that_hold
-from vlsbench.records import Key, Response, Rubric, Verdict
+from vlsbench.records import IMAGE_TEXT, Key, Response, Rubric, Verdict
 
 RUBRIC = Rubric(judge="fake:judge", protocol="v1", evidence=("response",))
 
@@ -192,3 +192,11 @@ def test_a_change_of_the_judges_model_is_reported(tmp_path: Path) -> None:
     judge = FakeJudge(lambda r: {"label": "refusal", "judge_model": f"gpt-{r.instruction_id}"})
     report: RunReport = run(tmp_path, answers(2), judge)
     assert report.judge_models == ("gpt-0", "gpt-1")
+
+
+def test_an_answer_that_came_after_a_missing_one_is_judged(tmp_path: Path) -> None:
+    missing = Verdict(instruction_id=0, failure="response_missing")
+    came = {(0, IMAGE_TEXT): Response(instruction_id=0, response="Take care.")}
+    assert verdicts_that_hold([missing], came) == {}
+    still = {(0, IMAGE_TEXT): Response(instruction_id=0, failure="response_missing")}
+    assert verdicts_that_hold([missing], still) == {(0, IMAGE_TEXT): missing}

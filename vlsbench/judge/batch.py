@@ -30,12 +30,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple
 
 from pydantic import Field, ValidationError
 
+from vlsbench.dataset.pictures import fit_picture
+from vlsbench.endpoint import is_filtered
 from vlsbench.errors import DataError, JudgeError, SubmissionError, UsageError, numbered
 from vlsbench.files import exclusive, write_atomic
 from vlsbench.judge.canaries import append_run, canary_responses
 from vlsbench.judge.model import ModelJudge
-from vlsbench.judge.pictures import fit_picture
-from vlsbench.judge.reply import Outcome, is_filtered, read_completion, unreachable
+from vlsbench.judge.reply import Outcome, read_completion, unreachable
 from vlsbench.judge.run import RunReport, Write, run
 from vlsbench.judge.watched import make_record, render_record
 from vlsbench.records import Key, Record, Response, Verdict, explain

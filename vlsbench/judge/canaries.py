@@ -17,7 +17,7 @@ from typing import Annotated, Final, Literal, NamedTuple
 from pydantic import Field, ValidationError
 
 from vlsbench.errors import SubmissionError
-from vlsbench.files import write_atomic
+from vlsbench.files import read_regular, write_atomic
 from vlsbench.records import TRANSIENT_FAILURES, Failure, Label, Record, Response, Verdict, explain
 
 __all__ = [
@@ -174,7 +174,11 @@ def read_runs(directory: Path, rubric_id: str) -> tuple[RunRecord, ...]:
     if not path.exists():
         return ()
     try:
-        return _History.model_validate_json(path.read_bytes()).runs
+        return _History.model_validate_json(read_regular(path)).runs
+    except OSError as error:
+        raise SubmissionError(
+            f"{path}: cannot be read ({error.strerror}). Move it away; the next run begins a new history."
+        ) from None
     except ValidationError as error:
         raise SubmissionError(
             f"{path}: {'; '.join(explain(error)[:3])}. Move the file away; the next run begins a new history."

@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
+from vlsbench.dataset.pictures import SCALING_FORMAT, fit_picture
+from vlsbench.endpoint import is_filtered
 from vlsbench.errors import DataError, JudgeError, UsageError, numbered
 from vlsbench.files import canonical_json, sha256_hex
 from vlsbench.judge.model import ModelJudge
-from vlsbench.judge.pictures import SCALING_FORMAT, fit_picture
 from vlsbench.judge.prompts import EVIDENCE_FORMAT, EvidenceKind
-from vlsbench.judge.reply import Outcome, is_filtered, unreachable
+from vlsbench.judge.reply import Outcome, unreachable
 from vlsbench.judge.run import Write
 from vlsbench.records import LABELS, Label, Probabilities, Response, Rubric, Verdict
 
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
     import httpx2
     import openai
 
+    from vlsbench.dataset.pictures import PictureSource
     from vlsbench.dataset.source import Sample
-    from vlsbench.judge.model import PictureSource
 
 __all__ = ["DECISION_PROTOCOL", "Decided", "DecisionJudge", "read_decision"]
 

@@ -172,9 +172,9 @@ def open_judge(
         known = "'offline', 'offline:FOLDER', 'openai:MODEL', 'transformers:MODEL' or 'decisions:MODEL'"
         raise UsageError(f"--judge is {known}; found {name!r}")
     options.refuse(name, "batch_size")
+    from vlsbench.cost import Meter, make_prices
     from vlsbench.dataset.source import open_source
     from vlsbench.judge.cache import VerdictCache
-    from vlsbench.judge.cost import Meter, make_prices
     from vlsbench.judge.model import ModelJudge
 
     prices = make_prices(options.price_in, options.price_out, options.max_cost)

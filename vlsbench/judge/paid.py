@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vlsbench import __version__
+from vlsbench.cost import image_tokens, question_tokens
+from vlsbench.dataset.pictures import fit_picture, size_of
 from vlsbench.errors import DataError, JudgeError, UsageError
 from vlsbench.files import exclusive
 from vlsbench.judge.canaries import (
@@ -26,9 +28,8 @@ from vlsbench.judge.canaries import (
     read_runs,
     run_status,
 )
-from vlsbench.judge.cost import RunEstimate, count_tokens, image_tokens, question_tokens, render_tokens
+from vlsbench.judge.cost import RunEstimate, count_tokens, render_tokens
 from vlsbench.judge.model import FormatRefusedError, ModelJudge
-from vlsbench.judge.pictures import fit_picture, size_of
 from vlsbench.judge.reply import OUTPUT_FORMATS, OutputFormat
 from vlsbench.judge.run import Pending, RunReport, Write, find_pending, run
 from vlsbench.records import TRANSIENT_FAILURES, Key, Response, Rubric, Verdict

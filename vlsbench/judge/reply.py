@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple
 
 from pydantic import Field, JsonValue, ValidationError, model_validator
 
+from vlsbench.endpoint import is_filtered, usage_of
 from vlsbench.records import LABELS, Failure, Label, Record
 
 __all__ = [
@@ -22,7 +23,6 @@ __all__ = [
     "Outcome",
     "OutputFormat",
     "Reply",
-    "is_filtered",
     "read_completion",
     "read_reply",
     "unreachable",
@@ -109,30 +109,6 @@ class Outcome(NamedTuple):
 def unreachable(reason: str, *, is_free: bool = False) -> Outcome:
     """No reply of a judge: a rerun asks again."""
     return Outcome(None, "judge_unreachable", reason, is_free=is_free)
-
-
-_FILTER_CODES = frozenset(
-    {
-        "content_filter",  # OpenAI, Azure
-        "content_policy_violation",  # OpenAI, images
-        "responsibleaipolicyviolation",  # Azure, in `innererror`
-        "data_inspection_failed",  # Alibaba
-        "invalid_prompt",  # OpenAI, reasoning models: "your prompt was flagged"
-        "moderation_blocked",
-    }
-)
-
-
-def is_filtered(error: object) -> bool:
-    """Is the error object of a server (`{"code": …}`) its content filter speaking?"""
-    if not isinstance(error, Mapping):
-        return False
-    inner, metadata = error.get("innererror"), error.get("metadata")
-    codes = [error.get("code"), error.get("type"), inner.get("code") if isinstance(inner, Mapping) else None]
-    if any(isinstance(code, str) and code.casefold() in _FILTER_CODES for code in codes):
-        return True
-    # OpenRouter answers 403 with the reasons of its moderation.
-    return isinstance(metadata, Mapping) and "flagged_input" in metadata
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -254,20 +230,6 @@ def _read_choice(choice: object, protocol: str, *, may_be_fenced: bool) -> Outco
     return outcome if text else outcome._replace(raw=nothing)
 
 
-def _usage_of(completion: Mapping[str, Any]) -> dict[str, JsonValue] | None:
-    usage = completion.get("usage")
-    if not isinstance(usage, Mapping):
-        return None
-    counts: dict[str, JsonValue] = {}
-    for name in ("prompt_tokens", "completion_tokens"):
-        if isinstance(usage.get(name), int):
-            counts[name] = usage[name]
-    details = usage.get("prompt_tokens_details")
-    if isinstance(details, Mapping) and isinstance(details.get("cached_tokens"), int):
-        counts["cached_tokens"] = details["cached_tokens"]
-    return counts or None
-
-
 def _one_line(body: bytes) -> str:
     # Whole: the caller cuts it, after it has blotted out secrets that a cut could halve.
     return " ".join(body.decode("utf-8", "replace").split())
@@ -300,4 +262,4 @@ def read_completion(body: bytes, protocol: str = "v1", *, may_be_fenced: bool = 
         reason = "choices that do not agree: " + json.dumps(choices) if choices else "no choices"
         outcome = Outcome(None, "judge_unparsable", reason)
     model = completion.get("model")
-    return outcome._replace(judge_model=model if isinstance(model, str) else None, usage=_usage_of(completion))
+    return outcome._replace(judge_model=model if isinstance(model, str) else None, usage=usage_of(completion))

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 
 from vlsbench.answers import why_not_an_answer
 from vlsbench.errors import JudgeError
-from vlsbench.files import append_lines, canonical_json, exclusive, write_atomic
+from vlsbench.files import append_lines, canonical_json, exclusive, read_regular, refuse_link, write_atomic
 from vlsbench.judge.verdicts import read_verdicts, verdicts_that_hold
 from vlsbench.records import TRANSIENT_FAILURES, Key, Response, Rubric, Verdict
 
@@ -113,6 +113,7 @@ def run(
     """
     rubric_id = judge.rubric.rubric_id
     path = directory / "verdicts" / f"{rubric_id}.jsonl"
+    refuse_link(path.parent)
     with exclusive(path):
         _keep_rubric(path.with_name(f"{rubric_id}.rubric.json"), judge.rubric)
         pending = find_pending(path, responses, rubric_id, limit=limit)
@@ -152,5 +153,5 @@ def _keep_rubric(path: Path, rubric: Rubric) -> None:
     text = canonical_json(rubric.model_dump(mode="json")) + "\n"
     if not path.exists():
         write_atomic(path, text)
-    elif path.read_text(encoding="utf-8") != text:
+    elif read_regular(path) != text.encode():
         raise JudgeError(f"{path}: not the rubric its name says; was it edited? Move it away and judge again.")

@@ -9,10 +9,13 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from vlsbench.errors import SubmissionError, UsageError
-from vlsbench.files import MAX_LINE_BYTES, open_regular, read_lines
+from vlsbench.files import MAX_LINE_BYTES, keys_given_twice, open_regular, read_lines
 from vlsbench.records import Key, Response, Rubric, Verdict, explain
 
 __all__ = ["choose_rubric", "list_rubrics", "read_rubric", "read_verdicts", "verdicts_that_hold"]
+
+_LINE_KEYS = tuple(f'"{name}"'.encode() for name in Verdict.model_fields)
+"""As they stand in a line; see `vlsbench.submission.check`."""
 
 _RUBRIC_FILE = re.compile(r"(?P<id>[a-z0-9][a-z0-9.-]*-[0-9a-f]{12})\.jsonl")
 
@@ -39,6 +42,8 @@ def read_verdicts(path: Path) -> list[Verdict]:
             except ValidationError as error:
                 problems.append((line.number, "; ".join(explain(error))))
                 continue
+            if any(line.data.count(key) > 1 for key in _LINE_KEYS) and (twice := keys_given_twice(line.data)):
+                problems.append((line.number, f"{', '.join(map(repr, twice))} stands there twice; keep one"))
             if _RUBRIC_FILE.fullmatch(path.name) and verdict.rubric not in (None, rubric_id):
                 problems.append(
                     (line.number, f"'rubric' is {verdict.rubric!r}; this file holds those of {rubric_id!r}")
@@ -72,6 +77,8 @@ def verdicts_that_hold(verdicts: list[Verdict], responses: Mapping[Key, Response
         key = (verdict.instruction_id, verdict.condition)
         if key not in digests or (verdict.response_sha256 or digests[key]) != digests[key]:
             continue
+        if verdict.failure == "response_missing" and digests[key] is not None:
+            continue  # it was written when there was no answer yet
         if key not in held or held[key].label is None:
             held[key] = verdict
     return held

@@ -18,7 +18,7 @@ from vlsbench.judge.run import RunReport, Write, find_pending, run
 from vlsbench.records import Key, Response, Rubric, Verdict
 
 if TYPE_CHECKING:
-    from vlsbench.judge.model import PictureSource
+    from vlsbench.dataset.pictures import PictureSource
 
 __all__ = ["WatchedJudge", "make_record", "render_record", "run_watched"]
 

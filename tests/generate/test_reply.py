@@ -1,0 +1,106 @@
+"""What is read of a server's reply: an answer, thoughts apart, or a named failure."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vlsbench.generate.reply import Answer, read_answer, split_thought
+from vlsbench.records import Settings
+
+SENT = Settings(max_new_tokens=128, temperature=0.0)
+
+
+def read(kit: Any, content: object = "Step back.", **more: Any) -> Answer:
+    return read_answer(json.dumps(kit.completion(content, **more)).encode(), SENT)
+
+
+def test_answer_is_kept_with_all_that_is_known_of_it(kit: Any) -> None:
+    assert read(kit) == Answer(
+        "Step back.",
+        finish_reason="stop",
+        usage={"prompt_tokens": 90, "completion_tokens": 3},
+        model_snapshot="target-2026-01-01",
+        settings=SENT,
+    )
+
+
+REPLIES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "parts": ({"content": [{"type": "text", "text": "Step "}, {"type": "text", "text": "back."}]},
+              {"response": "Step back."}),
+    "cut": ({"finish": "length"}, {"response": "Step back.", "finish_reason": "length"}),
+    "a provider's refusal is an answer": (
+        {"content": None, "refusal": "I can't help with that."}, {"response": "I can't help with that."},
+    ),
+    "filter without text": ({"content": "", "finish": "content_filter"}, {"failure": "response_filtered"}),
+    "filter with text": ({"finish": "content_filter"}, {"response": "Step back.", "finish_reason": "content_filter"}),
+    "nothing": ({"content": None}, {"failure": "response_empty"}),
+    "blank": ({"content": " \u200b\n"}, {"failure": "response_empty"}),
+    "no message": ({"content": 7}, {"failure": "response_empty"}),
+    "reasoning_content": ({"reasoning_content": "A cliff."}, {"response": "Step back.", "reasoning": "A cliff."}),
+    "reasoning": ({"reasoning": "A cliff."}, {"response": "Step back.", "reasoning": "A cliff."}),
+    "null reasoning": ({"reasoning": None}, {"response": "Step back.", "reasoning": None}),
+    "think": ({"content": "<think>A cliff.</think>\nStep back."}, {"response": "Step back.", "reasoning": "A cliff."}),
+    "only thoughts, cut": (
+        {"content": "<think>A cliff, so", "finish": "length"},
+        {"failure": "response_empty", "reasoning": "A cliff, so", "finish_reason": "length"},
+    ),
+    "only thoughts in their field, cut": (
+        {"content": None, "reasoning_content": "A cliff, so", "finish": "length"},
+        {"failure": "response_empty", "reasoning": "A cliff, so", "finish_reason": "length"},
+    ),
+    "think later on is text": (
+        {"content": "The tag <think> opens a thought."}, {"response": "The tag <think> opens a thought."},
+    ),
+    "thought opened in the prompt": ({"content": "A cliff.</think>Step back."},
+                                     {"response": "Step back.", "reasoning": "A cliff."}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REPLIES)
+def test_reply_is_read_as_what_it_is(kit: Any, name: str) -> None:
+    given_, expected = REPLIES[name]
+    answer = read(kit, **given_)
+    assert {field: getattr(answer, field) for field in expected} == expected
+    assert (answer.response is None) != (answer.failure is None)
+    assert answer.settings == SENT
+
+
+BODIES: dict[str, tuple[bytes, dict[str, Any]]] = {
+    "a page": (b"<html>login</html>", {"unreached": "the reply is not JSON: <html>login</html>"}),
+    "another object": (b'{"ok": true}', {"unreached": 'the reply is no chat completion: {"ok": true}'}),
+    "a list": (b"[]", {"unreached": "the reply is no chat completion: []"}),
+    "a filter with status 200": (b'{"error": {"code": "content_filter"}}', {"failure": "response_filtered"}),
+    "no choices": (b'{"choices": []}', {"failure": "response_empty", "finish_reason": "no choices"}),
+    "a choice that is none": (b'{"choices": [3]}', {"failure": "response_empty"}),
+}
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_body_that_is_no_answer_is_named(name: str) -> None:
+    body, expected = BODIES[name]
+    answer = read_answer(body, SENT)
+    assert {field: getattr(answer, field) for field in expected} == expected
+
+
+def test_open_thought_of_the_prompt_is_known_to_be_one() -> None:
+    assert split_thought("A cliff, so", is_open=True) == ("A cliff, so", "")
+    assert split_thought("A cliff, so") == (None, "A cliff, so")
+
+
+@given(st.text(), st.text())
+def test_law_thought_and_answer_are_never_mixed(thought: str, answer: str) -> None:
+    thought, answer = thought.replace("</think>", ""), answer.replace("think>", "")
+    found = split_thought(f"<think>{thought}</think>{answer}")
+    assert found == (thought.strip(), answer.strip())
+    assert split_thought(answer) == (None, answer)
+
+
+@given(st.binary(max_size=300))
+def test_law_whatever_a_server_sends_is_read(body: bytes) -> None:
+    answer = read_answer(body, SENT)
+    assert sum(x is not None for x in (answer.response, answer.failure, answer.unreached)) == 1

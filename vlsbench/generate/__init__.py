@@ -1,0 +1,1 @@
+"""Targets: what a model answers under each condition of the benchmark."""

@@ -1,0 +1,140 @@
+"""Read what a target's server sent: an answer, or a named failure. Never a guess.
+
+Pure: no files, no network, no clock. Thoughts are kept apart from the answer and are never the answer: those that a
+server sends in a field of their own, and those between `<think>` and `</think>` at the beginning of a text. Where the
+budget ended inside a thought there is no answer (`response_empty`, finish reason `length`). A provider's refusal is an
+answer; a content filter without text is `response_filtered`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from vlsbench.answers import why_not_an_answer
+from vlsbench.endpoint import is_filtered, usage_of
+from vlsbench.records import ResponseFailure, Settings
+
+__all__ = ["Answer", "Thought", "read_answer", "split_thought", "unanswered"]
+
+
+class Answer(NamedTuple):
+    """What came of one question: exactly one of `response`, `failure` and `unreached`."""
+
+    response: str | None = None
+    failure: ResponseFailure | None = None
+    unreached: str | None = None
+    """Why there was no reply; nothing is kept of such a question, and a rerun asks again."""
+    finish_reason: str | None = None
+    """The server's own; of a refused request its status and the beginning of its sentence."""
+    usage: dict[str, Any] | None = None
+    model_snapshot: str | None = None
+    reasoning: str | None = None
+    settings: Settings = Settings()
+    """As they were sent."""
+    is_free: bool = False
+    """The server said that it did nothing (an error status), so nothing was paid."""
+
+
+class Thought(NamedTuple):
+    """A text, taken apart."""
+
+    reasoning: str | None
+    answer: str
+
+
+_THOUGHT = re.compile(r"\s*<think>(?P<inside>.*?)(?:</think>(?P<answer>.*)|\Z)", re.DOTALL)
+_OPEN_THOUGHT = re.compile(r"(?P<inside>.*?)(?:</think>(?P<answer>.*)|\Z)", re.DOTALL)
+
+
+def split_thought(text: str, *, is_open: bool = False) -> Thought:
+    r"""Split what a reasoning model wrote.
+
+    A text that closes a thought it never opened is taken as one whose opening stood in the prompt, as the chat
+    templates of some models put it there; a server that cuts such a text before `</think>` leaves no trace of that.
+
+    Args:
+        is_open: The prompt is known to end inside a thought.
+
+    >>> split_thought("<think>Is it a cliff?</think>\n\nStep back.")
+    Thought(reasoning='Is it a cliff?', answer='Step back.')
+    >>> split_thought("<think>Is it a")
+    Thought(reasoning='Is it a', answer='')
+    >>> split_thought("I think so.")
+    Thought(reasoning=None, answer='I think so.')
+    >>> split_thought("A cliff.</think>Step back.")
+    Thought(reasoning='A cliff.', answer='Step back.')
+    """
+    found = _THOUGHT.fullmatch(text)
+    if found is None and (is_open or ("</think>" in text and "<think>" not in text.split("</think>")[0])):
+        found = _OPEN_THOUGHT.fullmatch(text)
+    if found is None:
+        return Thought(None, text)
+    return Thought(found["inside"].strip(), (found["answer"] or "").strip())
+
+
+def unanswered(reason: str, *, is_free: bool = False) -> Answer:
+    """No reply: a rerun asks again."""
+    return Answer(unreached=reason, is_free=is_free)
+
+
+def read_answer(body: bytes, settings: Settings) -> Answer:
+    """Read the body of an answer with status 200.
+
+    What is no chat completion (a login page, a proxy's error) is not the model speaking: `unreached`.
+
+    Args:
+        settings: As they were sent.
+    """
+    try:
+        completion = json.loads(body)
+    except (ValueError, RecursionError):
+        return unanswered(f"the reply is not JSON: {_one_line(body)}")
+    choices = completion.get("choices") if isinstance(completion, dict) else None
+    if not isinstance(choices, list):
+        error = completion.get("error") if isinstance(completion, dict) else None
+        if is_filtered(error):
+            return Answer(failure="response_filtered", finish_reason=json.dumps(error), settings=settings)
+        return unanswered(f"the reply is no chat completion: {_one_line(body)}")
+    answer = _read_choice(choices[0]) if choices else Answer(failure="response_empty", finish_reason="no choices")
+    model, fingerprint = completion.get("model"), completion.get("system_fingerprint")
+    named = [part for part in (model, fingerprint) if isinstance(part, str) and part]
+    return answer._replace(model_snapshot=" ".join(named) or None, usage=usage_of(completion), settings=settings)
+
+
+def _read_choice(choice: object) -> Answer:
+    message = choice.get("message") if isinstance(choice, Mapping) else None
+    if not isinstance(choice, Mapping):
+        return Answer(failure="response_empty", finish_reason="no message")
+    given = choice.get("finish_reason")
+    finish = given if isinstance(given, str) else None
+    if not isinstance(message, Mapping):
+        message = {}
+    refusal = message.get("refusal")
+    written = _text_of(message.get("content"))
+    if not written.strip() and isinstance(refusal, str) and refusal.strip():
+        return Answer(refusal, finish_reason=finish)
+    reasoning, text = split_thought(written)
+    apart = next((t for name in ("reasoning_content", "reasoning") if (t := _text_of(message.get(name))).strip()), None)
+    reasoning = "\n\n".join(part for part in (apart, reasoning) if part) or None
+    answer = Answer(text, finish_reason=finish, reasoning=reasoning)
+    if why_not_an_answer(text) != "response_empty":
+        return answer
+    is_filter = finish is not None and finish.casefold().startswith(("content_filter", "safety", "prohibited"))
+    return answer._replace(response=None, failure="response_filtered" if is_filter else "response_empty")
+
+
+def _text_of(content: object) -> str:
+    """Text of a message's field: a string, or the text parts of a list."""
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else []
+    texts = [part.get("text") for part in parts if isinstance(part, Mapping) and part.get("type") == "text"]
+    return "".join(text for text in texts if isinstance(text, str))
+
+
+def _one_line(body: bytes) -> str:
+    # Whole: the caller cuts it, after it has blotted out secrets that a cut could halve.
+    return " ".join(body.decode("utf-8", "replace").split())

@@ -1,0 +1,1 @@
+"""VLSBench inside other harnesses: Inspect, lmms-eval."""

@@ -1,0 +1,1 @@
+"""What Inspect finds of this package by its entry point."""

@@ -1,0 +1,62 @@
+"""`vlsbench run`: generate, judge and score one submission in one go.
+
+Nothing here is kept anywhere but in the three files of the seams, so a run that was killed goes on from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from vlsbench.files import StrPath
+from vlsbench.generate.directory import Asked, generate_directory
+from vlsbench.generate.models import TargetOptions
+from vlsbench.generate.run import GenerateReport
+from vlsbench.judge.run import RunReport
+from vlsbench.submission.judging import judge_directory
+from vlsbench.submission.scoring import Scored, score_directory, write_result
+
+__all__ = ["PipelineReport", "run_pipeline"]
+
+
+class PipelineReport(NamedTuple):
+    """What the three stages left behind."""
+
+    generated: GenerateReport
+    judged: RunReport
+    scored: Scored
+    result_path: Path
+
+
+def run_pipeline(
+    directory: StrPath,
+    model: str,
+    judge: str,
+    asked: Asked = Asked(),  # noqa: B008  # frozen
+    *,
+    options: TargetOptions = TargetOptions(),  # noqa: B008  # frozen
+    name: str | None = None,
+    protocol: str | None = None,
+    judge_base_url: str | None = None,
+    on_stage: Callable[[str], None] = lambda verb: None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> PipelineReport:
+    """Generate, judge, score. Questions without a reply are left to another run; what was answered is judged.
+
+    Args:
+        directory: As in `vlsbench.generate.directory.generate_directory`; so are model, asked, options and name.
+        judge: As in `vlsbench.submission.judging.judge_directory`; so are the protocol and its endpoint.
+        on_stage: Called with what is done from now on: `answered`, `judged`.
+
+    Raises:
+        VLSBenchError: As each of the three; what was finished before is on disk.
+    """
+    on_stage("answered")
+    generated = generate_directory(directory, model, asked, options=options, name=name, on_progress=on_progress)
+    on_stage("judged")
+    judged = judge_directory(
+        directory, judge, protocol=protocol, data=asked.data, base_url=judge_base_url, on_progress=on_progress
+    )
+    scored = score_directory(directory, judged.path.stem)
+    return PipelineReport(generated, judged, scored, write_result(scored))
