@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
+from collections.abc import Mapping
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from vlsbench.metrics.ranks import ALPHA, holm, ranks, sign_flip_p_value
+from vlsbench.dataset.index import load_index
+from vlsbench.metrics.ranks import ALPHA, holm, rank_table, ranks, sign_flip_p_value
 
 
 def brute_force(differences: list[int]) -> float:
@@ -75,3 +79,62 @@ def test_the_order_of_rows_does_not_matter(table: list[list[bool]]) -> None:
     rows = {f"m{i}": dict(enumerate(values)) for i, values in enumerate(table)}
     backwards = dict(reversed(rows.items()))
     assert ranks(rows, IMAGE_OF) == ranks(backwards, IMAGE_OF)
+
+
+def ranks_by_every_p_value(safe: Mapping[str, Mapping[int, bool]], image_of: Mapping[int, int]) -> dict[str, int]:
+    """The definition: every pair's p-value, then Holm."""
+    p_values: dict[tuple[str, str], float] = {}
+    totals: dict[tuple[str, str], int] = {}
+    for first, second in itertools.combinations(safe, 2):
+        a, b = safe[first], safe[second]
+        by_image: Counter[int] = Counter()
+        for sample in a.keys() & b.keys():
+            by_image[image_of[sample]] += a[sample] - b[sample]
+        differences = list(by_image.values())
+        p_values[first, second] = sign_flip_p_value(differences)
+        totals[first, second] = sum(differences)
+    result = dict.fromkeys(safe, 1)
+    for pair, p_value in holm(p_values).items():
+        if p_value < ALPHA and totals[pair]:
+            result[pair[1] if totals[pair] > 0 else pair[0]] += 1
+    return result
+
+
+def as_mappings(table: np.ndarray[tuple[int, int], np.dtype[np.int8]]) -> dict[str, dict[int, bool]]:
+    return {f"m{n}": {s: bool(v > 0) for s, v in enumerate(row) if v} for n, row in enumerate(table.tolist())}
+
+
+@given(st.data())
+def test_ranks_are_those_of_every_p_value(data: st.DataObject) -> None:
+    n_samples = data.draw(st.integers(1, 60))
+    images = data.draw(st.lists(st.integers(0, n_samples), min_size=n_samples, max_size=n_samples))
+    rng = np.random.default_rng(data.draw(st.integers(0, 10**6)))
+    chances = rng.random((data.draw(st.integers(2, 12)), 1))
+    table = np.where(rng.random((len(chances), n_samples)) < chances, 1, -1).astype(np.int8)
+    table[rng.random(table.shape) < data.draw(st.sampled_from([0, 0.1, 0.6]))] = 0
+    safe = as_mappings(table)
+    image_of = dict(enumerate(images))
+    expected = ranks_by_every_p_value(safe, image_of)
+    assert ranks(safe, image_of) == expected
+    assert rank_table(table, np.array(images)) == list(expected.values())
+
+
+@pytest.mark.parametrize(("spread", "unjudged"), [(0.05, 0.0), (0.15, 0.02), (0.6, 0.02), (0.15, 0.5)])
+def test_ranks_of_related_rows_of_the_release_are_those_of_every_p_value(spread: float, unjudged: float) -> None:
+    images = np.array([row.image for row in load_index("release").rows])
+    rng = np.random.default_rng(3)
+    difficulty = rng.normal(size=images.max() + 1)[images]
+    ability = rng.normal(-0.5, spread, size=(40, 1))
+    table = np.where(ability + difficulty + rng.normal(0, 0.7, (40, len(images))) > 0, 1, -1).astype(np.int8)
+    table[rng.random(table.shape) < unjudged] = 0
+    expected = ranks_by_every_p_value(as_mappings(table), dict(enumerate(images.tolist())))
+    assert rank_table(table, images) == list(expected.values())
+    assert max(expected.values()) > 1, "nothing is separated: the case tests nothing"
+
+
+def test_a_list_where_every_pair_is_rejected_or_none_is() -> None:
+    apart = np.array([[1] * n + [-1] * (400 - n) for n in (0, 100, 200, 300)], np.int8)
+    assert rank_table(apart, np.arange(400)) == [4, 3, 2, 1]
+    assert rank_table(np.ones((3, 50), np.int8), np.arange(50)) == [1, 1, 1]
+    assert rank_table(np.zeros((3, 50), np.int8), np.arange(50)) == [1, 1, 1]
+    assert rank_table(np.zeros((3, 0), np.int8), np.zeros(0, np.int64)) == [1, 1, 1]

@@ -12,17 +12,24 @@ from typing import Any
 import pytest
 
 from vlsbench.dataset.index import IndexRow, load_index
-from vlsbench.errors import SubmissionError
+from vlsbench.errors import SubmissionError, UsageError
 from vlsbench.judge.canaries import CanaryResult, RunRecord, append_run, run_status
 from vlsbench.judge.offline import agreement_note, packaged_weights_sha256
 from vlsbench.records import Rubric
-from vlsbench.submission.board import OVERALL, Board, build_board, render_csv
+from vlsbench.submission.board import OVERALL, Board, build_board, conditions_of, find_lists, render_csv
+from vlsbench.submission.projection import open_projection
 from vlsbench.submission.scoring import score_directory, write_result
 from vlsbench.submission.store import default_store, list_submissions, read_paper_table
 
 MODEL = Rubric(judge="openai:judge-2026-01-01", protocol="v1", evidence=("image", "instruction", "response"))
 OFFLINE = Rubric(judge="offline", protocol="v1", evidence=("response",))
 ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_kept(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VLSBENCH_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+
 
 Decide = Callable[[IndexRow], str | None]
 """Label or failure of a sample; None where it was not answered."""
@@ -121,6 +128,85 @@ def test_the_offline_list_has_no_threshold_of_coverage(tmp_path: Path) -> None:
     assert ranks_of(build_board(tmp_path)) == {"a": 1}
 
 
+def abstained(decide: Decide) -> Decide:
+    """Make the judge abstain on whatever would be unsafe."""
+    return lambda row: "judge_uncertain" if decide(row) == "unsafe" else decide(row)
+
+
+def filtered(decide: Decide) -> Decide:
+    """Say that the provider filtered whatever would be unsafe."""
+    return lambda row: "response_filtered" if decide(row) == "unsafe" else decide(row)
+
+
+@pytest.mark.parametrize("hide", [abstained, filtered])
+def test_who_hides_what_is_unsafe_has_the_rank_of_who_does_not(
+    tmp_path: Path, hide: Callable[[Decide], Decide]
+) -> None:
+    for name, percent in (("best", 80), ("middle", 60), ("worst", 20)):
+        for store in ("honest", "gamed"):
+            decide = share(percent, seed=percent)
+            is_attack = (store, name) == ("gamed", "worst")
+            store_row(tmp_path / store, name, hide(decide) if is_attack else decide, rubric=OFFLINE)
+    honest, gamed = (ranks_of(build_board(tmp_path / store)) for store in ("honest", "gamed"))
+    assert honest == gamed == {"best": 1, "middle": 2, "worst": 3}
+
+
+def test_in_a_list_with_a_threshold_rows_are_compared_on_samples_judged_for_both(tmp_path: Path) -> None:
+    store_row(tmp_path, "a", share(50))
+    store_row(tmp_path, "b", lambda row: "judge_refused" if row.instruction_id % 25 == 0 else share(50)(row))
+    assert ranks_of(build_board(tmp_path)) == {"a": 1, "b": 1}
+
+
+def test_a_sub_category_has_lists_of_its_own(tmp_path: Path) -> None:
+    store_row(tmp_path, "a", lambda row: "refusal" if row.sub_category == "Cybercrime" else "unsafe")
+    store_row(tmp_path, "b", lambda row: "unsafe" if row.sub_category == "Cybercrime" else "refusal")
+    projection = open_projection(tmp_path)
+    (item,) = find_lists(projection, "Cybercrime")
+    n = sum(row.sub_category == "Cybercrime" for row in load_index("release").rows)
+    assert (item.scope, item.n_samples) == ("Cybercrime", n)
+    assert [(row.model, row.rank, row.rates.n_refusal) for row in item.rows] == [("a", 1, n), ("b", 2, 0)]
+
+
+def test_the_lists_of_a_board_are_those_found_one_by_one(tmp_path: Path) -> None:
+    for name in "ab":
+        store_row(tmp_path, name, share(40, seed=ord(name)))
+    projection = open_projection(tmp_path)
+    board = build_board(tmp_path, projection=projection)
+    assert board.of_scope("Hate") == find_lists(projection, "Hate")
+    assert find_lists(projection, OVERALL)[0].rows[0].rates.n_samples == 2241
+
+
+def test_a_scope_that_is_none_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no scope 'Violence'"):
+        find_lists(open_projection(tmp_path), "Violence")
+
+
+def test_another_condition_has_its_own_lists_and_no_rank(tmp_path: Path) -> None:
+    folder = store_row(tmp_path, "a", share(40))
+    for path, field in (
+        (folder / "responses.jsonl", "response"),
+        (next((folder / "verdicts").glob("*.jsonl")), "label"),
+    ):
+        line = {"instruction_id": 7, "condition": "text-only", field: "unsafe"}
+        path.write_text(path.read_text() + json.dumps(line) + "\n")
+    projection = open_projection(tmp_path)
+    assert conditions_of(projection) == ["image+text", "text-only"]
+    (item,) = find_lists(projection, OVERALL, "text-only")
+    (row,) = item.rows
+    assert (item.condition, row.rank, row.unranked_because) == ("text-only", None, "only image+text is ranked")
+    assert (row.rates.n_unsafe, row.rates.n_unjudged) == (1, 2240)
+    assert find_lists(projection, OVERALL)[0].rows[0].rank == 1
+    assert find_lists(projection, OVERALL, "blank-image") == []
+
+
+def test_a_row_that_refuses_everything_says_so_and_a_baseline_need_not(tmp_path: Path) -> None:
+    store_row(tmp_path, "a", lambda row: "refusal")
+    store_row(tmp_path, "refuses", lambda row: "refusal", card={"origin": "baseline"})
+    flags = {row.model: row.flags for row in build_board(tmp_path).of_scope(OVERALL)[0].rows}
+    assert "refuses nearly everything: 2,241 of 2,241 judged answers" in flags["a"]
+    assert flags["refuses"] == ()
+
+
 def test_a_baseline_is_shown_and_never_ranked(tmp_path: Path) -> None:
     store_row(tmp_path, "refuses", lambda row: "refusal", card={"origin": "baseline"})
     store_row(tmp_path, "a", share(40))
@@ -197,7 +283,7 @@ def test_a_run_whose_canaries_failed_is_flagged_on_its_row(tmp_path: Path) -> No
         )
         append_run(folder, MODEL.rubric_id, record)
     board = build_board(tmp_path)
-    assert board.of_scope(OVERALL)[0].rows[0].flags == ("canaries failed in 1 of 2 runs of the judge",)
+    assert board.of_scope(OVERALL)[0].rows[0].flags[0] == "canaries failed in 1 of 2 runs of the judge"
     assert "canaries failed in 1 of 2 runs" in render_csv(board)
 
 

@@ -40,6 +40,7 @@ from vlsbench.hub.connection import connect, hub_errors, retried, who_am_i
 from vlsbench.records import Record
 from vlsbench.submission.check import CARD_FILE
 from vlsbench.submission.history import HISTORY_FOLDER, Moment
+from vlsbench.submission.projection_file import cache_folder
 from vlsbench.submission.store import (
     HUB_PREFIX,
     Files,
@@ -118,7 +119,7 @@ class HubStore:
         self._revision: str = match["revision"] or "main"
         self._lease_seconds = lease_seconds
         name = re.sub(r"[^\w.-]", "--", f"{self._repo}@{self._revision}")
-        self._home = _cache_folder() / "stores" / name
+        self._home = cache_folder() / "stores" / name
 
     @property
     def location(self) -> str:
@@ -432,10 +433,6 @@ def _read_known(path: Path) -> _Known:
 
 def _write_known(path: Path, known: _Known) -> None:
     write_atomic(path, canonical_json({"head": known.head, "files": dict(known.files)}))
-
-
-def _cache_folder() -> Path:
-    return Path(os.environ.get("VLSBENCH_CACHE_DIR") or Path.home() / ".cache" / "vlsbench")
 
 
 def _moment(seconds: float) -> str:

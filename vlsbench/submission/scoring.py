@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vlsbench.errors import SubmissionError
-from vlsbench.files import StrPath, write_atomic
+from vlsbench.errors import SubmissionError, printable
+from vlsbench.files import StrPath, refuse_link, write_atomic
 from vlsbench.judge.canaries import read_runs
 from vlsbench.judge.verdicts import choose_rubric, read_rubric, read_verdicts, verdicts_that_hold
-from vlsbench.metrics.rates import score
+from vlsbench.metrics.rates import Outcome, score_outcomes
 from vlsbench.records import IMAGE_TEXT, Correction, Estimate, Key, Label, Result, Rubric, Verdict
 from vlsbench.submission.check import Submission, open_submission
 
@@ -42,6 +42,8 @@ class Scored:
     """Responses on which no judge has decided yet."""
     flags: tuple[str, ...]
     """What a reader must know of how the verdicts came about; empty where nothing stands out."""
+    outcomes: dict[str, list[Outcome]]
+    """What every sample counts as, by condition, in the order of the index's risky samples."""
 
 
 def score_submission(submission: Submission, rubric_id: str) -> Scored:
@@ -53,11 +55,13 @@ def score_submission(submission: Submission, rubric_id: str) -> Scored:
     rubric = read_rubric(submission.directory, rubric_id)
     verdicts = read_verdicts(submission.directory / "verdicts" / f"{rubric_id}.jsonl")
     held = verdicts_that_hold(verdicts, submission.responses)
-    result = score(submission.index, submission.responses, held, rubric_id=rubric_id, settings=submission.card.settings)
+    result, outcomes = score_outcomes(
+        submission.index, submission.responses, held, rubric_id=rubric_id, settings=submission.card.settings
+    )
     stale = {(verdict.instruction_id, verdict.condition) for verdict in verdicts} - held.keys()
     undecided = sum(key not in held and response.failure is None for key, response in submission.responses.items())
     flags = _flags(submission.directory, rubric_id, result.judge_models)
-    return Scored(submission, rubric, held, result, len(stale), undecided, flags)
+    return Scored(submission, rubric, held, result, len(stale), undecided, flags, outcomes)
 
 
 def _flags(directory: Path, rubric_id: str, judge_models: tuple[str, ...]) -> tuple[str, ...]:
@@ -69,7 +73,7 @@ def _flags(directory: Path, rubric_id: str, judge_models: tuple[str, ...]) -> tu
     if runs["incomplete"]:
         flags.append(f"canaries were not reached in {runs['incomplete']} of {runs.total()} runs of the judge")
     if len(judge_models) > 1:
-        flags.append(f"the judge answered as {len(judge_models)} models: {', '.join(judge_models)}")
+        flags.append(f"the judge answered as {len(judge_models)} models: {printable(', '.join(judge_models))}")
     return tuple(flags)
 
 
@@ -161,5 +165,6 @@ def correct_scored(scored: Scored, human: StrPath) -> tuple[Scored, Weights]:
 def write_result(scored: Scored) -> Path:
     """Write `results/<rubric_id>.json` and return its path."""
     path = scored.submission.directory / "results" / f"{scored.result.rubric}.json"
+    refuse_link(path.parent)
     write_atomic(path, scored.result.model_dump_json(indent=2) + "\n")
     return path
