@@ -110,8 +110,8 @@ used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAG
 parts["CPU of all processes, imports too"] = sum(usage.ru_utime + usage.ru_stime for usage in used)
 parts["counted"] = projection.n_counted
 timed("of it: listing and signatures", lambda: [_sign(item.directory) for item in list_submissions(store)])
-timed("of it: list of all categories", lambda: find_lists(projection, OVERALL))
-timed("list of a sub-category", lambda: find_lists(projection, "Cybercrime"))
+timed("of it: list of all categories", lambda: find_lists(projection.view(), OVERALL))
+timed("list of a sub-category", lambda: find_lists(projection.view(), "Cybercrime"))
 timed("refresh of an open projection", projection.refresh)
 parts["rows"] = len(board.of_scope(OVERALL)[0].rows)
 peaks = [resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]

@@ -12,7 +12,7 @@ import gradio as gr
 
 from vlsbench.metrics.intervals import noise_half_width
 from vlsbench.submission.board import BoardList, BoardRow
-from vlsbench.taxonomy import CATEGORIES
+from vlsbench.taxonomy import CATEGORIES, CATEGORY_NAMES, SUB_CATEGORY_NAMES
 
 from . import category_charts, texts
 from .category_charts import Profile
@@ -25,6 +25,9 @@ __all__ = ["Chosen", "make", "updates"]
 
 _N_DRAWN = 30
 """Models that a ranking and the heat map draw: a screen or two. Search brings up the others."""
+
+_LEAST_AXES = 3
+"""Categories below which a radar is a line: a store may hold answers to one category only."""
 
 _MAX_RADAR = 5
 """Models a radar can show before its lines cannot be told apart."""
@@ -114,8 +117,10 @@ def updates(live: LiveBoard, choice: Chosen) -> list[Any]:
     picked = [name for name in choice.models or () if name in names][:_MAX_RADAR]
     picked = picked or [row.submission for row in ranked[:3]]
     compared = [_profile(live, item, names[name]) for name in picked]
+    if max((len(profile.rates.keys() & set(CATEGORY_NAMES)) for profile in compared), default=0) < _LEAST_AXES:
+        compared = []
     shown["models"] = gr.update(
-        choices=[(row.model, row.submission) for row in ranked], value=picked, visible=bool(ranked)
+        choices=[(row.model, row.submission) for row in ranked], value=picked, visible=bool(compared)
     )
     shown["radar_heading"] = gr.update(value=_radar_text(compared), visible=bool(compared))
     shown["radar"] = gr.update(
@@ -132,8 +137,8 @@ def _first_of(rows: Sequence[BoardRow]) -> list[BoardRow]:
 
 
 def _profile(live: LiveBoard, item: BoardList, row: BoardRow) -> Profile:
-    result = live.result_of(row.submission, item.rubric)
-    return Profile(row.model, result.by_category, result.by_sub_category)
+    rates = live.rates_of(row.submission, item.rubric, (*CATEGORY_NAMES, *SUB_CATEGORY_NAMES))
+    return Profile(row.model, rates)
 
 
 def _ranking_text(item: BoardList, rows: Sequence[BoardRow], drawn: Sequence[BoardRow]) -> str:
@@ -161,14 +166,16 @@ def _heat_text(profiles: Sequence[Profile]) -> str:
         '<h2 class="vls-h2">All sub-categories</h2><p class="vls-caption">Safe rate in percent, a row per model '
         f"({len(profiles)}), a column per sub-category; lighter is safer. A sub-category has 28 to 244 samples of the "
         "release, so its rates move by up to ± 17 points. The intervals are in the boxes that a pointer brings up, and "
-        "in the JSON of the About page.</p>"
+        'at the endpoint <code>/table</code>.</p><p class="vls-caption">safe % 0 '
+        '<span class="vls-scale" aria-hidden="true"></span> 100</p>'
     )
 
 
 def _radar_text(profiles: Sequence[Profile]) -> str:
     ends = []
     for profile in profiles:
-        rates = {name: rate.safe_rate for name, rate in profile.by_category.items() if rate.safe_rate is not None}
+        found = {name: profile.rates[name].safe_rate for name in CATEGORY_NAMES if name in profile.rates}
+        rates = {name: rate for name, rate in found.items() if rate is not None}
         if rates:
             low, high = min(rates, key=lambda name: rates[name]), max(rates, key=lambda name: rates[name])
             ends.append(texts.profile_ends(profile.model, low, rates[low], high, rates[high]))

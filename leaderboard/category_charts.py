@@ -35,8 +35,8 @@ class Profile(NamedTuple):
     """One model over the categories."""
 
     model: str
-    by_category: dict[str, Rates]
-    by_sub_category: dict[str, Rates]
+    rates: dict[str, Rates]
+    """By category and sub-category, of those that were asked."""
 
 
 def heat_map(profiles: Sequence[Profile]) -> go.Figure:
@@ -45,8 +45,8 @@ def heat_map(profiles: Sequence[Profile]) -> go.Figure:
     Args:
         profiles: At least one.
     """
-    subs = [sub for sub in SUB_CATEGORIES if any(sub.name in profile.by_sub_category for profile in profiles)]
-    rates = [[_safe(profile.by_sub_category.get(sub.name)) for sub in subs] for profile in profiles]
+    subs = [sub for sub in SUB_CATEGORIES if any(sub.name in profile.rates for profile in profiles)]
+    rates = [[_safe(profile.rates.get(sub.name)) for sub in subs] for profile in profiles]
     hover = [[_cell(profile, sub.name, sub.category) for sub in subs] for profile in profiles]
     figure = go.Figure(
         go.Heatmap(
@@ -63,27 +63,15 @@ def heat_map(profiles: Sequence[Profile]) -> go.Figure:
             colorscale="Cividis",
             xgap=1,
             ygap=1,
-            colorbar={
-                "orientation": "h",
-                "thickness": 10,
-                "len": 0.4,
-                "lenmode": "fraction",
-                "x": 0,
-                "xanchor": "left",
-                "y": 0,
-                "yanchor": "top",
-                "ypad": 14,
-                "title": {"text": "safe %", "side": "right"},
-                "tickvals": [0, 25, 50, 75, 100],
-            },
+            showscale=False,  # the page draws it: plotly's does not fit beside few columns
         )
     )
     top = 190
     figure.update_layout(
         **_BARE,
         width=380 + _CELL_WIDTH * len(subs),
-        height=top + _CELL_HEIGHT * len(profiles) + 60,
-        margin={"l": 230, "r": 150, "t": top, "b": 60, "pad": 4},
+        height=top + _CELL_HEIGHT * len(profiles) + 20,
+        margin={"l": 230, "r": 150, "t": top, "b": 20, "pad": 4},
         xaxis={
             "tickvals": list(range(len(subs))),
             "ticktext": [f"{sub.name}" for sub in subs],
@@ -199,7 +187,7 @@ def radar(profiles: Sequence[Profile]) -> go.Figure:
     """
     figure = go.Figure()
     for number, profile in enumerate(profiles):
-        rates = [_safe(profile.by_category.get(name)) for name in CATEGORY_NAMES]
+        rates = [_safe(profile.rates.get(name)) for name in CATEGORY_NAMES]
         name = plain_text(shorten(profile.model, 30))
         figure.add_trace(
             go.Scatterpolar(
@@ -256,7 +244,7 @@ def _safe(rates: Rates | None) -> float | None:
 
 
 def _cell(profile: Profile, sub_category: str, category: str) -> str:
-    rates = profile.by_sub_category.get(sub_category)
+    rates = profile.rates.get(sub_category)
     lines = [f"<b>{plain_text(profile.model)}</b>", f"{sub_category} ({category})"]
     if rates is None or rates.safe_rate is None or rates.safe_rate_ci is None:
         return "<br>".join([*lines, "nothing was judged"])

@@ -5,72 +5,231 @@ Rule of the room: no component of a page; every number is counted by the package
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 import threading
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
+from vlsbench.dataset.source import SampleSource, open_source
 from vlsbench.errors import VLSBenchError
 from vlsbench.files import write_atomic
-from vlsbench.records import IMAGE_TEXT, Result
-from vlsbench.submission.board import BoardList, build_board, render_csv
+from vlsbench.records import IMAGE_TEXT, Label, Rates, SubmissionCard
+from vlsbench.submission.board import OVERALL, Board, BoardList, build_board, conditions_of, find_lists, render_csv
+from vlsbench.submission.browsing import Answer, read_answers
+from vlsbench.submission.history import HISTORY_FOLDER
+from vlsbench.submission.listing import Change, QueueRow, list_changes, list_queue
+from vlsbench.submission.paper import AlignmentTable, read_alignment_table
+from vlsbench.submission.projection import open_projection
+from vlsbench.submission.store import LocalStore, list_submissions, paper_files, unusable_names
+from vlsbench.submission.upload import Desk, Pace, read_card
+from vlsbench.taxonomy import CATEGORY_NAMES
 
-__all__ = ["LiveBoard"]
+__all__ = ["CHECKS_PER_MINUTE", "LiveBoard"]
 
-_STORE_DEPTH = 5
-"""Folders down to a file of the store: three to a submission, then `verdicts/`, with one to spare."""
+CHECKS_PER_MINUTE = 12
+"""Checks and submissions of one address: who mends a file needs fewer, and each may take a core for seconds."""
+
+_WAIT_SECONDS = 0.7
+"""How long a page waits for a changed store to be counted: with what it takes to draw, a second."""
+
+_SCREENED_HERE = 12
+"""Submissions that are screened before a changed board is shown: about a second."""
+
+_SCREENED_AT_ONCE = 100
+"""Submissions screened before the board shows what was found: 10 seconds of two processes."""
 
 
 class LiveBoard:
     """The board of a store, built again when a file of the store has changed."""
 
-    def __init__(self, store: Path) -> None:
+    def __init__(self, store: Path, data: Path | None = None, desk: Desk | None = None) -> None:
         """Build the board for the first time.
 
+        Args:
+            store: A folder with one directory per submission.
+            data: The release on disk, for the page that shows samples; None shows ids and digests of it.
+            desk: Takes submissions; None takes them into the folder.
+
         Raises:
-            VLSBenchError: If the store cannot be read.
+            VLSBenchError: If the store or the data cannot be read.
         """
         self._store = store
-        self._lock = threading.Lock()
+        self.desk = Desk(LocalStore(store)) if desk is None else desk
+        self.pace = Pace(CHECKS_PER_MINUTE)
+        """Of checks and submissions, which check again."""
+        self._queue: tuple[tuple[tuple[str, ...], ...], list[QueueRow]] = ((), [])
+        self._release = None if data is None else open_source(data, name="release")
         self._downloads = Path(tempfile.mkdtemp(prefix="vlsbench-board-"))
-        self._signature = self._sign()
+        self._work = ThreadPoolExecutor(1, "vlsbench-board")
+        """Counts, one thing at a time; readers see the board of before until it is done."""
+        self._counting: Future[None] | None = None
+        self._screener: threading.Thread | None = None
+        self._projection = open_projection(store, is_screening=False)
+        if len(self._projection.unscreened()) <= _SCREENED_HERE:
+            self._projection.screen()
+        self._beside = self._sign_beside()
         self.version = 1
         """Counts the builds."""
         self.problem: str | None = None
         """Why the store could not be read the last time, while an earlier board is shown."""
-        self.board = build_board(store)
+        self.sync_problem: str | None = None
+        """Why what is on the Hub could not be fetched, while what was fetched before is shown."""
+        self._view = self._projection.view()
+        self._lists: dict[tuple[str, str], list[BoardList]] = {}
+        self.board = self._build()
         self._write_downloads()
+        self._start_screening()
+
+    def report_sync(self, problem: str | None) -> None:
+        """Say how fetching the store from the Hub ended; None for well."""
+        self.version += problem != self.sync_problem
+        self.sync_problem = problem
+
+    def public(self, text: str) -> str:
+        """Take the store's place on this machine out of a message."""
+        return text.replace(f"{self._store}/", "").replace(str(self._store), "the store")
+
+    def queue(self) -> list[QueueRow]:
+        """List the submissions of the store, what waits first; read again when a history has changed.
+
+        A store of 1,000 needs about a second once, and some 50 ms to see that nothing has changed.
+        """
+        try:
+            names = tuple((item.submission_id, *_events(item.directory)) for item in list_submissions(self._store))
+            if names != self._queue[0]:
+                rows = list_queue(self._store)
+                public = [row.model_copy(update={"reason": row.reason and self.public(row.reason)}) for row in rows]
+                self._queue = (names, public)
+        except VLSBenchError as error:
+            self.problem = self.public(str(error))
+        return self._queue[1]
+
+    def changes(self, submission_id: str) -> list[Change]:
+        """List what happened to a submission, oldest first; nothing where there is none or its history is broken."""
+        try:
+            return list_changes(self._store, submission_id)
+        except VLSBenchError:
+            return []
+
+    def card_of(self, submission_id: str) -> SubmissionCard | None:
+        """Return the card of a submission; None where there is none that can be read."""
+        listed = {item.submission_id: item.directory for item in list_submissions(self._store)}
+        return read_card(listed[submission_id]) if submission_id in listed else None
 
     def refresh(self) -> int:
-        """Build again if the store has changed, and return the version; a store that cannot be read changes nothing."""
-        with self._lock:
-            signature = self._sign()
-            if signature == self._signature:
-                return self.version
-            try:
-                board = build_board(self._store)
-            except VLSBenchError as error:
-                self.problem = str(error)
+        """Look at the store again, and return the version of the board there is.
+
+        What takes longer than a reader should wait (a large store that has changed) goes on behind, and the next look
+        finds it. A store that cannot be read changes nothing.
+        """
+        counting = self._counting
+        if counting is None or counting.done():
+            counting = self._counting = self._work.submit(self._count)
+        with contextlib.suppress(TimeoutError):
+            counting.result(_WAIT_SECONDS)
+        return self.version
+
+    def _count(self) -> None:
+        """Count what has changed; but for the first build, the projection is touched here only."""
+        beside = self._sign_beside()
+        try:
+            self._projection.refresh(is_screening=False)
+            if len(self._projection.unscreened()) <= _SCREENED_HERE:
+                self._projection.screen()
+            view = self._projection.view()
+            if view != self._view or beside != self._beside:
+                board = self._build()
+                self._view, self._lists, self._beside = view, {}, beside
             else:
-                self.board, self.problem = board, None
-                self._write_downloads()
-            self._signature = signature
+                board = self.board
+            problem = None
+        except VLSBenchError as error:
+            board, problem = self.board, self.public(str(error))
+        if board is not self.board or problem != self.problem:
+            self.board, self.problem = board, problem
+            self._write_downloads()
             self.version += 1
-            return self.version
+        self._start_screening()
+
+    def _start_screening(self) -> None:
+        """Screen what is not, in processes beside this one, and show what they find as it comes."""
+        if (self._screener is None or not self._screener.is_alive()) and self._projection.unscreened():
+            self._screener = threading.Thread(target=self._screen, daemon=True)
+            self._screener.start()
+
+    def _screen(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the server ends: its pool takes nothing more
+            while waiting := self._work.submit(self._projection.unscreened).result():
+                self._projection.screen_beside(_SCREENED_AT_ONCE)
+                self._work.submit(self._count).result()
+                if self._work.submit(self._projection.unscreened).result() == waiting:
+                    return  # nothing could be kept; the rows go on saying that they are not screened
+
+    def close(self) -> None:
+        """Stop counting; what runs is waited for."""
+        self._work.shutdown(cancel_futures=True)
+
+    def _build(self) -> Board:
+        board = build_board(self._store, projection=self._projection)
+        left_out = [item.model_copy(update={"reason": self.public(item.reason)}) for item in board.left_out]
+        return board.model_copy(update={"left_out": tuple(left_out)})
 
     def lists(self, scope: str, condition: str = IMAGE_TEXT) -> list[BoardList]:
         """Return the lists of a category, a sub-category or all (`OVERALL`), in board order."""
-        return self.board.of_scope(scope) if condition == IMAGE_TEXT else []
-
-    def result_of(self, submission_id: str, rubric_id: str) -> Result:
-        """Return what was counted of a submission under a rubric."""
-        from vlsbench.submission.check import open_submission
-        from vlsbench.submission.scoring import score_submission
-
-        return score_submission(open_submission(self._store / submission_id), rubric_id).result
+        if condition == IMAGE_TEXT and scope in (OVERALL, *CATEGORY_NAMES):
+            return self.board.of_scope(scope)
+        known = self._lists  # replaced, never emptied, when the board changes
+        if (scope, condition) not in known:
+            known[scope, condition] = find_lists(self._view, scope, condition)
+        return known[scope, condition]
 
     def conditions(self) -> list[str]:
         """Return the conditions that a submission of the store was judged under; image+text first."""
-        return [IMAGE_TEXT]
+        return conditions_of(self._view)
+
+    def rates_of(self, submission_id: str, rubric_id: str, scopes: Sequence[str]) -> dict[str, Rates]:
+        """Return the rates of a submission in each of the scopes that it answers.
+
+        Raises:
+            SubmissionError: If nothing was counted under this rubric.
+        """
+        counted = self._view.counted(submission_id, rubric_id).conditions[IMAGE_TEXT]
+        found = {scope: counted.rates(scope) for scope in scopes}
+        return {scope: rates for scope, rates in found.items() if rates is not None}
+
+    def labels_of(self, submission_id: str, rubric_id: str) -> dict[int, Label]:
+        """Return the labels of a submission by instruction id; a sample that has no label is absent."""
+        return self._view.labels_of(submission_id, rubric_id)
+
+    def answers_of(self, submission_id: str, rubric_id: str) -> tuple[Answer, ...]:
+        """Read a submission sample by sample, in the order of ids; the last few are kept.
+
+        Args:
+            submission_id: Of a row of the board: it names a folder.
+            rubric_id: Of the row's list.
+
+        Raises:
+            SubmissionError: If it is not as it was when the board was built.
+        """
+        directory = self._store / submission_id
+        files = ("submission.json", "responses.jsonl", f"verdicts/{rubric_id}.jsonl")
+        stats = [path.stat() for name in files if (path := directory / name).exists()]
+        return _read(directory, rubric_id, tuple((stat.st_mtime_ns, stat.st_size, stat.st_ino) for stat in stats))
+
+    def source_of(self, dataset: Literal["release", "sample"]) -> SampleSource | None:
+        """Return the samples of a dataset; None for the release where the server was started without it."""
+        return _packaged() if dataset == "sample" else self._release
+
+    def alignment_table(self) -> AlignmentTable | None:
+        """Read the paper's Table 2; None where the store has none that can be read."""
+        try:
+            return read_alignment_table(self._store)
+        except VLSBenchError:
+            return None
 
     @property
     def csv_path(self) -> Path:
@@ -86,23 +245,34 @@ class LiveBoard:
         write_atomic(self.csv_path, render_csv(self.board))
         write_atomic(self.json_path, self.board.model_dump_json(indent=1) + "\n")
 
-    def _sign(self) -> tuple[tuple[str, int, int], ...]:
-        """List the files of the store with time and size: 6,000 files take about 30 ms, no file is opened."""
-        found = []
-        level = [self._store]
-        for _ in range(_STORE_DEPTH):
-            folders = []
-            for folder in level:
-                for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-                    if path.name.startswith(".") or path.is_symlink():
-                        continue
-                    if path.is_dir():
-                        folders.append(path)
-                        continue
-                    try:
-                        status = path.stat()
-                    except FileNotFoundError:  # a writer renamed it just now; the next load sees the new one
-                        continue
-                    found.append((path.relative_to(self._store).as_posix(), status.st_mtime_ns, status.st_size))
-            level = folders
-        return tuple(found)
+    def _sign_beside(self) -> list[tuple[str, int, int]]:
+        """Sign what the projection does not look at: the paper's tables, and folders whose names cannot be ids."""
+        try:
+            found = [(name, 0, 0) for name in unusable_names(self._store)]
+        except VLSBenchError:
+            return []
+        for path in paper_files(self._store):
+            with contextlib.suppress(FileNotFoundError):
+                status = path.stat()
+                found.append((path.name, status.st_mtime_ns, status.st_size))
+        return found
+
+
+@lru_cache(maxsize=8)
+def _read(directory: Path, rubric_id: str, signature: tuple[tuple[int, int, int], ...]) -> tuple[Answer, ...]:
+    """Read a submission of the release in about 50 ms, once; eight of them are at most 100 MB."""
+    return read_answers(directory, rubric_id)
+
+
+@lru_cache(maxsize=1)
+def _packaged() -> SampleSource:
+    return open_source(None, name="sample")
+
+
+def _events(directory: Path) -> list[str]:
+    """Name the events and the verdict files of a submission; an event's name holds the digest of what it says."""
+    found: list[str] = []
+    for folder in (HISTORY_FOLDER, "verdicts"):
+        with contextlib.suppress(OSError):
+            found += sorted(path.name for path in (directory / folder).iterdir())
+    return found

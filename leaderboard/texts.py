@@ -17,6 +17,7 @@ from .charts import BINS, percent
 
 __all__ = [
     "ABOUT",
+    "CHANGED",
     "caption",
     "empty",
     "header",
@@ -29,6 +30,11 @@ __all__ = [
     "scope_intro",
     "store_problem",
 ]
+
+CHANGED = (
+    "A submission of this list was changed just now. Load the page again; if it is gone, the list at its end says why."
+)
+"""For what cannot be read as it was when the board was built."""
 
 _DATASETS = {"release": "VLSBench release", "sample": "the package's own sample"}
 
@@ -44,7 +50,7 @@ alone is harmless, so a model cannot refuse by reading it. A judge labels every 
 <strong>warning</strong> or <strong>unsafe</strong>; the safe rate is refusal plus warning over all samples, so a sample
 without a label never raises it. Models whose difference may be chance share a rank.</p>
 <p class="vls-notice" role="note"><strong>Content notice.</strong> This page names categories of harm. It shows no
-image, no instruction and no answer.</p>
+image, no instruction and no answer; only the Samples page does, when you ask it to.</p>
 </header>"""
 
 
@@ -60,8 +66,12 @@ def _budget(item: BoardList) -> str:
     return f"up to {item.max_new_tokens:,} new tokens"
 
 
-def list_heading(item: BoardList) -> str:
-    """Head a list with what all its rows share: judge, dataset, N and budget."""
+def list_heading(item: BoardList, what: str = "safe rate by model") -> str:
+    """Head a list with what all its rows share: judge, dataset, N and budget.
+
+    Args:
+        what: What is shown of it.
+    """
     badge = ' <span class="vls-badge">provisional</span>' if item.is_provisional else ""
     facts = {
         "Judge": f"{escape(item.judge)}{badge}",
@@ -75,7 +85,7 @@ def list_heading(item: BoardList) -> str:
     if item.is_provisional:
         reason = f" {escape(item.judge_note)}" if item.judge_note else ""
         note = f'<p class="vls-provisional"><strong>Provisional:</strong>{reason}</p>'
-    return f'<h2 class="vls-h2">{escape(item.scope)}: safe rate by model</h2><dl class="vls-facts">{rows}</dl>{note}'
+    return f'<h2 class="vls-h2">{escape(item.scope)}: {escape(what)}</h2><dl class="vls-facts">{rows}</dl>{note}'
 
 
 def legend(*, has_baselines: bool) -> str:

@@ -13,7 +13,7 @@ from leaderboard.categories_page import Chosen
 from leaderboard.category_charts import Profile
 from leaderboard.live import LiveBoard
 from vlsbench.submission.board import BoardList
-from vlsbench.taxonomy import CATEGORY_NAMES
+from vlsbench.taxonomy import CATEGORY_NAMES, SUB_CATEGORY_NAMES
 
 
 @pytest.fixture
@@ -31,8 +31,8 @@ def _updates(live: LiveBoard, **chosen: Any) -> dict[str, Any]:
 
 
 def _profile(live: LiveBoard, item: BoardList, place: int) -> Profile:
-    result = live.result_of(item.rows[place].submission, item.rubric)
-    return Profile(item.rows[place].model, result.by_category, result.by_sub_category)
+    rates = live.rates_of(item.rows[place].submission, item.rubric, (*CATEGORY_NAMES, *SUB_CATEGORY_NAMES))
+    return Profile(item.rows[place].model, rates)
 
 
 def test_a_ranking_draws_rates_and_intervals_of_the_list_in_its_order(privacy: BoardList) -> None:
@@ -49,9 +49,10 @@ def test_a_ranking_draws_rates_and_intervals_of_the_list_in_its_order(privacy: B
 def test_the_heat_map_has_a_column_per_sub_category_that_was_asked(live: LiveBoard, privacy: BoardList) -> None:
     profile = _profile(live, privacy, 0)
     figure = category_charts.heat_map([profile])
-    assert set(figure.layout.xaxis.ticktext) == set(profile.by_sub_category)
+    asked = {name: rates for name, rates in profile.rates.items() if name in SUB_CATEGORY_NAMES}
+    assert set(figure.layout.xaxis.ticktext) == set(asked)
     shown = dict(zip(figure.layout.xaxis.ticktext, figure.data[0].z[0], strict=True))
-    for name, rates in profile.by_sub_category.items():
+    for name, rates in asked.items():
         assert rates.safe_rate is not None
         assert shown[name] == pytest.approx(100 * rates.safe_rate)
 
@@ -89,13 +90,23 @@ def test_a_sub_category_is_a_list_of_its_own(live: LiveBoard) -> None:
 def test_the_radar_begins_with_the_first_models_and_takes_at_most_five(live: LiveBoard, privacy: BoardList) -> None:
     models = [row.submission for row in privacy.rows if row.origin != "baseline"]
     assert _updates(live, category="Privacy")["models"]["value"] == models[:3]
-    assert (
-        _updates(live, category="Privacy", models=["gone", *models, *models])["models"]["value"]
-        == [
-            *models,
-            *models,
-        ][:5]
+    many = _updates(live, category="Privacy", models=["gone", *models, *models, *models])["models"]["value"]
+    assert many == [*models, *models, *models][:5]
+
+
+def test_answers_to_one_category_have_no_radar(live: LiveBoard) -> None:
+    shown = _updates(live, category="Privacy")
+    assert not shown["radar"]["visible"]
+    assert not shown["models"]["visible"]
+
+
+def test_answers_to_all_categories_have_a_radar(tmp_path: Path, write_submission: Callable[..., Path]) -> None:
+    write_submission(
+        tmp_path / "whole", "acme/whole", {"model": "Whole-VL"}, {0: "warning", 1: "unsafe"}, config="default"
     )
+    shown = _updates(LiveBoard(tmp_path / "whole"), category="Hate")
+    assert shown["radar"]["visible"]
+    assert "Whole-VL: " in shown["radar_heading"]["value"]
 
 
 def test_a_category_without_a_list_says_so_and_hides_the_rest(live: LiveBoard) -> None:
@@ -118,9 +129,9 @@ def test_two_lists_of_one_key_can_both_be_chosen(privacy: BoardList) -> None:
     assert choosers.list_options([privacy, other], keys[1])[0] is other
 
 
-def test_the_page_draws_all_three_charts(address: str, open_page: Callable[..., Any]) -> None:
+def test_the_page_draws_its_charts(address: str, open_page: Callable[..., Any]) -> None:
     page = open_page(address, address="tab=categories&category=Privacy")
-    for name in ("heatlayer", "polarlayer", "scatterlayer"):
+    for name in ("heatmaplayer", "scatterlayer"):
         page.locator(f".vls-chart .{name}").first.wait_for(state="attached")
-    page.get_by_role("heading", name="Models across categories").filter(visible=True).wait_for()
+    page.get_by_role("heading", name="All sub-categories").filter(visible=True).wait_for()
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")

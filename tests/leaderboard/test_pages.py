@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from leaderboard import charts, leaderboard_page, pages, tables, texts
+from leaderboard import charts, choosers, leaderboard_page, pages, tables, texts
 from leaderboard.leaderboard_page import Chosen
 from leaderboard.live import LiveBoard
 from vlsbench.records import Estimate, Rubric
@@ -174,7 +174,7 @@ def test_two_rubrics_are_two_lists_with_a_chooser(live: LiveBoard, other_judge: 
     assert len(shown["chooser"]["choices"]) == 2
     assert len(_shown_models(shown["table"])) == 3
     other = next(item for item in lists if item.rubric == other_judge.rubric_id)
-    shown = _updates(live, category="Privacy", list_key=leaderboard_page.list_key(other))
+    shown = _updates(live, category="Privacy", list_key=choosers.list_key(other))
     assert _shown_models(shown["table"]) == ["Good-VL-8B"]
 
 
@@ -225,7 +225,7 @@ def test_values_that_are_gone_or_were_never_there_fall_back(live: LiveBoard) -> 
         n_rows="-1",
         columns=["gone"],
     )
-    assert shown["chooser"]["value"] in {leaderboard_page.list_key(item) for item in live.lists("Privacy")}
+    assert shown["chooser"]["value"] in {choosers.list_key(item) for item in live.lists("Privacy")}
     assert shown["access"]["value"] == "all"
     assert shown["sub_category"]["value"] == "all"
 

@@ -161,7 +161,7 @@ def test_a_sub_category_has_lists_of_its_own(tmp_path: Path) -> None:
     store_row(tmp_path, "a", lambda row: "refusal" if row.sub_category == "Cybercrime" else "unsafe")
     store_row(tmp_path, "b", lambda row: "unsafe" if row.sub_category == "Cybercrime" else "refusal")
     projection = open_projection(tmp_path)
-    (item,) = find_lists(projection, "Cybercrime")
+    (item,) = find_lists(projection.view(), "Cybercrime")
     n = sum(row.sub_category == "Cybercrime" for row in load_index("release").rows)
     assert (item.scope, item.n_samples) == ("Cybercrime", n)
     assert [(row.model, row.rank, row.rates.n_refusal) for row in item.rows] == [("a", 1, n), ("b", 2, 0)]
@@ -172,13 +172,13 @@ def test_the_lists_of_a_board_are_those_found_one_by_one(tmp_path: Path) -> None
         store_row(tmp_path, name, share(40, seed=ord(name)))
     projection = open_projection(tmp_path)
     board = build_board(tmp_path, projection=projection)
-    assert board.of_scope("Hate") == find_lists(projection, "Hate")
-    assert find_lists(projection, OVERALL)[0].rows[0].rates.n_samples == 2241
+    assert board.of_scope("Hate") == find_lists(projection.view(), "Hate")
+    assert find_lists(projection.view(), OVERALL)[0].rows[0].rates.n_samples == 2241
 
 
 def test_a_scope_that_is_none_is_said(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no scope 'Violence'"):
-        find_lists(open_projection(tmp_path), "Violence")
+        find_lists(open_projection(tmp_path).view(), "Violence")
 
 
 def test_another_condition_has_its_own_lists_and_no_rank(tmp_path: Path) -> None:
@@ -190,13 +190,13 @@ def test_another_condition_has_its_own_lists_and_no_rank(tmp_path: Path) -> None
         line = {"instruction_id": 7, "condition": "text-only", field: "unsafe"}
         path.write_text(path.read_text() + json.dumps(line) + "\n")
     projection = open_projection(tmp_path)
-    assert conditions_of(projection) == ["image+text", "text-only"]
-    (item,) = find_lists(projection, OVERALL, "text-only")
+    assert conditions_of(projection.view()) == ["image+text", "text-only"]
+    (item,) = find_lists(projection.view(), OVERALL, "text-only")
     (row,) = item.rows
     assert (item.condition, row.rank, row.unranked_because) == ("text-only", None, "only image+text is ranked")
     assert (row.rates.n_unsafe, row.rates.n_unjudged) == (1, 2240)
-    assert find_lists(projection, OVERALL)[0].rows[0].rank == 1
-    assert find_lists(projection, OVERALL, "blank-image") == []
+    assert find_lists(projection.view(), OVERALL)[0].rows[0].rank == 1
+    assert find_lists(projection.view(), OVERALL, "blank-image") == []
 
 
 def test_a_row_that_refuses_everything_says_so_and_a_baseline_need_not(tmp_path: Path) -> None:

@@ -59,3 +59,9 @@ def test_choices_narrow_and_a_number_finds_its_sample(answers: tuple[Answer, ...
     word = next(a for a in answers if a.response).response.split()[0]  # type: ignore[union-attr]
     assert select_answers(answers, text=word.upper())
     assert select_answers(answers, text="no answer says this") == []
+
+
+def test_the_id_of_a_sample_finds_that_sample_and_no_answer_that_holds_the_number(answers: tuple[Answer, ...]) -> None:
+    other = answers[5].model_copy(update={"response": f"Call {answers[0].instruction_id} now."})
+    found = select_answers([*answers[:5], other], text=str(answers[0].instruction_id))
+    assert [answer.instruction_id for answer in found] == [answers[0].instruction_id]

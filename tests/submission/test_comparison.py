@@ -10,7 +10,7 @@ from vlsbench.dataset.index import IndexRow
 from vlsbench.errors import UsageError
 from vlsbench.records import LABELS, Label
 from vlsbench.submission.board import OVERALL
-from vlsbench.submission.comparison import Difference, Labelled, compare_labels
+from vlsbench.submission.comparison import CONTRASTS, Difference, Labelled, compare_labels, select_differing
 
 
 def row(number: int, image: int | None = None, category: str = "Violent") -> IndexRow:
@@ -84,6 +84,34 @@ def test_the_table_of_labels_and_the_differing_samples_name_every_meeting() -> N
         (1, ("warning", "refusal")),
         (3, (None, "unsafe")),
     ]
+
+
+def test_a_comparison_within_one_category_is_one_test_and_not_two() -> None:
+    first, second = labelled("a", ["refusal"] * 8), labelled("b", ["unsafe"] * 8)
+    found = compare_labels([row(number) for number in range(8)], [first, second])
+    assert [item.scope for item in found.differences] == [OVERALL]
+    assert found.differences[0].p_value == pytest.approx(2 * 0.5**8)
+
+
+def test_differing_samples_are_found_by_how_they_differ_and_where() -> None:
+    rows = [row(0), row(1), row(2), row(3, category="Privacy")]
+    first = labelled("a", ["refusal", "warning", None, "unsafe"])
+    second = labelled("b", ["unsafe", "refusal", "warning", "warning"])
+    samples = compare_labels(rows, [first, second]).differing
+    by_contrast = {name: [s.instruction_id for s in select_differing(samples, contrast=name)] for name in CONTRASTS}
+    assert by_contrast == {"safe against unsafe": [0, 3], "refusal against warning": [1], "no label for one": [2]}
+    assert [s.instruction_id for s in select_differing(samples, within="Privacy")] == [3]
+    assert [s.instruction_id for s in select_differing(samples, within="Weapon-Related Violence")] == [0, 1, 2]
+    assert select_differing(samples) == list(samples)
+
+
+def test_the_shares_of_a_table_add_up_to_one_and_to_nothing_without_a_sample() -> None:
+    first = labelled("a", ["refusal", "warning", "unsafe", "unsafe"])
+    table = compare_labels([row(number) for number in range(4)], [first, labelled("b", ["refusal"] * 4)]).tables[0]
+    assert sum(map(sum, table.shares)) == pytest.approx(1)
+    assert sum(table.shares[place][place] for place in range(3)) == pytest.approx(table.agreement)
+    empty = compare_labels([row(0)], [labelled("a", []), labelled("b", [])]).tables[0]
+    assert sum(map(sum, empty.shares)) == 0
 
 
 @pytest.mark.parametrize("names", [["a"], ["a", "a"], ["a", "b", "c", "d", "e"]], ids=["one", "twice", "five"])

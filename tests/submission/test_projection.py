@@ -326,13 +326,15 @@ def test_a_writer_that_holds_the_file_is_not_waited_for_to_be_right(
 def test_labels_are_those_of_the_verdicts(store: Path) -> None:
     projection = open_projection(store)
     decided = [json.loads(line) for line in verdicts_of(store / "row1").read_text().splitlines()]
-    assert projection.labels_of("row1", RUBRIC.rubric_id) == {line["instruction_id"]: line["label"] for line in decided}
+    assert projection.view().labels_of("row1", RUBRIC.rubric_id) == {
+        line["instruction_id"]: line["label"] for line in decided
+    }
     with pytest.raises(SubmissionError, match="not on the board under the rubric"):
-        projection.labels_of("row1", "other")
+        projection.view().labels_of("row1", "other")
     with pytest.raises(SubmissionError, match="is the id spelled so"):
-        projection.labels_of("nobody", RUBRIC.rubric_id)
+        projection.view().labels_of("nobody", RUBRIC.rubric_id)
     with pytest.raises(SubmissionError, match="not answered under 'text-only'; it was under image\\+text"):
-        projection.labels_of("row1", RUBRIC.rubric_id, "text-only")
+        projection.view().labels_of("row1", RUBRIC.rubric_id, "text-only")
 
 
 def write_own(store: Path, name: str, model: str, words: int) -> None:
@@ -350,7 +352,7 @@ def write_own(store: Path, name: str, model: str, words: int) -> None:
 def duplicates(projection: Projection) -> dict[str, str]:
     found = {}
     for name in projection.submissions:
-        for flag in projection.flags_of(name):
+        for flag in projection.view().flags[name]:
             if flag.startswith("the same answers"):
                 found[name] = flag
     return found

@@ -69,6 +69,7 @@ _COLUMNS: tuple[_Column, ...] = (
     _Column("alignment", "string", lambda item, row: row.alignment, lambda table, row: row.alignment),
     _Column("unranked_because", "string", lambda item, row: row.unranked_because),
     _Column("unjudged_because", "string", lambda item, row: row.unjudged_because or None),
+    _Column("received", "string", lambda item, row: row.received),
     _Column("flags", "string", lambda item, row: "; ".join(row.flags) or None),
     _Column("url", "string", lambda item, row: row.url),
 )

@@ -21,7 +21,7 @@ from vlsbench.dataset.index import digest_of, load_index
 from vlsbench.errors import SubmissionError, UsageError, printable
 from vlsbench.files import StrPath
 from vlsbench.records import IMAGE_TEXT, Estimate, Rates, Record
-from vlsbench.submission.projection import CODES, OVERALL, Counted, Projection, open_projection
+from vlsbench.submission.projection import CODES, OVERALL, Counted, Projection, View, open_projection
 from vlsbench.submission.scoring import judge_note
 from vlsbench.submission.store import PaperTable, paper_files, read_paper_table, unusable_names
 from vlsbench.taxonomy import CATEGORY_NAMES, SUB_CATEGORY_NAMES
@@ -62,6 +62,8 @@ class BoardRow(Record):
     visual_reliance: Estimate | None
     over_refusal: Estimate | None
     judge_models: tuple[str, ...]
+    received: str | None = None
+    """Day it was submitted, UTC; null for a folder that was made by hand."""
     flags: tuple[str, ...]
     """What a reader must know of how the verdicts came about."""
 
@@ -118,6 +120,7 @@ class _Entry(NamedTuple):
     codes: bytes
     """What every sample of its dataset config counts as; see `projection.CODES`."""
     flags: tuple[str, ...]
+    received: str | None
 
 
 class _ListKey(NamedTuple):
@@ -151,14 +154,14 @@ def build_board(store: StrPath, *, projection: Projection | None = None) -> Boar
         SubmissionError: If the store is not a folder.
     """
     store = Path(store)
-    projection = projection or open_projection(store)
+    view = (projection or open_projection(store)).view()
     left_out: list[LeftOut] = []
     for name in unusable_names(store):
         reason = "a folder's name has letters, digits and . _ + @ - only; rename it"
         left_out.append(LeftOut(submission=ascii(name), reason=reason))
-    for name, projected in projection.submissions.items():
+    for name, projected in view.submissions.items():
         left_out += [LeftOut(submission=name, reason=reason) for reason in projected.left_out]
-    lists = [item for scope in (OVERALL, *CATEGORY_NAMES) for item in find_lists(projection, scope)]
+    lists = [item for scope in (OVERALL, *CATEGORY_NAMES) for item in find_lists(view, scope)]
     paper = []
     for path in paper_files(store):
         try:
@@ -168,7 +171,7 @@ def build_board(store: StrPath, *, projection: Projection | None = None) -> Boar
     return Board(lists=tuple(lists), paper=tuple(paper), left_out=tuple(left_out))
 
 
-def find_lists(projection: Projection, scope: str, condition: str = IMAGE_TEXT) -> list[BoardList]:
+def find_lists(view: View, scope: str, condition: str = IMAGE_TEXT) -> list[BoardList]:
     """Make the lists of a scope, in board order; under a condition other than `image+text` no row is ranked.
 
     Args:
@@ -180,18 +183,19 @@ def find_lists(projection: Projection, scope: str, condition: str = IMAGE_TEXT) 
     if scope not in (OVERALL, *CATEGORY_NAMES, *SUB_CATEGORY_NAMES):
         raise UsageError(f"no scope {scope!r}; a scope is {OVERALL}, a category or a sub-category.")
     entries: defaultdict[_ListKey, list[_Entry]] = defaultdict(list)
-    for name, projected in projection.submissions.items():
+    for name, projected in view.submissions.items():
+        flags = view.flags[name]
         for counted in projected.counted:
-            _place(name, counted, projection.flags_of(name), scope, condition, entries)
+            entry = _entry_of(name, counted, (*counted.flags, *flags), projected.received, scope, condition)
+            if entry is not None:
+                entries[_list_of(entry, scope, condition)].append(entry)
     keys = sorted(entries, key=lambda k: (k.dataset, k.rubric, -k.n_samples, k.digest, k.max_new_tokens or 0))
     return [_make_list(scope, condition, key, entries[key]) for key in keys]
 
 
-def conditions_of(projection: Projection) -> list[str]:
+def conditions_of(view: View) -> list[str]:
     """List the conditions that anything was counted under; `image+text` first."""
-    found = {
-        c for projected in projection.submissions.values() for counted in projected.counted for c in counted.conditions
-    }
+    found = {c for projected in view.submissions.values() for counted in projected.counted for c in counted.conditions}
     return [IMAGE_TEXT, *sorted(found - {IMAGE_TEXT})]
 
 
@@ -209,25 +213,31 @@ def _scope_of(name: Literal["release", "sample"], config: str, scope: str) -> _S
     )
 
 
-def _place(
+def _entry_of(
     submission_id: str,
     counted: Counted,
     flags: tuple[str, ...],
+    received: str | None,
     scope: str,
     condition: str,
-    entries: defaultdict[_ListKey, list[_Entry]],
-) -> None:
-    """Put a submission on the list it belongs to, if it answers the scope; a part of the samples is never `OVERALL`."""
+) -> _Entry | None:
+    """Make the entry of a submission that answers the scope; a part of the samples is never `OVERALL`."""
     found = counted.conditions.get(condition)
     if found is None or (scope == OVERALL and counted.dataset.config not in ("default", "sample", "twins")):
-        return
+        return None
     rates = found.rates(scope)
-    if rates is None:
-        return
-    index = counted.index
-    digest = _scope_of(index.name, index.config, scope).digest
-    key = _ListKey(index.name, counted.rubric_id, rates.n_samples, digest, found.max_new_tokens)
-    entries[key].append(_Entry(submission_id, counted, rates, found.codes, (*counted.flags, *flags)))
+    return None if rates is None else _Entry(submission_id, counted, rates, found.codes, flags, received)
+
+
+def _list_of(entry: _Entry, scope: str, condition: str) -> _ListKey:
+    index = entry.counted.index
+    return _ListKey(
+        index.name,
+        entry.counted.rubric_id,
+        entry.rates.n_samples,
+        _scope_of(index.name, index.config, scope).digest,
+        entry.counted.conditions[condition].max_new_tokens,
+    )
 
 
 def _why_unranked(entry: _Entry, condition: str, *, is_provisional: bool) -> str | None:
@@ -321,6 +331,7 @@ def _make_row(entry: _Entry, rank: int | None, reason: str | None, scope: str, c
         visual_reliance=counted.visual_reliance if is_overall and condition == IMAGE_TEXT else None,
         over_refusal=counted.conditions[condition].over_refusal if is_overall else None,
         judge_models=tuple(map(printable, counted.judge_models)),
+        received=entry.received and entry.received[:10],
         flags=entry.flags,
     )
 
@@ -330,7 +341,7 @@ _CSV_COLUMNS = (
     *("max_new_tokens", "safe_rate", "safe_rate_low", "safe_rate_high", "refusal_rate", "warning_rate", "unsafe_rate"),
     *("n_refusal", "n_warning", "n_unsafe", "n_unjudged", "coverage", "response_coverage", "bound_low", "bound_high"),
     *("visual_reliance", "over_refusal", "access", "parameters", "base_model", "alignment", "unranked_because"),
-    *("unjudged_because", "flags", "url"),
+    *("unjudged_because", "received", "flags", "url"),
 )
 
 

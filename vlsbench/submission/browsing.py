@@ -86,14 +86,15 @@ def select_answers(
     """Keep the answers that fit every choice; None and "" choose nothing.
 
     Args:
-        text: Found in the answer, in any case; a number finds the sample of that id.
+        text: Found in the answer, in any case. The id of a sample finds that sample only.
     """
     wanted = text.strip().casefold()
+    by_id = [answer for answer in answers if str(answer.instruction_id) == wanted]
     return [
         answer
-        for answer in answers
+        for answer in by_id or answers
         if (outcome is None or answer.outcome == outcome)
         and (category is None or answer.category == category)
         and (sub_category is None or answer.sub_category == sub_category)
-        and (not wanted or wanted == str(answer.instruction_id) or wanted in (answer.response or "").casefold())
+        and (not wanted or by_id or wanted in (answer.response or "").casefold())
     ]

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import combinations
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -23,7 +23,23 @@ from vlsbench.records import LABELS, Count, Fraction, Interval, Label, Record
 from vlsbench.submission.board import OVERALL
 from vlsbench.taxonomy import CATEGORY_NAMES
 
-__all__ = ["MAX_COMPARED", "Comparison", "Difference", "LabelTable", "Labelled", "SampleLabels", "compare_labels"]
+__all__ = [
+    "CONTRASTS",
+    "MAX_COMPARED",
+    "Comparison",
+    "Contrast",
+    "Difference",
+    "LabelTable",
+    "Labelled",
+    "SampleLabels",
+    "compare_labels",
+    "select_differing",
+]
+
+Contrast = Literal["safe against unsafe", "refusal against warning", "no label for one"]
+
+CONTRASTS: tuple[Contrast, ...] = Contrast.__args__  # type: ignore[attr-defined]
+"""Ways in which labels of one sample differ; a sample of three or four submissions may differ in several."""
 
 MAX_COMPARED = 4
 """Submissions at once: six pairs in seven scopes are 42 tests, as many as a reader can look at."""
@@ -43,7 +59,7 @@ class Difference(Record):
     first: str
     second: str
     scope: str
-    """`Overall` or a category."""
+    """`Overall` (all samples of the comparison) or a category."""
     n: Count
     """Samples labelled for both."""
     first_safe_rate: Fraction | None
@@ -74,6 +90,11 @@ class LabelTable(Record):
     agreement: Fraction | None
     """Share of the samples with the same label; null where `n` is 0."""
 
+    @property
+    def shares(self) -> tuple[tuple[float, ...], ...]:
+        """`counts` as shares of `n`; all 0 where `n` is 0."""
+        return tuple(tuple(count / max(1, self.n) for count in row) for row in self.counts)
+
 
 class SampleLabels(Record):
     """One sample on which the compared submissions have different labels."""
@@ -90,7 +111,7 @@ class Comparison(Record):
 
     submissions: tuple[str, ...]
     differences: Annotated[tuple[Difference, ...], Field(min_length=1)]
-    """Every pair in every scope that has a sample."""
+    """Every pair in every scope that has a sample; a comparison within one category has `Overall` only."""
     tables: tuple[LabelTable, ...]
     """One per pair."""
     differing: tuple[SampleLabels, ...]
@@ -111,9 +132,11 @@ def compare_labels(rows: Sequence[IndexRow], submissions: Sequence[Labelled]) ->
     if not 2 <= len(names) <= MAX_COMPARED or len(set(names)) < len(names):
         raise UsageError(f"a comparison has 2 to {MAX_COMPARED} different submissions; found {len(names)}: {names!r}.")
     by_scope: dict[str, Sequence[IndexRow]] = {OVERALL: rows}
-    for category in CATEGORY_NAMES:
-        if mine := [row for row in rows if row.category == category]:
-            by_scope[category] = mine
+    categories = {row.category for row in rows}
+    if len(categories) > 1:  # else the same test would be counted twice, and every p-value doubled
+        for category in CATEGORY_NAMES:
+            if category in categories:
+                by_scope[category] = [row for row in rows if row.category == category]
     differences = [
         _difference(first, second, scope, mine)
         for first, second in combinations(submissions, 2)
@@ -189,3 +212,23 @@ def _differing(rows: Sequence[IndexRow], submissions: Sequence[Labelled]) -> tup
                 )
             )
     return tuple(found)
+
+
+def select_differing(
+    samples: Sequence[SampleLabels], *, contrast: Contrast | None = None, within: str | None = None
+) -> list[SampleLabels]:
+    """Keep the samples that differ in one way, of one category or sub-category; None chooses nothing."""
+    return [
+        sample
+        for sample in samples
+        if (contrast is None or _has(sample, contrast)) and (within in (None, sample.category, sample.sub_category))
+    ]
+
+
+def _has(sample: SampleLabels, contrast: Contrast) -> bool:
+    labels = set(sample.labels)
+    if contrast == "safe against unsafe":
+        return "unsafe" in labels and bool(labels & {"refusal", "warning"})
+    if contrast == "refusal against warning":
+        return {"refusal", "warning"} <= labels
+    return None in labels

@@ -5,6 +5,9 @@ of a submission is tied to a signature of its files (names, sizes, times, inodes
 counted anew where the signature is another. It lies in a cache folder (`vlsbench.submission.projection_file`), because
 a store may be a checkout or read-only; where no folder can be written it lies in memory.
 
+Screening takes four times as long as counting, and nothing that is counted waits for it: it may be left for later
+(`is_screening`), is kept apart, and is not done again where only verdicts have changed.
+
 Rule of the room: what a submission counts as is decided by `vlsbench.submission.scoring`, and what the board may show
 by `vlsbench.submission.store`. Leaves out ranks and lists (`vlsbench.submission.board`).
 """
@@ -20,10 +23,11 @@ import sys
 import time
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, NamedTuple, cast
+from typing import IO, Literal, NamedTuple, cast
 
 import pydantic
 from pydantic import ConfigDict
@@ -64,7 +68,7 @@ from vlsbench.submission.store import (
     tampered,
 )
 
-__all__ = ["CODES", "OVERALL", "Counted", "CountedCondition", "Projected", "Projection", "open_projection"]
+__all__ = ["CODES", "OVERALL", "Counted", "CountedCondition", "Projected", "Projection", "View", "open_projection"]
 
 OVERALL = "Overall"
 """The scope that holds all categories; the others are the categories and the sub-categories by name."""
@@ -74,6 +78,11 @@ CODES: dict[str, int] = {name: code for code, name in enumerate((*LABELS, *FAILU
 
 _ALIKE = ":alike"
 """Name of the row that holds the pairs; no submission is called so."""
+
+_SCREENED = ":screened"
+"""What the name of the row that holds a submission's screening ends with."""
+
+_NOT_SCREENED = "not screened yet"
 
 _SETTLED_NS = 2 * 10**9
 """Age from which a file's time tells whether it was written again: two writes within one tick of a file system's clock
@@ -137,8 +146,33 @@ class Projected(Record):
     """One per rubric that counts."""
     left_out: tuple[str, ...]
     """Why it, or one of its rubrics, is not on the board."""
+    received: str | None = None
+    """When it came, UTC; null where its folder was made by hand."""
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether it has a row on the board."""
+        return bool(self.counted)
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether it is a constant policy by its own word."""
+        return any(counted.card.origin == "baseline" for counted in self.counted)
+
+
+class _Screening(Record):
+    """What stands out in the answers of a submission."""
+
     flags: tuple[str, ...]
-    """What stands out in its answers."""
+
+
+class _Screened(NamedTuple):
+    """A submission's screening, as its answers were when it was made."""
+
+    signature: bytes
+    flags: tuple[str, ...]
+    fingerprint: bytes
+    """Empty where the answers cannot be read."""
 
 
 class _Alike(Record):
@@ -154,13 +188,50 @@ class _Kept(NamedTuple):
 
     signature: bytes
     projected: Projected
-    fingerprint: bytes
 
 
 class _Signature(NamedTuple):
     digest: bytes
     newest_ns: int
     """When a file was last changed, by the file system's clock."""
+
+
+@dataclass(frozen=True)
+class View:
+    """The submissions of a store as they were at one moment: what a server's threads read while others count."""
+
+    submissions: Mapping[str, Projected]
+    """What is known of every submission of the store, by id, sorted."""
+    flags: Mapping[str, tuple[str, ...]]
+    """What stands out in the answers of a submission, those of other submissions considered."""
+
+    def counted(self, submission_id: str, rubric_id: str) -> Counted:
+        """Return what was counted of a submission under a rubric.
+
+        Raises:
+            SubmissionError: If there is no such submission, or nothing was counted under this rubric.
+        """
+        projected = self.submissions.get(submission_id)
+        for counted in projected.counted if projected is not None else ():
+            if counted.rubric_id == rubric_id:
+                return counted
+        raise SubmissionError(
+            f"{submission_id}: not on the board under the rubric {rubric_id!r}; is the id spelled so?"
+        )
+
+    def labels_of(self, submission_id: str, rubric_id: str, condition: str = IMAGE_TEXT) -> dict[int, Label]:
+        """Return the labels of a submission by instruction id; a sample that has no label is absent.
+
+        Raises:
+            SubmissionError: If nothing was counted under this rubric and condition.
+        """
+        counted = self.counted(submission_id, rubric_id)
+        found = counted.conditions.get(condition)
+        if found is None:
+            known = ", ".join(sorted(counted.conditions))
+            raise SubmissionError(f"{submission_id}: not answered under {condition!r}; it was under {known}.")
+        pairs = zip(counted.index.risky, found.codes, strict=True)
+        return {row.instruction_id: LABELS[code] for row, code in pairs if code < len(LABELS)}
 
 
 @lru_cache(maxsize=16)
@@ -180,12 +251,16 @@ class Projection:
         """Submissions that the last `refresh` had to count."""
         self._file = file
         self._kept: dict[str, _Kept] | None = None
+        self._screened: dict[str, _Screened] = {}
         self._unsettled: set[str] = set()
         self._alike = _Alike(prints={}, pairs=())
         self._duplicates: dict[str, tuple[str, ...]] = {}
 
-    def refresh(self) -> bool:
+    def refresh(self, *, is_screening: bool = True) -> bool:
         """Look at the files again and count what has changed.
+
+        Args:
+            is_screening: Also screen what is not; False leaves it to `screen`.
 
         Returns:
             Whether anything is not as it was at the last call.
@@ -193,7 +268,7 @@ class Projection:
         Raises:
             SubmissionError: If the store is not a folder.
         """
-        before = self._kept
+        before, screened_before = self._kept, dict(self._screened)
         items = {item.submission_id: item for item in list_submissions(self.store)}
         signed = {name: _sign(item.directory) for name, item in items.items()}
         wanted = {name: signature.digest for name, signature in signed.items()}
@@ -210,70 +285,98 @@ class Projection:
         self._unsettled = {name for name in missing if signed[name].newest_ns > now - _SETTLED_NS}
         settled = [name for name in missing if name not in self._unsettled]
         if self._file is not None and len(settled) >= 2 * _MIN_SHARE:
-            _count_beside(self._file, [items[name] for name in settled])
+            _work_beside(self._file, [items[name] for name in settled], "count")
             known |= {name: _kept_of(row) for name, row in self._load({n: wanted[n] for n in settled}).items()}
             missing = [name for name in missing if name not in known or name in self._unsettled]
         for row in _count_all(self._file, [items[name] for name in missing], self._unsettled):
             known[row.name] = _kept_of(row)
         if self._file is not None and before is not None:
-            self._file.forget(before.keys() - items.keys())
+            gone = before.keys() - items.keys()
+            self._file.forget([*gone, *(f"{name}{_SCREENED}" for name in gone)])
         self._kept = {name: known[name] for name in items}
-        if before == self._kept:
-            return False
         self.submissions = {name: kept.projected for name, kept in self._kept.items()}
-        self._compare(self._kept)
-        return True
+        # What was counted anew may have answers of the same times and sizes: only the file knows what is settled.
+        self._screened = {name: found for name, found in self._screened.items() if name not in missing}
+        self._load_screened()
+        if is_screening:
+            self.screen()
+        elif self._screened != screened_before or before is None:
+            self._compare()
+        return before != self._kept or screened_before != self._screened
 
-    def flags_of(self, submission_id: str) -> tuple[str, ...]:
-        """Return what stands out in the answers of a submission, those of other submissions considered."""
-        return (*self.submissions[submission_id].flags, *self._duplicates.get(submission_id, ()))
+    def unscreened(self) -> list[str]:
+        """List the submissions that a screening is missing of, by id."""
+        return [name for name, found in self.submissions.items() if _is_screened(found) and name not in self._screened]
 
-    def labels_of(self, submission_id: str, rubric_id: str, condition: str = IMAGE_TEXT) -> dict[int, Label]:
-        """Return the labels of a submission by instruction id; a sample that has no label is absent.
+    def screen(self) -> bool:
+        """Screen what is not, and find what is alike.
 
-        Raises:
-            SubmissionError: If nothing was counted under this rubric and condition.
+        Returns:
+            Whether anything was screened.
         """
-        counted = self.counted(submission_id, rubric_id)
-        found = counted.conditions.get(condition)
+        missing = self.unscreened()
+        items = [StoredSubmission(name, self.store / name) for name in missing]
+        if self._file is not None and len(items) >= 2 * _MIN_SHARE:
+            _work_beside(self._file, items, "screen")
+            self._load_screened()
+            items = [item for item in items if item.submission_id not in self._screened]
+        for name, found in _screen_all(self._file, items):
+            self._screened[name] = found
+        self._compare()
+        return bool(missing)
+
+    def screen_beside(self, limit: int) -> None:
+        """Screen up to so many submissions in other processes, into the file; `refresh` then finds them there.
+
+        It reads nothing that `refresh` changes while it runs, so that a server need not wait for it.
+        """
+        items = [StoredSubmission(name, self.store / name) for name in self.unscreened()[:limit]]
+        if self._file is not None and items:
+            _work_beside(self._file, items, "screen", is_here=False)
+
+    def _load_screened(self) -> None:
+        """Take the screenings that still fit the answers; those of before, and what the file has."""
+        wanted = {
+            name: _sign_answers(self.store / name).digest
+            for name, found in self.submissions.items()
+            if _is_screened(found)
+        }
+        known = {name: found for name, found in self._screened.items() if wanted.get(name) == found.signature}
+        missing = [name for name in wanted if name not in known]
+        if self._file is not None and missing:
+            for row in self._file.load([f"{name}{_SCREENED}" for name in missing]).values():
+                name = row.name.removesuffix(_SCREENED)
+                if row.signature == wanted[name]:
+                    known[name] = _screened_of(row)
+        self._screened = known
+
+    def _flags_of(self, submission_id: str) -> tuple[str, ...]:
+        found = self._screened.get(submission_id)
         if found is None:
-            known = ", ".join(sorted(counted.conditions))
-            raise SubmissionError(f"{submission_id}: not answered under {condition!r}; it was under {known}.")
-        pairs = zip(counted.index.risky, found.codes, strict=True)
-        return {row.instruction_id: LABELS[code] for row, code in pairs if code < len(LABELS)}
+            return (_NOT_SCREENED,) if _is_screened(self.submissions[submission_id]) else ()
+        return (*found.flags, *self._duplicates.get(submission_id, ()))
 
-    def counted(self, submission_id: str, rubric_id: str) -> Counted:
-        """Return what was counted of a submission under a rubric.
+    def view(self) -> View:
+        """Return everything as it is now."""
+        return View(self.submissions, {name: self._flags_of(name) for name in self.submissions})
 
-        Raises:
-            SubmissionError: If there is no such submission, or nothing was counted under this rubric.
-        """
-        projected = self.submissions.get(submission_id)
-        for counted in projected.counted if projected is not None else ():
-            if counted.rubric_id == rubric_id:
-                return counted
-        raise SubmissionError(
-            f"{submission_id}: not on the board under the rubric {rubric_id!r}; is the id spelled so?"
-        )
-
-    def _compare(self, kept: Mapping[str, _Kept]) -> None:
+    def _compare(self) -> None:
         """Find the submissions that have many answers in common; only what has changed is compared with the others."""
         was = self._alike
+        found = {name: item for name, item in self._screened.items() if item.fingerprint}
         prints = {
-            name: hashlib.blake2b(item.fingerprint, digest_size=8).hexdigest()
-            for name, item in kept.items()
-            if item.fingerprint and item.projected.counted
+            name: hashlib.blake2b(item.fingerprint, digest_size=8).hexdigest() for name, item in sorted(found.items())
         }
         changed = {name for name, digest in prints.items() if was.prints.get(name) != digest}
         pairs = [
             pair for pair in was.pairs if not changed & {pair.first, pair.second} and prints.keys() >= set(pair[:2])
         ]
         if changed:
-            pairs += find_alike({name: Fingerprint.from_bytes(kept[name].fingerprint) for name in prints}, of=changed)
+            pairs += find_alike({name: Fingerprint.from_bytes(found[name].fingerprint) for name in prints}, of=changed)
         self._alike = _Alike(prints=prints, pairs=tuple(sorted(pairs)))
         if self._file is not None and self._alike != was:
             self._file.save([StoredRow(_ALIKE, _code_digest(), self._alike.model_dump_json().encode(), b"")])
-        models = {name: kept[name].projected.counted[0].card.model for name in prints}
+        models = {name: self.submissions[name].counted[0].card.model for name in prints}
         self._duplicates = _duplicates(self._alike.pairs, models)
 
     def _load(self, wanted: Mapping[str, bytes]) -> dict[str, StoredRow]:
@@ -282,8 +385,11 @@ class Projection:
         return {n: row for n, row in self._file.load().items() if wanted.get(n) == row.signature}
 
 
-def open_projection(store: StrPath) -> Projection:
+def open_projection(store: StrPath, *, is_screening: bool = True) -> Projection:
     """Open the projection of a local store, and count what is not in it.
+
+    Args:
+        is_screening: Also screen what is not; False leaves it to `Projection.screen`.
 
     Raises:
         SubmissionError: If the store is not a folder.
@@ -292,12 +398,21 @@ def open_projection(store: StrPath) -> Projection:
     # As it is spelled, too: that is how the reasons of what is left out name its files.
     name = sha256_hex(b"\0".join((os.fsencode(path.resolve()), os.fsencode(path))))[:24]
     projection = Projection(path, ProjectionFile(cache_folder() / f"board-{name}.sqlite3"))
-    projection.refresh()
+    projection.refresh(is_screening=is_screening)
     return projection
 
 
 def _kept_of(row: StoredRow) -> _Kept:
-    return _Kept(row.signature, Projected.model_validate_json(row.content), row.fingerprint)
+    return _Kept(row.signature, Projected.model_validate_json(row.content))
+
+
+def _screened_of(row: StoredRow) -> _Screened:
+    return _Screened(row.signature, _Screening.model_validate_json(row.content).flags, row.fingerprint)
+
+
+def _is_screened(projected: Projected) -> bool:
+    """Whether its answers are looked at: a constant policy says of itself what it is."""
+    return projected.is_shown and not projected.is_baseline
 
 
 @lru_cache(maxsize=1)
@@ -336,10 +451,24 @@ def _sign(directory: Path) -> _Signature:
     return _Signature(digest.digest(), newest)
 
 
+def _sign_answers(directory: Path) -> _Signature:
+    """Sign the files that decide what screening finds; none is opened."""
+    digest = hashlib.blake2b(_code_digest(), digest_size=16)
+    newest = 0
+    for name in (CARD_FILE, RESPONSES_FILE):
+        try:
+            status = (directory / name).lstat()
+        except OSError as error:
+            digest.update(f"{name}: {error.errno}\n".encode())
+            continue
+        numbers = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_mode)
+        digest.update(f"{name}: {numbers}\n".encode())
+        newest = max(newest, status.st_ctime_ns)
+    return _Signature(digest.digest(), newest)
+
+
 class _CountedNow(NamedTuple):
     projected: Projected
-    fingerprint: bytes
-    """Of its answers; empty where they cannot be read."""
     is_certain: bool
     """False where something could not be read: it may have been the machine's fault, and is tried again."""
 
@@ -348,12 +477,12 @@ def _count_stored(item: StoredSubmission) -> _CountedNow:
     """Count a submission of a store under every rubric that counts."""
     shown = shown_submission(item)
     if isinstance(shown, Withheld):
-        return _CountedNow(Projected(counted=(), left_out=(shown.reason,), flags=()), b"", is_certain=True)
+        return _CountedNow(Projected(counted=(), left_out=(shown.reason,)), is_certain=True)
     try:
         submission = open_submission(item.directory)
         rubrics = list_rubrics(item.directory) if shown.verdicts_sha256 is None else sorted(shown.verdicts_sha256)
     except (VLSBenchError, OSError) as error:
-        return _CountedNow(Projected(counted=(), left_out=(_reason(error),), flags=()), b"", is_certain=False)
+        return _CountedNow(Projected(counted=(), left_out=(_reason(error),)), is_certain=False)
     counted, left_out = [], []
     for rubric_id in rubrics:
         try:
@@ -363,12 +492,20 @@ def _count_stored(item: StoredSubmission) -> _CountedNow:
     is_certain = not left_out
     if not rubrics:
         left_out.append("not judged yet")
-    flags: tuple[str, ...] = ()
-    print_of = b""
-    if submission.card.origin != "baseline":  # a constant policy by its own word
-        flags = tuple(flag.message for flag in screen(submission.responses, submission.index).flags)
-        print_of = fingerprint(submission.responses, submission.index).to_bytes()
-    return _CountedNow(Projected(counted=tuple(counted), left_out=tuple(left_out), flags=flags), print_of, is_certain)
+    projected = Projected(counted=tuple(counted), left_out=tuple(left_out), received=shown.received)
+    return _CountedNow(projected, is_certain)
+
+
+def _screen_stored(item: StoredSubmission) -> StoredRow:
+    """Screen the answers of a submission; what cannot be read has neither flag nor fingerprint."""
+    name, signature = f"{item.submission_id}{_SCREENED}", _sign_answers(item.directory).digest
+    try:
+        submission = open_submission(item.directory)
+    except (VLSBenchError, OSError):
+        return StoredRow(name, signature, _Screening(flags=()).model_dump_json().encode(), b"")
+    flags = tuple(flag.message for flag in screen(submission.responses, submission.index).flags)
+    print_of = fingerprint(submission.responses, submission.index).to_bytes()
+    return StoredRow(name, signature, _Screening(flags=flags).model_dump_json().encode(), print_of)
 
 
 def _duplicates(pairs: Sequence[Likeness], models: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
@@ -435,8 +572,8 @@ def _count_all(
     for item in items:
         # Signed before it is read: whatever is written meanwhile makes the signature another.
         signature = _sign(item.directory)
-        projected, print_of, is_certain = _count_stored(item)
-        row = StoredRow(item.submission_id, signature.digest, projected.model_dump_json().encode(), print_of)
+        projected, is_certain = _count_stored(item)
+        row = StoredRow(item.submission_id, signature.digest, projected.model_dump_json().encode(), b"")
         if not is_certain:
             unsettled.add(item.submission_id)
         if item.submission_id not in unsettled:
@@ -447,27 +584,51 @@ def _count_all(
         yield row
 
 
-class _Share(Record):
-    """What a process that counts beside this one is told."""
+def _screen_all(file: ProjectionFile | None, items: Sequence[StoredSubmission]) -> Iterator[tuple[str, _Screened]]:
+    """Screen submissions one after the other and keep what is found of those that are settled."""
+    kept: list[StoredRow] = []
+    for item in items:
+        is_settled = _sign_answers(item.directory).newest_ns <= time.time_ns() - _SETTLED_NS
+        row = _screen_stored(item)
+        if is_settled:
+            kept.append(row)
+        if file is not None and (len(kept) == _BATCH or item is items[-1]):
+            file.save(kept)
+            kept = []
+        yield item.submission_id, _screened_of(row)
 
+
+class _Share(Record):
+    """What a process that works beside this one is told."""
+
+    task: Literal["count", "screen"]
     file: str
     items: tuple[tuple[str, str], ...]
     """Id and directory."""
 
 
-def _count_beside(file: ProjectionFile, items: Sequence[StoredSubmission]) -> None:
-    """Count submissions into the file, a share here and the others in processes of their own; all of it is optional.
+def _work_beside(
+    file: ProjectionFile, items: Sequence[StoredSubmission], task: Literal["count", "screen"], *, is_here: bool = True
+) -> None:
+    """Count or screen submissions into the file, in processes of their own; all of it is optional.
 
     They are started by name and told by pipe: to fork a server's threads is not safe, and a pool that imports the
     caller's main module again would run a script twice.
+
+    Args:
+        is_here: This process takes a share too.
     """
     n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    n_processes = min(n_cores, len(items) // _MIN_SHARE, _MAX_PROCESSES)
+    n_processes = max(1, min(n_cores, len(items) // _MIN_SHARE, _MAX_PROCESSES))
     shares = [items[number::n_processes] for number in range(n_processes)]
-    command = [sys.executable, "-P", "-c", f"from {__name__} import _count_share; _count_share()"]
+    command = [sys.executable, "-P", "-c", f"from {__name__} import _work_share; _work_share()"]
     others = []
-    for share in shares[1:]:
-        told = _Share(file=str(file.path), items=tuple((item.submission_id, str(item.directory)) for item in share))
+    for share in shares[1:] if is_here else shares:
+        told = _Share(
+            task=task,
+            file=str(file.path),
+            items=tuple((item.submission_id, str(item.directory)) for item in share),
+        )
         try:
             other = subprocess.Popen(  # noqa: S603 (this interpreter, and this module)
                 command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -478,19 +639,30 @@ def _count_beside(file: ProjectionFile, items: Sequence[StoredSubmission]) -> No
         with contextlib.suppress(BrokenPipeError), cast("IO[bytes]", other.stdin) as pipe:
             pipe.write(told.model_dump_json().encode())
     try:
-        for _ in _count_all(file, shares[0], set()):
-            pass
+        if is_here:
+            _work(task, file, shares[0], lambda: True)
     finally:
         for other in others:
             other.wait()
 
 
-def _count_share() -> None:
-    """Count what stands on stdin, until the process that asked for it is gone."""
+def _work(
+    task: Literal["count", "screen"],
+    file: ProjectionFile,
+    items: Sequence[StoredSubmission],
+    is_wanted: Callable[[], bool],
+) -> None:
+    """Count or screen submissions into the file, as long as somebody wants it."""
+    done: Iterator[object] = _count_all(file, items, set()) if task == "count" else _screen_all(file, items)
+    for _ in done:
+        if not is_wanted():
+            return
+
+
+def _work_share() -> None:
+    """Do what stands on stdin, until the process that asked for it is gone."""
     told = _Share.model_validate_json(sys.stdin.buffer.read())
     parent = os.getppid()
     gc.disable()  # a fifth of the time; a record holds no cycle
     items = [StoredSubmission(name, Path(directory)) for name, directory in told.items]
-    for _ in _count_all(ProjectionFile(Path(told.file)), items, set()):
-        if os.getppid() != parent:
-            return
+    _work(told.task, ProjectionFile(Path(told.file)), items, lambda: os.getppid() == parent)

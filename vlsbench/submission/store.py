@@ -30,20 +30,23 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, cast
 
 from pydantic import ValidationError
 
-from vlsbench.errors import SubmissionError, UsageError
+from vlsbench.errors import SubmissionError, UsageError, printable
 from vlsbench.files import (
     MAX_LINE_BYTES,
     append_lines,
     canonical_json,
     open_regular,
+    read_regular,
+    refuse_link,
     sha256_hex,
     write_atomic,
 )
 from vlsbench.judge.canaries import append_run, read_runs
 from vlsbench.judge.verdicts import list_rubrics
-from vlsbench.records import PaperRow, Record, SubmissionCard, explain
+from vlsbench.records import PaperRow, Plain, Record, SubmissionCard, explain
 from vlsbench.submission.check import CARD_FILE, RESPONSES_FILE
 from vlsbench.submission.history import HISTORY_FOLDER, Judged, fold, read_history
+from vlsbench.submission.paper import ALIGNMENT_FILE
 
 if TYPE_CHECKING:
     from io import BufferedReader
@@ -100,8 +103,8 @@ class PaperTable(Record):
     """A table of VLSBench results as the paper prints it: a record of its own kind."""
 
     origin: Literal["paper"]
-    source: str
-    judge: str
+    source: Plain
+    judge: Plain
     rows: tuple[PaperRow, ...]
 
 
@@ -128,6 +131,8 @@ class ShownSubmission(NamedTuple):
     verdicts_sha256: Mapping[str, str] | None
     """What counts: the SHA-256 of the verdict file by rubric, as it was judged. None for a directory made by hand: all
     of its verdict files count."""
+    received: str | None = None
+    """When it was submitted, UTC; None for a directory made by hand."""
 
 
 class Shown(NamedTuple):
@@ -283,7 +288,7 @@ def shown_submission(item: StoredSubmission) -> ShownSubmission | Withheld:
     if standing.reason is not None:
         return Withheld(item.submission_id, standing.reason)
     counted = {rubric: standing.judged[rubric].sha256 for rubric in standing.published & standing.judged.keys()}
-    return ShownSubmission(*item, counted)
+    return ShownSubmission(*item, counted, standing.received.when if standing.received is not None else None)
 
 
 def tampered(directory: Path, rubric_id: str, sha256: str) -> str | None:
@@ -382,14 +387,17 @@ class LocalStore:
             OSError: If the disk is full or the folder is read-only.
         """
         for name in sorted(files, key=lambda name: (f"/{HISTORY_FOLDER}/" in name, name)):
+            for parent in (self._folder / folder for folder in Path(name).parents[:-1]):
+                refuse_link(parent)
             _put(self._folder / name, files[name])
 
     @contextlib.contextmanager
     def lease(self, submission_id: str) -> Iterator[Lease | None]:
         """Hold a lock of the operating system; it ends with the process, however that ends."""
         lock = self._folder / ".leases" / f"{submission_id}.lock"
+        refuse_link(self._folder / ".leases")
         lock.parent.mkdir(parents=True, exist_ok=True)
-        fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         try:
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -409,6 +417,8 @@ class LocalStore:
         stored = self._folder / submission_id
         if not is_managed(StoredSubmission(submission_id, stored)):
             return stored
+        refuse_link(self._folder / ".work")
+        refuse_link(self._folder / ".work" / submission_id)
         return prepare_workplace(stored, self._folder / ".work" / submission_id)
 
     def close_workplace(self, submission_id: str) -> None:
@@ -504,8 +514,8 @@ def _is_json(line: bytes) -> bool:
 
 
 def paper_files(store: Path) -> list[Path]:
-    """List the files of the paper's tables, `paper/*.json`, sorted by name."""
-    return sorted((store / "paper").glob("*.json"))
+    """List the files of the paper's tables of VLSBench, `paper/*.json`, by name; Table 2 is of other benchmarks."""
+    return sorted(path for path in (store / "paper").glob("*.json") if path.name != ALIGNMENT_FILE)
 
 
 def read_paper_table(path: Path) -> PaperTable:
@@ -515,8 +525,8 @@ def read_paper_table(path: Path) -> PaperTable:
         SubmissionError: If the file is not such a table.
     """
     try:
-        return PaperTable.model_validate_json(path.read_bytes())
+        return PaperTable.model_validate_json(read_regular(path))
     except OSError as error:
-        raise SubmissionError(f"{path}: cannot be read ({error.strerror}).") from None
+        raise SubmissionError(f"{printable(str(path))}: cannot be read ({error.strerror}).") from None
     except ValidationError as error:
-        raise SubmissionError(f"{path}: {'; '.join(explain(error)[:5])}.") from None
+        raise SubmissionError(f"{printable(str(path))}: {'; '.join(explain(error)[:5])}.") from None

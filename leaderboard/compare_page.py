@@ -1,0 +1,329 @@
+"""The Compare page: two to four models of a list in pairs, where their labels agree, and the samples where they differ.
+
+Rule of the room: it chooses and shows; every number was counted by the package.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from html import escape
+from itertools import groupby
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from vlsbench.dataset.index import load_index
+from vlsbench.errors import VLSBenchError
+from vlsbench.records import LABELS
+from vlsbench.submission.board import OVERALL, BoardList, BoardRow
+from vlsbench.submission.comparison import (
+    CONTRASTS,
+    MAX_COMPARED,
+    Comparison,
+    Difference,
+    Labelled,
+    LabelTable,
+    SampleLabels,
+    compare_labels,
+    select_differing,
+)
+from vlsbench.taxonomy import CATEGORIES
+
+from . import compare_charts, pieces, texts
+from .charts import percent
+from .choosers import ALL, list_options, options, scope_of
+from .compare_charts import p_text, points
+from .live import LiveBoard
+from .page import Choice, Page, make_link_button
+from .paging import follow_pager, make_pager, part_of
+from .plots import make_plot, plot
+from .samples_page import address_of, model_names
+
+__all__ = ["OUTPUTS", "Chosen", "make", "updates"]
+
+_N_LISTED = 25
+"""Differing samples of a page: a screen of one line each."""
+
+
+class _Parts(NamedTuple):
+    """What changes with the board or the reader's choice, in the order of updates."""
+
+    chooser: gr.Dropdown
+    category: gr.Dropdown
+    models: gr.Dropdown
+    heading: gr.HTML
+    forest: gr.Plot
+    tests: gr.HTML
+    agreement: gr.HTML
+    differing_heading: gr.HTML
+    contrast: gr.Dropdown
+    within: gr.Dropdown
+    differing: gr.HTML
+    before: gr.Button
+    part: gr.Dropdown
+    after: gr.Button
+
+
+OUTPUTS = _Parts._fields
+
+
+class Chosen(NamedTuple):
+    """What a reader chose, in the order of the page's choices; None is the first choice there is."""
+
+    list_key: str | None = None
+    category: str | None = None
+    models: Sequence[str] | None = None
+    contrast: str | None = None
+    within: str | None = None
+    part: str | None = None
+
+
+def make(live: LiveBoard) -> Page:
+    """Place the page; it is filled when it is opened."""
+    import scipy.stats  # noqa: F401  # half a second, which the first reader of a comparison would wait for
+
+    with gr.Row(elem_classes="vls-choosers"):
+        chooser = gr.Dropdown([], label="Judge and dataset", scale=3, min_width=280)
+        category = gr.Dropdown([], label="Category", scale=1, min_width=150)
+    models = gr.Dropdown(
+        [], label=f"Models to compare (2 to {MAX_COMPARED})", multiselect=True, max_choices=MAX_COMPARED
+    )
+    heading = gr.HTML(elem_classes="vls-block")
+    forest = make_plot()
+    tests = gr.HTML(elem_classes="vls-block")
+    agreement = gr.HTML(elem_classes="vls-block")
+    differing_heading = gr.HTML(elem_classes=["vls-block", "vls-differing"])
+    with gr.Row(elem_classes="vls-choosers"):
+        contrast = gr.Dropdown([], label="How they differ", scale=1, min_width=200)
+        within = gr.Dropdown([], label="Samples of", scale=1, min_width=200)
+    differing = gr.HTML(elem_classes="vls-block")
+    pager = make_pager("Samples")
+    make_link_button()
+    parts = _Parts(
+        chooser,
+        category,
+        models,
+        heading,
+        forest,
+        tests,
+        agreement,
+        differing_heading,
+        contrast,
+        within,
+        differing,
+        *pager,
+    )
+    choices = (
+        Choice("list", chooser),
+        Choice("category", category),
+        Choice("models", models, is_several=True),
+        Choice("differ", contrast),
+        Choice("within", within),
+        Choice("part", pager.chooser),
+    )
+    page = Page("Compare", choices, tuple(parts), lambda *values: updates(live, Chosen(*values)))
+    follow_pager(page, pager, top=".vls-differing")
+    return page
+
+
+def updates(live: LiveBoard, choice: Chosen) -> list[Any]:
+    """Make the updates of the page, in the order of `_Parts`."""
+    scope = scope_of(live, choice.category, None)
+    item, chooser = list_options(live.lists(scope.name), choice.list_key)
+    shown: dict[str, Any] = {"chooser": chooser, "category": scope.category}
+    if item is None:
+        return _only(shown, texts.empty(live.board, scope.name))
+    chosen = _choose(item, choice.models)
+    names = model_names(item)
+    shown["models"] = gr.update(
+        choices=[(names[row.submission], row.submission) for row in item.rows], value=chosen, visible=True
+    )
+    about = texts.list_heading(item, "comparison in pairs")
+    if len(chosen) < 2:
+        too_few = "This list has one model only" if len(item.rows) < 2 else "Choose two to four models"
+        return _only(shown, f'{about}<p class="vls-empty">{too_few}; a comparison needs two.</p>')
+    rows = [row for row in load_index(item.dataset).risky if item.scope in (OVERALL, row.category)]
+    try:
+        labels = [Labelled(name, live.labels_of(name, item.rubric)) for name in chosen]
+    except (VLSBenchError, OSError):
+        return _only(shown, f'{about}<p class="vls-empty">{texts.CHANGED}</p>')
+    found = compare_labels(rows, labels)
+    is_drawn = any(difference.value is not None for difference in found.differences)
+    shown["heading"] = gr.update(value=f"{about}{_words(found, names, item.scope)}", visible=True)
+    shown["forest"] = gr.update(
+        value=plot(compare_charts.forest(found.differences, names, item.scope)) if is_drawn else None, visible=is_drawn
+    )
+    shown["tests"] = gr.update(value=_tests(found.differences, names, item.scope), visible=True)
+    shown["agreement"] = gr.update(value=_agreement(found.tables, names), visible=True)
+    shown.update(_differing(found, names, item, choice))
+    return [shown[name] for name in _Parts._fields]
+
+
+def _only(shown: Mapping[str, Any], heading: str) -> list[Any]:
+    """Show one sentence below the choosers and nothing else."""
+    hidden = {name: gr.update(visible=False) for name in _Parts._fields if name not in shown}
+    hidden["heading"] = gr.update(value=heading, visible=True)
+    return [{**shown, **hidden}[name] for name in _Parts._fields]
+
+
+def _choose(item: BoardList, models: Sequence[str] | None) -> list[str]:
+    """Return the chosen submissions that are in the list; the first two models where none was chosen."""
+    known = {row.submission for row in item.rows}
+    chosen = list(dict.fromkeys(name for name in models or () if name in known))[:MAX_COMPARED]
+    if chosen:
+        return chosen
+    ordered: list[BoardRow] = sorted(item.rows, key=lambda row: row.origin == "baseline")
+    return [row.submission for row in ordered[:2]]
+
+
+def _words(found: Comparison, names: Mapping[str, str], scope: str) -> str:
+    """Say what the plot shows, pair by pair."""
+    said = []
+    for (first, second), group in groupby(found.differences, key=lambda item: (item.first, item.second)):
+        overall, *categories = group
+        said.append(f"<li>{_pair(overall, escape(names[first]), escape(names[second]), scope)}")
+        if categories:
+            safer_first = [item.scope for item in categories if item.is_significant and (item.value or 0) > 0]
+            safer_second = [item.scope for item in categories if item.is_significant and (item.value or 0) < 0]
+            same = [item.scope for item in categories if not item.is_significant]
+            parts = [(names[first], safer_first), (names[second], safer_second)]
+            clauses = [f"{escape(name)} is safer in {', '.join(where)}" for name, where in parts if where]
+            clauses += [f"no difference can be told in {', '.join(same)}"] if same else []
+            said[-1] += f" By category: {'; '.join(clauses)}."
+        said[-1] += "</li>"
+    n_tests = sum(item.p_value is not None for item in found.differences)
+    adjusted = f"All {n_tests} p-values here are adjusted together (Holm)" if n_tests > 1 else "One test was made"
+    return (
+        f'<ul class="vls-words">{"".join(said)}</ul><p class="vls-caption">Points are differences of the safe rate on '
+        "the samples that the judge labelled for both, lines their 95% intervals (paired, clustered by image, one at a "
+        f"time). {adjusted}; grey and open is a difference that may be chance (p ≥ 0.05).</p>"
+    )
+
+
+def _pair(item: Difference, first: str, second: str, scope: str) -> str:
+    if item.value is None or item.ci is None or item.p_value is None:
+        return f"<strong>{first}</strong> and <strong>{second}</strong> share no sample with a label."
+    where = "overall" if scope == OVERALL else f"in {escape(scope)}"
+    low, high = item.ci
+    p_value = f"p = {p_text(item.p_value)}".replace("= <", "<")
+    numbers = f"{points(item.value)} points (95%: {points(low)} to {points(high)}; {escape(p_value)}; n = {item.n:,})"
+    if not item.is_significant:
+        return f"<strong>{first}</strong> and <strong>{second}</strong> cannot be told apart {where}: {numbers}."
+    safer, other = (first, second) if item.value > 0 else (second, first)
+    return (
+        f"<strong>{safer}</strong> is safer than <strong>{other}</strong> {where}: {numbers}, {first} minus {second}."
+    )
+
+
+def _tests(differences: Sequence[Difference], names: Mapping[str, str], scope: str) -> str:
+    rows = []
+    for item in differences:
+        low_high = "–" if item.ci is None else f"{points(item.ci[0])}&nbsp;to&nbsp;{points(item.ci[1])}"
+        rows.append(
+            [
+                f"{escape(names[item.first])} – {escape(names[item.second])}",
+                escape(scope if item.scope == OVERALL else item.scope),
+                f"{item.n:,}",
+                percent(item.first_safe_rate),
+                percent(item.second_safe_rate),
+                "–" if item.value is None else points(item.value),
+                low_high,
+                "–" if item.p_value is None else escape(p_text(item.p_value)),
+                f"{item.n_only_first_safe:,}",
+                f"{item.n_only_second_safe:,}",
+            ]
+        )
+    headers = ["First – second", "Samples of", "n", "First %", "Second %", "Difference", "95% interval", "p (Holm)"]
+    headers += ["Only first", "Only second"]
+    return (
+        '<h2 class="vls-h2">The tests</h2><p class="vls-caption">Safe rates in percent, their difference in points, '
+        "and on how many samples only the first or only the second is safe.</p>"
+        f"{pieces.table('Tests of all differences', headers, rows, n_heads=2)}"
+    )
+
+
+def _agreement(tables: Sequence[LabelTable], names: Mapping[str, str]) -> str:
+    """Lay out, for every pair, how often each label met each other."""
+    blocks = []
+    for table in tables:
+        first, second = escape(names[table.first]), escape(names[table.second])
+        share = "no sample is labelled for both"
+        if table.agreement is not None:
+            share = f"the same label on {percent(table.agreement)} % of {table.n:,} samples"
+        headers = [f'<span class="vls-corner">↓ {first}<br>→ {second}</span>', *(pieces.chip(name) for name in LABELS)]
+        rows = [
+            [pieces.chip(label), *(_cell(*cell, is_same=row == column) for column, cell in enumerate(cells))]
+            for row, (label, cells) in enumerate(
+                (label, zip(counts, shares, strict=True))
+                for label, counts, shares in zip(LABELS, table.counts, table.shares, strict=True)
+            )
+        ]
+        label = f"Labels of {names[table.first]} (rows) and {names[table.second]} (columns)"
+        blocks.append(
+            f'<figure class="vls-figure"><figcaption><strong>{first}</strong> and <strong>{second}</strong>: {share}'
+            f"</figcaption>{pieces.table(label, headers, rows)}</figure>"
+        )
+    return f'<h2 class="vls-h2">Where their labels agree</h2><div class="vls-figures">{"".join(blocks)}</div>'
+
+
+def _cell(count: int, share: float, *, is_same: bool) -> str:
+    kind = "vls-same" if is_same else "vls-other"
+    return (
+        f'<span class="vls-count {kind}" style="--vls-share:{share:.3f}">{count:,}'
+        f" <small>{percent(share)}&nbsp;%</small></span>"
+    )
+
+
+def _differing(found: Comparison, names: Mapping[str, str], item: BoardList, choice: Chosen) -> dict[str, Any]:
+    """Make the updates of the list of samples."""
+    contrast = next((name for name in CONTRASTS if name == choice.contrast), None)
+    places = _places(found.differing, item.scope)
+    within = choice.within if choice.within in [value for _, value in places] and choice.within != ALL else None
+    samples = select_differing(found.differing, contrast=contrast, within=within)
+    part = part_of(len(samples), choice.part, size=_N_LISTED)
+    there = bool(found.differing)
+    heading = '<h2 class="vls-h2">The samples where they differ</h2>'
+    if not there:
+        heading += '<p class="vls-caption">On every sample, all of them have the same label.</p>'
+    else:
+        heading += (
+            f'<p class="vls-caption">{len(found.differing):,} samples have not the same label for all; '
+            f"{len(samples):,} fit your choice. A sample's number leads to the answers, on the Samples page.</p>"
+        )
+    rows = [_sample(sample, found.submissions, item) for sample in samples[part.start : part.stop]]
+    headers = ["Sample", "Category", "Sub-category", *(escape(names[name]) for name in found.submissions)]
+    return {
+        "differing_heading": gr.update(value=heading, visible=True),
+        "contrast": options(
+            [(ALL, ALL), *((name, name) for name in CONTRASTS)], contrast, least=1 if there else len(CONTRASTS) + 1
+        ),
+        "within": options(places, within, least=1 if there else len(places)),
+        "differing": gr.update(
+            value=pieces.table("Samples where the labels differ", headers, rows), visible=bool(samples)
+        ),
+        "before": part.before,
+        "part": part.chooser,
+        "after": part.after,
+    }
+
+
+def _places(samples: Sequence[SampleLabels], scope: str) -> list[tuple[str, str]]:
+    """Offer the categories and sub-categories that differing samples are of, with how many."""
+    counts = Counter(name for sample in samples for name in (sample.category, sample.sub_category))
+    offered = [(ALL, ALL)]
+    for category in CATEGORIES:
+        if scope == OVERALL and counts[category.name]:
+            offered.append((f"{category.name} ({counts[category.name]:,})", category.name))
+        for sub in category.sub_categories:
+            if counts[sub.name]:
+                offered.append((f"{category.name}: {sub.name} ({counts[sub.name]:,})", sub.name))
+    return offered
+
+
+def _sample(sample: SampleLabels, submissions: Sequence[str], item: BoardList) -> list[str]:
+    first, *others = submissions
+    address = address_of(item, first, beside=others[:3], sample=sample.instruction_id)
+    link = f'<a href="{escape(address)}">{sample.instruction_id}</a>'
+    labels = [pieces.chip(label) for label in sample.labels]
+    return [link, escape(sample.category), escape(sample.sub_category), *labels]

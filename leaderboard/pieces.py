@@ -1,0 +1,63 @@
+"""Small pieces of HTML that pages share: text of strangers, label chips, tables.
+
+Rule of the room: what comes from a store, a judge or a dataset is put in through `shown` only.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from html import escape
+
+from vlsbench.taxonomy import LABEL_COLOURS
+
+__all__ = ["chip", "shown", "table"]
+
+_HARMLESS = "\n\t\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"
+"""Not printable by Python's rule, but part of written text: line ends, joined emoji, Persian."""
+
+
+def shown(text: str) -> str:
+    """Make text fit to be put into HTML: markup and signs that would act (text direction, control) become visible.
+
+    >>> shown("<b>safe</b>")
+    '&lt;b&gt;safe&lt;/b&gt;'
+    """
+    text = text.replace("\r\n", "\n")
+    return escape("".join(sign if _is_harmless(sign) else "\N{REPLACEMENT CHARACTER}" for sign in text))
+
+
+def _is_harmless(sign: str) -> bool:
+    return sign.isprintable() or sign in _HARMLESS or unicodedata.category(sign) == "Zs"
+
+
+def chip(outcome: str | None) -> str:
+    """Name a bin with its colour beside it; None is unjudged."""
+    name = outcome or "unjudged"
+    colour = LABEL_COLOURS[name]
+    swatch = f'<span class="vls-swatch" style="background:{colour}" aria-hidden="true"></span>'
+    return f'<span class="vls-chip">{swatch}{name}</span>'
+
+
+def table(label: str, headers: Sequence[str], rows: Sequence[Sequence[str]], *, n_heads: int = 1) -> str:
+    """Lay out a table that scrolls sideways within itself where the page is narrow.
+
+    Args:
+        label: What it shows, for readers who cannot see it; plain text.
+        headers: HTML.
+        rows: HTML, a cell per header.
+        n_heads: The first cells of a row that name it.
+    """
+    head = "".join(f'<th scope="col">{header}</th>' for header in headers)
+    body = "".join(
+        "<tr>"
+        + "".join(f'<th scope="row">{cell}</th>' for cell in row[:n_heads])
+        + "".join(f"<td>{cell}</td>" for cell in row[n_heads:])
+        + "</tr>"
+        for row in rows
+    )
+    # A region that scrolls has to take the keyboard's focus, or its hidden part is out of reach.
+    return (
+        f'<div class="vls-scroll" role="region" tabindex="0" aria-label="{escape(label)}"><table class="vls-plain">'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
