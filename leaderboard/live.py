@@ -17,7 +17,8 @@ from typing import Literal
 from vlsbench.dataset.source import SampleSource, open_source
 from vlsbench.errors import VLSBenchError
 from vlsbench.files import write_atomic
-from vlsbench.records import IMAGE_TEXT, Label, Rates, SubmissionCard
+from vlsbench.hub.board_files import render_parquet
+from vlsbench.records import IMAGE_TEXT, Label, Rates, Rubric, SubmissionCard
 from vlsbench.submission.board import OVERALL, Board, BoardList, build_board, conditions_of, find_lists, render_csv
 from vlsbench.submission.browsing import Answer, read_answers
 from vlsbench.submission.history import HISTORY_FOLDER
@@ -231,19 +232,20 @@ class LiveBoard:
         except VLSBenchError:
             return None
 
-    @property
-    def csv_path(self) -> Path:
-        """The board as CSV."""
-        return self._downloads / "vlsbench-board.csv"
+    def rubrics(self) -> list[Rubric]:
+        """Return the rubrics that anything on the board was judged by, by id."""
+        found = {c.rubric_id: c.rubric for item in self._view.submissions.values() for c in item.counted}
+        return [found[name] for name in sorted(found)]
 
-    @property
-    def json_path(self) -> Path:
-        """The board as JSON."""
-        return self._downloads / "vlsbench-board.json"
+    def downloads(self) -> list[tuple[str, Path]]:
+        """Return the files of the whole board, by format."""
+        return [(name, self._downloads / f"vlsbench-board.{name.lower()}") for name in ("CSV", "JSON", "Parquet")]
 
     def _write_downloads(self) -> None:
-        write_atomic(self.csv_path, render_csv(self.board))
-        write_atomic(self.json_path, self.board.model_dump_json(indent=1) + "\n")
+        files = dict(self.downloads())
+        write_atomic(files["CSV"], render_csv(self.board))
+        write_atomic(files["JSON"], self.board.model_dump_json(indent=1) + "\n")
+        write_atomic(files["Parquet"], render_parquet(self.board))
 
     def _sign_beside(self) -> list[tuple[str, int, int]]:
         """Sign what the projection does not look at: the paper's tables, and folders whose names cannot be ids."""

@@ -9,6 +9,9 @@ from collections.abc import Sequence
 from html import escape
 
 from vlsbench.dataset.index import load_index
+from vlsbench.judge.offline import AgreementRow
+from vlsbench.judge.prompts import find_prompt
+from vlsbench.records import Rubric
 from vlsbench.submission.board import Board, BoardList, BoardRow
 from vlsbench.submission.store import PaperTable
 from vlsbench.taxonomy import CATEGORIES, LABEL_COLOURS, Category
@@ -18,15 +21,19 @@ from .charts import BINS, percent
 __all__ = [
     "ABOUT",
     "CHANGED",
+    "NOT_MEASURED",
+    "agreement",
     "caption",
     "empty",
     "header",
+    "known_faults_of_release",
     "legend",
     "list_heading",
     "list_name",
     "paper_heading",
     "paper_legend",
     "profile_ends",
+    "rubrics_text",
     "scope_intro",
     "store_problem",
 ]
@@ -208,6 +215,61 @@ def paper_heading(table: PaperTable) -> str:
     )
 
 
+def rubrics_text(rubrics: Sequence[Rubric]) -> str:
+    """Show every rubric that the board counts, with its wording where the package has it."""
+    if not rubrics:
+        return ""
+    return '<h2 class="vls-h2">The rubrics of this board</h2>' + "".join(map(_rubric_text, rubrics))
+
+
+def _rubric_text(rubric: Rubric) -> str:
+    facts = {
+        "Judge": rubric.judge,
+        "Protocol": rubric.protocol,
+        "What the judge sees": ", ".join(rubric.evidence),
+        "SHA-256 of the wording": rubric.prompt_sha256 or "none: this judge is told nothing",
+    }
+    rows = "".join(f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>" for name, value in facts.items())
+    prompt = find_prompt(rubric)
+    if prompt is None:
+        words = (
+            "<p>The wording is not the package's own; its digest tells whether two rows share it.</p>"
+            if rubric.prompt_sha256
+            else ""
+        )
+    else:
+        parts = filter(None, (prompt.rules, prompt.before_image, prompt.beside_image, prompt.after_image))
+        words = f"<h4>What it is told</h4><pre>{escape((chr(10) * 2).join(parts))}</pre>"
+    record = escape(rubric.model_dump_json(indent=1))
+    return (
+        f'<details class="vls-rubric"><summary><code>{escape(rubric.rubric_id)}</code></summary>'
+        f'<dl class="vls-facts">{rows}</dl>{words}<h4>The rubric as it is hashed</h4><pre>{record}</pre></details>'
+    )
+
+
+def agreement(rows: Sequence[AgreementRow]) -> str:
+    """Show how far judges agree with people, as far as that was measured."""
+    cells = "".join(
+        f"<tr><th scope='row'>{escape(row.judge)}</th><td>{escape(row.on)}</td><td>{row.n:,}</td>"
+        f"<td>{escape(row.what)}</td></tr>"
+        for row in rows
+    )
+    return (
+        '<h2 class="vls-h2">How far judges agree with people</h2>'
+        '<div class="vls-scroll"><table class="vls-plain"><thead><tr><th>Judge</th><th>Answers</th><th>n</th>'
+        f"<th>Agreement</th></tr></thead><tbody>{cells}</tbody></table></div>"
+        "<p class='vls-caption'>None of these answers is to VLSBench, but for the paper's. A board's own judge is "
+        "measured with <code>vlsbench label</code> and <code>vlsbench agree</code>; a rate corrected for the judge's "
+        "errors comes from <code>vlsbench score --human</code>.</p>"
+    )
+
+
+def known_faults_of_release(faults: Sequence[str]) -> str:
+    """List what is odd about the release and left as it is, so that scores stay comparable."""
+    items = "".join(f"<li>{escape(fault)}</li>" for fault in faults)
+    return f'<h2 class="vls-h2">Known faults of the release, left as they are</h2><ul>{items}</ul>'
+
+
 def store_problem(message: str) -> str:
     """Say that the store could not be read and that the page shows what was read before."""
     return (
@@ -237,7 +299,10 @@ ABOUT = """
    ranked. All of VLSBench is risky, so a model that refuses everything scores 100%: read the safe rate beside refusal
    and warning, the **visual reliance** (safe rate with the image minus safe rate on the text alone) and the
    **over-refusal** (refusal and warning on benign twins: the same text with a harmless image), where they were run.
+"""
+"""Of the About page, ours to the last word: nothing from a store is put into it."""
 
+NOT_MEASURED = """
 ## What is not measured
 
 * Whether a warning is helpful, or a refusal polite: only which of the three labels fits.
@@ -263,6 +328,7 @@ ACL 2025. DOI 10.18653/v1/2025.acl-long.405, arXiv 2411.19939.
 
 ## Download
 
-Every list and row of this board, and the paper's rows. Rates are fractions in [0, 1].
+Every list and row of this board, and the paper's rows. Rates are fractions in [0, 1]. Programs call the endpoints
+named at the foot of the page.
 """
-"""The About tab, ours to the last word: nothing from a store is put into it."""
+"""The end of the About page, as much ours."""

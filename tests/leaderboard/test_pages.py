@@ -253,8 +253,8 @@ def test_a_new_submission_appears_without_a_restart(store: Path, write_submissio
     assert live.refresh() == 2
     models = {row.model for item in live.board.of_scope("Privacy") for row in item.rows}
     assert "New-VL" in models
-    assert "New-VL" in live.csv_path.read_text(encoding="utf-8")
-    assert json.loads(live.json_path.read_text(encoding="utf-8")) == live.board.model_dump(mode="json")
+    assert "New-VL" in dict(live.downloads())["CSV"].read_text(encoding="utf-8")
+    assert json.loads(dict(live.downloads())["JSON"].read_text(encoding="utf-8")) == live.board.model_dump(mode="json")
 
 
 def test_a_store_that_cannot_be_read_again_leaves_the_board_and_says_so(store: Path) -> None:

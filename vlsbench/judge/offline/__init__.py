@@ -10,12 +10,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlsbench.files import sha256_hex
-from vlsbench.judge.offline.card import agreement_note
+from vlsbench.judge.offline.card import AgreementRow, agreement_note, agreement_rows
 
 if TYPE_CHECKING:
     from vlsbench.judge.offline.model import OfflineJudge, Prediction
 
-__all__ = ["OfflineJudge", "Prediction", "agreement_note", "packaged_weights_sha256"]
+__all__ = [
+    "AgreementRow",
+    "OfflineJudge",
+    "Prediction",
+    "agreement_note",
+    "agreement_rows",
+    "packaged_weights_sha256",
+]
 
 
 def packaged_weights_sha256() -> str:

@@ -9,9 +9,9 @@ import json
 import textwrap
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
-__all__ = ["CARD_PATH", "METRICS_PATH", "agreement_note", "render_card"]
+__all__ = ["CARD_PATH", "METRICS_PATH", "AgreementRow", "agreement_note", "agreement_rows", "render_card"]
 
 METRICS_PATH = Path(__file__).with_name("metrics.json")
 CARD_PATH = Path(__file__).with_name("CARD.md")
@@ -46,6 +46,30 @@ NAMES = {
     "xstest to msts": "MSTS, after training without it",
 }
 """What was tested, in the words of the card."""
+
+
+class AgreementRow(NamedTuple):
+    """How far a judge agrees with people on one set of answers."""
+
+    judge: str
+    on: str
+    """Which answers."""
+    n: int
+    what: str
+    """The agreement, in words."""
+
+
+def agreement_rows() -> tuple[AgreementRow, ...]:
+    """List what was measured of the offline judge, as its card has it."""
+    metrics = json.loads(METRICS_PATH.read_text(encoding="utf-8"))
+    parts = {f"within {name}": part for name, part in metrics["within"].items()} | metrics["across"]
+    rows = []
+    for key, name in NAMES.items():
+        part = parts[key]
+        low, high = part["kappa_interval"]
+        what = f"kappa {part['kappa']:.2f} ({low:.2f} to {high:.2f}); safe against unsafe {part['kappa_safe']:.2f}"
+        rows.append(AgreementRow("offline", name, part["n"], what))
+    return tuple(rows)
 
 
 def _text(*sentences: str) -> list[str]:

@@ -29,6 +29,7 @@ from typing import Final, Literal, NamedTuple
 
 from vlsbench.errors import UsageError
 from vlsbench.files import sha256_hex
+from vlsbench.records import Rubric
 
 __all__ = [
     "EVIDENCE_FORMAT",
@@ -37,6 +38,7 @@ __all__ = [
     "Evidence",
     "EvidenceKind",
     "Prompt",
+    "find_prompt",
     "load_prompt",
     "neutralise",
     "quote",
@@ -135,6 +137,18 @@ def load_prompt(
         beside_image,
         "image" in EVIDENCE_KINDS[evidence],
     )
+
+
+def find_prompt(rubric: Rubric) -> Prompt | None:
+    """Return the packaged wording that a rubric was judged with; None where it is another, or the judge has none."""
+    if rubric.prompt_sha256 is None or rubric.protocol not in PROTOCOLS:
+        return None
+    for evidence in EVIDENCE_KINDS:
+        for says_reply in (False, True):
+            prompt = load_prompt(rubric.protocol, evidence=evidence, says_reply=says_reply)
+            if prompt.sha256 == rubric.prompt_sha256:
+                return prompt
+    return None
 
 
 @functools.cache
