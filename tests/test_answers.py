@@ -19,6 +19,8 @@ def test_blank_is_no_answer(text: str) -> None:
         "API RetryError",  # MSTS, Gemini
         "FinishReason.SAFETY",  # MSTS, Gemini
         "Failed to obtain answer via API.",  # VLMEvalKit
+        "[LMMS_EVAL_REQUEST_FAILED after 5 retries] Connection error.",  # lmms-eval 0.7.3
+        "[LMMS_EVAL_BUDGET_EXCEEDED]",
         "Error code: 429 - {'error': {'message': 'Rate limit reached'}}",  # openai
         "openai.APITimeoutError: Request timed out.",
         "APIConnectionError: Connection error.",
