@@ -11,9 +11,25 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import gradio as gr
-from gradio import events
+from gradio.utils import get_upload_folder
+from starlette.middleware import Middleware
 
-from . import about_page, categories_page, charts, leaderboard_page, tables, texts
+from vlsbench.submission.upload import MAX_UPLOAD_BYTES, Desk
+
+from . import (
+    about_page,
+    alignment_page,
+    categories_page,
+    charts,
+    compare_page,
+    endpoints,
+    leaderboard_page,
+    samples_page,
+    submit_page,
+    tables,
+    texts,
+)
+from .guard import Guard
 from .live import LiveBoard
 from .page import SCRIPT, Page, follow, opened
 
@@ -23,9 +39,22 @@ __all__ = ["build_app", "launch_options"]
 _PAGES: tuple[tuple[str, Callable[[LiveBoard], Page]], ...] = (
     ("Leaderboard", leaderboard_page.make),
     ("Categories", categories_page.make),
+    ("Compare", compare_page.make),
+    ("Samples", samples_page.make),
+    ("Alignment", alignment_page.make),
+    ("Submit", submit_page.make),
     ("About", about_page.make),
 )
 """The tabs, in their order; the first is shown where an address names none."""
+
+
+_UPLOADS_GO = (600, 3600)
+"""Every ten minutes gradio deletes what was uploaded an hour ago; all of it when the server ends."""
+
+
+_SESSIONS = 200
+"""Readers that gradio remembers, with the last answer each got (0.3 MB for a list of twelve rows). No page needs it: a
+reader's choices come with every request. A call of the API is a reader of its own; gradio's default is 10,000."""
 
 
 class _Frame(NamedTuple):
@@ -36,19 +65,31 @@ class _Frame(NamedTuple):
     left_out_table: gr.Dataframe
 
 
-def build_app(store: Path) -> gr.Blocks:
+def build_app(
+    store: Path,
+    *,
+    data: Path | None = None,
+    desk: Desk | None = None,
+    start: Callable[[LiveBoard], None] = lambda live: None,
+) -> gr.Blocks:
     """Make the app of a store.
 
     Args:
         store: A folder with one directory per submission; read again at a page load when it has changed.
+        data: The release on disk, for the page that shows samples.
+        desk: Takes submissions; None takes them into the folder.
+        start: Called with the board, for who keeps the folder fresh.
 
     Raises:
         VLSBenchError: If the store cannot be read now.
     """
-    live = LiveBoard(store)
+    live = LiveBoard(store, data, desk)
+    start(live)
     built = live.version
     app: gr.Blocks
-    with gr.Blocks(title="VLSBench leaderboard", analytics_enabled=False, fill_width=True) as app:
+    with gr.Blocks(
+        title="VLSBench leaderboard", analytics_enabled=False, fill_width=True, delete_cache=_UPLOADS_GO
+    ) as app:
         gr.HTML(texts.header(), elem_classes="vls-block")
         problem = gr.HTML(visible=False, elem_classes="vls-block")
         pages: list[Page] = []
@@ -76,12 +117,7 @@ def build_app(store: Path) -> gr.Blocks:
         changed = [tabs, *(part for page in pages for part in (*still[page.name], *page.outputs)), *frame]
         app.load(load, outputs=changed, show_progress="hidden", queue=False, api_visibility="private")
 
-        def board() -> dict[str, Any]:
-            """Return the whole board: its lists and rows, the paper's rows, and what was left out and why."""
-            live.refresh()
-            return live.board.model_dump(mode="json")
-
-        events.api(board, api_name="board")
+        endpoints.add(live)
     return app
 
 
@@ -97,6 +133,8 @@ def launch_options() -> dict[str, Any]:
         # The default greys have a contrast of 2.6 on white; WCAG AA asks for 4.5.
         body_text_color_subdued="*neutral_600",
         body_text_color_subdued_dark="*neutral_300",
+        button_primary_background_fill="*primary_600",
+        button_primary_background_fill_hover="*primary_700",
         block_label_text_color="*neutral_600",
         block_title_text_color="*neutral_600",
         block_info_text_color="*neutral_600",
@@ -109,6 +147,16 @@ def launch_options() -> dict[str, Any]:
         "css": Path(__file__).with_name("style.css").read_text(encoding="utf-8"),
         "head": '<meta name="description" content="Safety of models where the risk is only in the image">' + SCRIPT,
         "share": False,
+        "enable_monitoring": False,
+        "state_session_capacity": _SESSIONS,
+        "max_file_size": MAX_UPLOAD_BYTES,
+        "app_kwargs": {
+            "middleware": [Middleware(Guard, uploads=Path(get_upload_folder()))],
+            # FastAPI's own pages load scripts from another host.
+            "docs_url": None,
+            "redoc_url": None,
+            "openapi_url": None,
+        },
         "ssr_mode": False,
         "run_history": False,
         "footer_links": ["api", "settings"],
@@ -138,7 +186,8 @@ def _left_out_label(live: LiveBoard) -> str:
 
 def _frame_updates(live: LiveBoard) -> list[Any]:
     """Make the updates of the parts outside the pages, in the order of `_Frame`."""
-    problem = "" if live.problem is None else texts.store_problem(live.problem)
+    said = " ".join(filter(None, (live.sync_problem, live.problem)))
+    problem = texts.store_problem(said) if said else ""
     return [
         gr.update(value=problem, visible=bool(problem)),
         gr.update(label=_left_out_label(live), visible=bool(live.board.left_out)),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -108,19 +109,25 @@ def other_judge() -> Rubric:
 
 
 @contextmanager
-def _served(store: Path) -> Iterator[str]:
+def _served(store: Path, environment: Mapping[str, str] | None = None, log: Path | None = None) -> Iterator[str]:
     """Serve a store in a process of its own: gradio's server threads never close their event loops."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     code = f"from pathlib import Path; from vlsbench.serve import serve; serve(Path({str(store)!r}), port={port})"
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, text=True
-    )
+    with nullcontext() if log is None else log.open("wb") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-c", code],
+            cwd=Path(__file__).parents[2],
+            env=os.environ | {"VLSBENCH_CACHE_DIR": str(store.parent / "cache"), **(environment or {})},
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+        )
     try:
         assert process.stdout is not None
-        line = process.stdout.readline()  # printed once the server answers; empty where it ended instead
-        assert f"http://127.0.0.1:{port}" in line, line
+        # Printed once the server answers; none where it ended instead. In a Space gradio says more before it.
+        assert any(f"http://127.0.0.1:{port}" in line for line in process.stdout), "the server ended"
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
@@ -132,6 +139,23 @@ def address(store: Path) -> Iterator[str]:
     """Address of the served `store`."""
     with _served(store) as url:
         yield url
+
+
+class ServeStore(Protocol):
+    """Serves a store until the module's tests are done; settings are variables of its environment."""
+
+    def __call__(self, store: Path, *, log: Path | None = None, **environment: str) -> str: ...
+
+
+@pytest.fixture(scope="module")
+def serve_store() -> Iterator[ServeStore]:
+    """Serve stores for a whole module."""
+    with ExitStack() as servers:
+
+        def serve_it(store: Path, *, log: Path | None = None, **environment: str) -> str:
+            return servers.enter_context(_served(store, environment, log))
+
+        yield serve_it
 
 
 @pytest.fixture
@@ -175,6 +199,9 @@ FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync"),
 )
+GRADIO_AT_UPLOAD = "Method not implemented."
+"""What the client of gradio 6.31 writes when it closes the progress of an upload."""
+
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 900}
 
@@ -210,7 +237,7 @@ def open_page(browser: Any) -> Iterator[OpenPage]:
     contexts = []
 
     def note(message: Any) -> None:
-        if message.type in ("error", "warning"):
+        if message.type in ("error", "warning") and message.text != GRADIO_AT_UPLOAD:
             found.append(f"console: {message.text}")
 
     def watch(request: Any) -> None:

@@ -17,7 +17,7 @@ from gradio_client import Client
 
 from vlsbench import serve as serve_module
 from vlsbench.errors import SubmissionError, UsageError
-from vlsbench.serve import build, serve
+from vlsbench.serve import ServeOptions, build, serve
 from vlsbench.submission.board import build_board
 
 ROOT = Path(__file__).parents[2]
@@ -49,11 +49,6 @@ def test_endpoint_returns_the_board_and_sees_a_new_submission(
     assert "New-VL" in str(client.predict(api_name="/board"))
 
 
-def test_board_is_the_only_endpoint_a_stranger_sees(address: str) -> None:
-    endpoints = Client(address, verbose=False).view_api(return_format="dict", print_info=False)
-    assert list(endpoints["named_endpoints"]) == ["/board"]  # type: ignore[index,call-overload]
-
-
 def test_a_port_that_is_taken_is_one_sentence(store: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -67,6 +62,29 @@ def test_a_port_that_is_taken_is_one_sentence(store: Path) -> None:
 def test_a_store_that_is_no_folder_is_said_before_anything_is_served(tmp_path: Path) -> None:
     with pytest.raises(SubmissionError, match="not a folder"):
         build(tmp_path / "absent")
+
+
+@pytest.mark.parametrize(
+    ("environment", "per_day", "is_on_hub"),
+    [
+        ({}, None, False),
+        ({"SPACE_ID": "acme/board"}, None, False),  # gradio knows a Space by both
+        ({"SPACE_ID": "acme/board", "SYSTEM": "spaces"}, 5, True),
+        ({"SPACE_ID": "acme/board", "SYSTEM": "spaces", "VLSBENCH_SUBMISSIONS_PER_DAY": "0"}, None, True),
+        ({"VLSBENCH_SUBMISSIONS_PER_DAY": " 3 "}, 3, False),
+    ],
+)
+def test_settings_of_a_space_come_from_its_environment(
+    environment: dict[str, str], per_day: int | None, is_on_hub: bool
+) -> None:
+    options = ServeOptions.read(environment)
+    assert (options.per_day, options.is_on_hub) == (per_day, is_on_hub)
+
+
+@pytest.mark.parametrize("value", ["many", "-1", "1.5", "1e3", "٣"])
+def test_a_number_that_is_none_is_one_sentence(value: str) -> None:
+    with pytest.raises(UsageError, match="VLSBENCH_SYNC_SECONDS: a whole number"):
+        ServeOptions.read({"VLSBENCH_SYNC_SECONDS": value})
 
 
 def test_missing_gradio_is_answered_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
