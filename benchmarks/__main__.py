@@ -13,6 +13,8 @@ RUNS = (
     ["judge_faults.py"],
     ["correction_coverage.py"],
     ["store.py"],
+    ["hostile.py"],
+    ["page_load.py"],
     ["screening.py"],
     ["board.py"],
     ["generate.py", "--endpoint"],

@@ -35,7 +35,8 @@ _ERROR_START = re.compile(
       | (?:connection|read|request)\ (?:timed\ out|timeout|aborted|reset|refused) | out\ of\ memory
       )(?=\W{0,3}$|\s{0,3}[:({\[<0-9]|,\ |\ for\ url)
     )
-    | failed\ to\ obtain\ answer\b | lmms_eval_(?:request_failed|budget_exceeded)\b | \[?content[_ ]filter\]?\W*$ | you\ exceeded\ your\ current\ quota
+    | failed\ to\ obtain\ answer\b | \[?lmms_eval_(?:request_failed|budget_exceeded)\b  # VLMEvalKit; lmms-eval
+    | \[?content[_ ]filter\]?\W*$ | you\ exceeded\ your\ current\ quota
     | (?:null|nan|undefined|n/a|\[object\ object\]|error|failed|\[error\]|<error>|\[?no\ response\]?)\.?$ | none$
     """,
     re.VERBOSE | re.IGNORECASE,

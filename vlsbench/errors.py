@@ -23,11 +23,19 @@ __all__ = [
     "UsageError",
     "VLSBenchError",
     "numbered",
+    "printable",
+    "visible",
 ]
 
 
 class VLSBenchError(Exception):
-    """Base of every error raised on purpose."""
+    """Base of every error raised on purpose.
+
+    As text it is `visible`: messages name files and values of strangers, and are printed, stored and published.
+    """
+
+    def __str__(self) -> str:
+        return visible(super().__str__())
 
 
 class DataError(VLSBenchError):
@@ -52,6 +60,26 @@ class HubError(VLSBenchError):
 
 class UsageError(VLSBenchError):
     """The call itself is wrong (a flag, a name that does not exist)."""
+
+
+def visible(text: str) -> str:
+    r"""Write what would act on a terminal, or cannot be written as UTF-8, as an escape; line breaks stay.
+
+    >>> visible("a\x1b[2J\nb\udcff")
+    'a\\x1b[2J\nb\\udcff'
+    """
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() or sign == "\n" else repr(sign)[1:-1] for sign in text)
+
+
+def printable(text: str) -> str:
+    r"""Write a stranger's text on one line, without signs that move a terminal's cursor.
+
+    >>> printable("a\n b\x1b[2J")
+    'a b\\x1b[2J'
+    """
+    return visible(" ".join(text.split()))
 
 
 def numbered(items: list[str], *, limit: int = 20) -> str:

@@ -30,12 +30,17 @@ __all__ = [
     "keys_given_twice",
     "open_regular",
     "read_lines",
+    "read_regular",
+    "refuse_link",
     "sha256_hex",
     "write_atomic",
 ]
 
 MAX_LINE_BYTES = 1 << 20
 """Longest line accepted, 1 MiB: an answer of 32k tokens is about 130 kB of UTF-8, eight times less."""
+
+_MAX_RECORD_BYTES = 16 << 20
+"""Longest file of one record, 16 MiB: a history of 10,000 runs of a judge, the longest there is, takes 10."""
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -72,6 +77,29 @@ def open_regular(path: Path) -> BinaryIO:
         os.close(fd)
         raise OSError(errno.EINVAL, "not a regular file", str(path))
     return os.fdopen(fd, "rb")
+
+
+def read_regular(path: Path, *, max_bytes: int = _MAX_RECORD_BYTES) -> bytes:
+    """Read a regular file whole, if it is not larger than `max_bytes`.
+
+    Raises:
+        OSError: If it is larger, is not there, cannot be read or is something else.
+    """
+    with open_regular(path) as file:
+        data = file.read(max_bytes + 1)
+    if len(data) > max_bytes:
+        raise OSError(errno.EFBIG, f"larger than {max_bytes:,} bytes", str(path))
+    return data
+
+
+def refuse_link(path: Path) -> None:
+    """Refuse to write below a link: a folder that somebody sends may hold one that leads out of it.
+
+    Raises:
+        OSError: If it is a link.
+    """
+    if path.is_symlink():
+        raise OSError(errno.ELOOP, "a link, and links are not followed", str(path))
 
 
 @contextlib.contextmanager
@@ -143,8 +171,9 @@ def append_lines(path: Path, lines: Iterable[str]) -> None:
     block = "".join(f"{line}\n" for line in lines).encode()
     if not block:
         return
+    refuse_link(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     try:
         with _named(path):
             _mend_tail(fd)
@@ -188,7 +217,8 @@ def exclusive(path: Path) -> Iterator[None]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = path.with_name(f".{path.name}.lock")
-    fd = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+    refuse_link(lock)
+    fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     try:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -39,6 +39,7 @@ __all__ = [
     "Key",
     "Label",
     "PaperRow",
+    "Plain",
     "Probabilities",
     "Rates",
     "Record",
@@ -99,15 +100,31 @@ _NAME_SIGNS = " ._+:/()@,#'&-"
 _SUFFIXES = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
 
 
+_UNSEEN = re.compile(r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
+"""Letters and marks that are not drawn (Default_Ignorable_Code_Point in Unicode): with them two names look like one."""
+
+
+def _is_name_sign(sign: str) -> bool:
+    if _UNSEEN.match(sign):
+        return False
+    return sign in _NAME_SIGNS or sign.isalnum() or unicodedata.category(sign) == "Mn"
+
+
 def _check_name(value: str) -> str:
-    bad = sorted({c for c in value if not (c in _NAME_SIGNS or c.isalnum() or unicodedata.category(c) == "Mn")})
+    bad = sorted({c for c in value if not _is_name_sign(c)})
     if bad:
-        found = ", ".join(f"U+{ord(c):04X}" if not c.isprintable() else c for c in bad)
+        found = ", ".join(f"U+{ord(c):04X}" if not c.isprintable() or _UNSEEN.match(c) else c for c in bad)
         raise ValueError(f"a name has letters, digits, spaces and {_NAME_SIGNS.strip()} only; remove {found}")
     if value != value.strip() or not value:
         raise ValueError("a name is not empty and does not begin or end with a space")
     if ".." in value or value.startswith(("/", ".", "-")):
         raise ValueError("a name has no '..' and does not begin with '/', '.' or '-'")
+    return value
+
+
+def _check_plain(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("a text that is printed has no line break and no control character")
     return value
 
 
@@ -134,6 +151,8 @@ def _check_finite(value: JsonValue) -> JsonValue:
 Json = Annotated[JsonValue, AfterValidator(_check_finite)]
 Name = Annotated[str, Field(max_length=200), AfterValidator(_check_name)]
 """A name that is printed on pages and used in tables: no markup, no path tricks, no control characters."""
+Plain = Annotated[str, AfterValidator(_check_plain)]
+"""A text that is printed as it is."""
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
@@ -177,7 +196,7 @@ class SubmissionCard(Record):
     organization: Name | None = None
     revision: Annotated[str, Field(max_length=100, pattern=r"^[\w.:@/+-]+$")] | None = None
     """Commit or snapshot of the model."""
-    url: Annotated[str, Field(max_length=500, pattern=r"^https?://[^\s<>\"'`\\]+$")] | None = None
+    url: Annotated[str, Field(max_length=500, pattern=r"^https?://[^\s\p{C}<>\"'`\\]+$")] | None = None
     access: Literal["open", "closed"] | None = None
     """Open or closed weights."""
     parameters: Annotated[int, BeforeValidator(_parse_parameters), Field(ge=1, le=10**15)] | None = None
@@ -390,7 +409,7 @@ class PaperRow(Record):
     """As printed; in two rows it is not the sum of its parts."""
     base_model: Name | None = None
     alignment: Literal["none", "textual", "multimodal"] | None = None
-    method: str | None = None
+    method: Plain | None = None
     """Alignment method and its data, in the paper's words."""
     access: Literal["open", "closed"] | None = None
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from vlsbench.errors import SubmissionError, UsageError
+from vlsbench.errors import SubmissionError, UsageError, numbered
 from vlsbench.files import MAX_LINE_BYTES, keys_given_twice, open_regular, read_lines
 from vlsbench.records import Key, Response, Rubric, Verdict, explain
 
@@ -134,4 +134,4 @@ def choose_rubric(directory: Path, wanted: str | None) -> str:
     if len(fitting) == 1:
         return fitting[0]
     found = f"{len(fitting)} rubrics fit {wanted!r}" if wanted is not None else f"{len(rubrics)} rubrics were used"
-    raise UsageError(f"{directory}: {found}; say which with --rubric: {', '.join(fitting or rubrics)}")
+    raise UsageError(f"{directory}: {found}; say which with --rubric: {numbered(fitting or rubrics)}")

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from vlsbench.answers import why_not_an_answer
 from vlsbench.dataset.index import FIRST_SAMPLE_ID, Index, load_index
-from vlsbench.errors import DataError, SubmissionError, numbered
+from vlsbench.errors import DataError, SubmissionError, numbered, visible
 from vlsbench.files import MAX_LINE_BYTES, Line, StrPath, keys_given_twice, open_regular, read_lines
 from vlsbench.metrics.rates import is_answered
 from vlsbench.records import IMAGE_TEXT, Key, Record, Response, SubmissionCard, explain
@@ -185,7 +185,9 @@ def read_submission(directory: StrPath) -> tuple[Submission | None, CheckReport]
 def _read_card(directory: Path, found: _Findings) -> SubmissionCard | None:
     path = directory / CARD_FILE
     if not directory.is_dir():
-        found.error("files", str(directory), None, "not a folder; a submission is a folder with submission.json in it")
+        found.error(
+            "files", visible(str(directory)), None, "not a folder; a submission is a folder with submission.json in it"
+        )
         return None
     try:
         with open_regular(path) as file:
@@ -406,7 +408,7 @@ def _report(
         answered = sum(is_answered(responses.get(key)) for key in keys)
     return CheckReport(
         ok=not any(severity == "error" for _, severity in found.counts),
-        directory=str(directory),
+        directory=visible(str(directory)),
         model=card.model if card is not None else None,
         dataset=index.name if index is not None else None,
         config=index.config if index is not None else None,

@@ -20,7 +20,7 @@ from typing import Annotated, Any, Literal, NamedTuple, cast
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from vlsbench import __version__
-from vlsbench.errors import SubmissionError
+from vlsbench.errors import SubmissionError, printable
 from vlsbench.files import MAX_LINE_BYTES, canonical_json, keys_given_twice, open_regular, sha256_hex
 from vlsbench.records import Count, Digest, Fraction, Name, Record, explain
 
@@ -237,10 +237,10 @@ class Standing:
         event = self.decided_by
         if isinstance(event, Withdrawn):
             why = f": {event.reason}" if event.reason else ""
-            return f"withdrawn on {event.when[:10]} by {event.who}{why}"
+            return printable(f"withdrawn on {event.when[:10]} by {event.who}{why}")
         if isinstance(event, Rejected):
             who = "the gate" if event.by == "gate" else event.who
-            return f"rejected on {event.when[:10]} by {who}: {'; '.join(event.reasons)}"
+            return printable(f"rejected on {event.when[:10]} by {who}: {'; '.join(event.reasons)}")
         return None if is_shown(self.state) else f"not published yet ({self.state})"
 
 
@@ -316,7 +316,9 @@ def _order(entry: Entry) -> tuple[int, str, str]:
 def _read_entry(path: Path, submission_id: str) -> Entry:
     match = _FILE.fullmatch(path.name)
     if match is None:
-        raise SubmissionError(f"{path}: not the name of an event (NNNN-state-8 hex digits.json); move it away.")
+        raise SubmissionError(
+            f"{printable(str(path))}: not the name of an event (NNNN-state-8 hex digits.json); move it away."
+        )
     try:
         with open_regular(path) as file:
             data = file.read(MAX_LINE_BYTES)

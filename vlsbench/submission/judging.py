@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 from vlsbench.errors import UsageError
 from vlsbench.files import StrPath
 from vlsbench.judge.judges import ModelOptions, open_judge
-from vlsbench.judge.run import RunReport, run
+from vlsbench.judge.run import Judge, RunReport, run
 from vlsbench.submission.check import open_submission
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def judge_directory(
     options: ModelOptions = ModelOptions(),  # noqa: B008  # frozen
     is_batch: bool = False,
     is_waiting: bool = True,
+    opener: Callable[..., Judge] = open_judge,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> RunReport:
     """Judge what has no verdict yet; verdicts go to `verdicts/<rubric_id>.jsonl`.
@@ -46,6 +47,7 @@ def judge_directory(
         options: More about a model judge.
         is_batch: Ask `openai:MODEL` through the endpoint's batches, at half the price; see `vlsbench.judge.batch`.
         is_waiting: Stay until the batches are back; otherwise the same call collects them later.
+        opener: Opens the judge; another engine (`vlsbench.engine.engines`) has another.
         on_progress: Called with (verdicts written, verdicts wanted).
 
     Raises:
@@ -59,7 +61,7 @@ def judge_directory(
     if not is_waiting and not is_batch:
         raise UsageError("--no-wait belongs to --batch.")
     submission = open_submission(directory)
-    chosen = open_judge(
+    chosen = opener(
         judge,
         protocol=protocol,
         dataset=submission.index.name,

@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from vlsbench.errors import SubmissionError
+from vlsbench.errors import SubmissionError, printable
 from vlsbench.files import MAX_LINE_BYTES, open_regular
 from vlsbench.judge.verdicts import list_rubrics
 from vlsbench.records import Record, SubmissionCard
@@ -110,7 +110,7 @@ def _row(item: StoredSubmission) -> QueueRow:
         received_at=received.when if received is not None else None,
         since=decided_by.when if decided_by is not None else None,
         judged_by=tuple(sorted(standing.judged) if standing is not None else list_rubrics(item.directory)),
-        flags=standing.checked.flags if standing is not None and standing.checked is not None else (),
+        flags=tuple(map(printable, standing.checked.flags)) if standing is not None and standing.checked else (),
         reason=reason,
         next_step=_next_step(item, state, standing),
     )
@@ -168,7 +168,7 @@ def list_changes(store: Path, submission_id: str | None = None) -> list[Change]:
             when=entry.event.when,
             who=entry.event.who,
             state=entry.event.state,
-            what=_in_words(entry.event),
+            what=printable(_in_words(entry.event)),
         )
         for entry, item in found
     ]

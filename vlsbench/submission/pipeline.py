@@ -11,9 +11,11 @@ from typing import NamedTuple
 
 from vlsbench.files import StrPath
 from vlsbench.generate.directory import Asked, generate_directory
-from vlsbench.generate.models import TargetOptions
+from vlsbench.generate.models import TargetOptions, open_target
 from vlsbench.generate.run import GenerateReport
-from vlsbench.judge.run import RunReport
+from vlsbench.generate.target import Target
+from vlsbench.judge.judges import open_judge
+from vlsbench.judge.run import Judge, RunReport
 from vlsbench.submission.judging import judge_directory
 from vlsbench.submission.scoring import Scored, score_directory, write_result
 
@@ -39,6 +41,8 @@ def run_pipeline(
     name: str | None = None,
     protocol: str | None = None,
     judge_base_url: str | None = None,
+    target_opener: Callable[..., Target] = open_target,
+    judge_opener: Callable[..., Judge] = open_judge,
     on_stage: Callable[[str], None] = lambda verb: None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> PipelineReport:
@@ -47,16 +51,25 @@ def run_pipeline(
     Args:
         directory: As in `vlsbench.generate.directory.generate_directory`; so are model, asked, options and name.
         judge: As in `vlsbench.submission.judging.judge_directory`; so are the protocol and its endpoint.
+        target_opener: Opens the model; another engine (`vlsbench.engine.engines`) has another, and for the judge too.
         on_stage: Called with what is done from now on: `answered`, `judged`.
 
     Raises:
         VLSBenchError: As each of the three; what was finished before is on disk.
     """
     on_stage("answered")
-    generated = generate_directory(directory, model, asked, options=options, name=name, on_progress=on_progress)
+    generated = generate_directory(
+        directory, model, asked, options=options, name=name, opener=target_opener, on_progress=on_progress
+    )
     on_stage("judged")
     judged = judge_directory(
-        directory, judge, protocol=protocol, data=asked.data, base_url=judge_base_url, on_progress=on_progress
+        directory,
+        judge,
+        protocol=protocol,
+        data=asked.data,
+        base_url=judge_base_url,
+        opener=judge_opener,
+        on_progress=on_progress,
     )
     scored = score_directory(directory, judged.path.stem)
     return PipelineReport(generated, judged, scored, write_result(scored))

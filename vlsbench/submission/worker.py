@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from vlsbench.errors import SubmissionError, UsageError, VLSBenchError
+from vlsbench.errors import SubmissionError, UsageError, VLSBenchError, visible
 from vlsbench.judge.judges import ModelOptions, open_judge
 from vlsbench.judge.run import RunReport
 from vlsbench.judge.verdicts import list_rubrics
@@ -261,7 +261,7 @@ class Worker:
         except OSError as error:
             if error.filename is None and error.strerror is None:
                 raise
-            return Done(name, "failed", f"{error.filename}: {error.strerror}")
+            return Done(name, "failed", visible(f"{error.filename}: {error.strerror}"))
 
     def _judge_managed(self, found: Managed, lease: Lease, who: str) -> Done | None:
         name, standing = found.submission_id, found.standing

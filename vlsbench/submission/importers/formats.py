@@ -13,7 +13,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from vlsbench.answers import why_not_an_answer
-from vlsbench.errors import SubmissionError, UsageError
+from vlsbench.errors import SubmissionError, UsageError, printable, visible
 from vlsbench.files import MAX_LINE_BYTES, StrPath, append_lines, write_atomic
 from vlsbench.records import (
     IMAGE_TEXT,
@@ -34,7 +34,7 @@ from vlsbench.submission.importers.matching import Matched, match_rows
 from vlsbench.submission.importers.openai_batch import read_openai_batch
 from vlsbench.submission.importers.plain import read_plain
 from vlsbench.submission.importers.rows import Parsed, Row
-from vlsbench.submission.importers.source import Problems, Source, printable
+from vlsbench.submission.importers.source import Problems, Source
 from vlsbench.submission.importers.tables import Sniffed, read_table, sniff
 from vlsbench.submission.importers.vlmevalkit import read_vlmevalkit
 
@@ -171,7 +171,7 @@ def import_file(
     if not problems.n and card is not None:
         _write(out, card, responses)
         gate = check(out)
-    return _report(str(source), out, chosen, parsed, matched, card, responses, problems, gate)
+    return _report(visible(str(source)), out, chosen, parsed, matched, card, responses, problems, gate)
 
 
 def _check_call(from_format: str | None, model: str | None, condition: str | None) -> Format | None:
@@ -308,7 +308,7 @@ def _report(
     return ImportReport(
         ok=gate is not None and gate.ok,
         source=source,
-        directory=None if gate is None else str(out),
+        directory=None if gate is None else visible(str(out)),
         format=chosen,
         model=card.model if card is not None else None,
         dataset=matched.index.name if matched is not None else None,
@@ -318,7 +318,7 @@ def _report(
         n_truncated=sum(response.finish_reason in _CUT for response in responses),
         n_compared=matched.n_compared if matched is not None else 0,
         n_not_compared=matched.n_not_compared if matched is not None else 0,
-        ignored=parsed.ignored if parsed is not None else (),
+        ignored=tuple(map(visible, parsed.ignored)) if parsed is not None else (),
         notes=_notes(parsed, matched, responses),
         n_problems=problems.n,
         problems=tuple(problems.shown),

@@ -6,18 +6,21 @@ Rule of the room: links, pipes and devices are refused; nothing is held that the
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
+import sys
 import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import IO, Any, BinaryIO, Final
 from xml.parsers import expat
 
-from vlsbench.errors import SubmissionError
+from vlsbench.errors import SubmissionError, printable
 from vlsbench.files import Line, open_regular, read_lines
 from vlsbench.submission.check import MAX_PROBLEMS
 
@@ -31,9 +34,9 @@ __all__ = [
     "ZIP_ERRORS",
     "Problems",
     "Source",
+    "check_members",
     "check_zip",
     "parse_json",
-    "printable",
 ]
 
 MAX_SOURCE_BYTES: Final = 512 << 20
@@ -55,10 +58,22 @@ MAX_COLUMNS: Final = 256
 """Most columns of a table; an xlsx row may claim 16,384 cells, and each would be filled."""
 
 _MAX_MEMBERS: Final = 2 * MAX_ROWS
+_MAX_TAGS: Final = 2_000_000
+"""Most tags of a workbook. Under every condition the release has 11,205 rows, of which 20 columns take 1.8 million. An
+empty cell costs openpyxl 8 us and 300 bytes, and tens of millions of them come out of a file of 1 MB."""
+
+_MAX_STYLE_TAGS: Final = 100_000
+"""Most tags of a workbook's other parts; Excel has 65,490 styles. One costs openpyxl 60 us: 33 kB took four minutes."""
+
+_CELLS: Final = re.compile(r"xl/(worksheets/[^/]*|sharedStrings)\.xml", re.IGNORECASE)
+
+_MEMBER: Final = b"PK\x01\x02"
+"""Begins every entry in the list of members."""
+
 _CHUNK: Final = 1 << 20
 
-ZIP_ERRORS: Final = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError)
-"""What `zipfile` raises for a broken, encrypted or unknown member; the last two are its words for these."""
+ZIP_ERRORS: Final = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError)
+"""What `zipfile` raises for a broken, encrypted or unknown member, and for one that lies before the file's begin."""
 
 
 @dataclass
@@ -83,15 +98,6 @@ class Problems:
         self.n += 1
         if len(self.shown) < MAX_PROBLEMS:
             self.shown.append(printable(sentence))
-
-
-def printable(text: str) -> str:
-    r"""Write a stranger's text on one line, without signs that move a terminal's cursor.
-
-    >>> printable("a\n b\x1b[2J")
-    'a b\\x1b[2J'
-    """
-    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in " ".join(text.split()))
 
 
 @dataclass(frozen=True)
@@ -202,8 +208,11 @@ def check_zip(file: BinaryIO, where: object, *, max_bytes: int = MAX_UNPACKED_BY
 
     Raises:
         SubmissionError: If the zip is broken or encrypted, has too many members, unpacks to more than `max_bytes` (as
-            declared or in fact), or an XML member declares a document type (the root of entity bombs).
+            declared or in fact) or to more than `_MAX_TAGS` tags, or an XML member declares a document type (the root
+            of entity bombs).
     """
+    check_members(file, where)
+    n_tags = n_style_tags = 0
     try:
         with zipfile.ZipFile(file) as archive:
             members = archive.infolist()
@@ -214,18 +223,60 @@ def check_zip(file: BinaryIO, where: object, *, max_bytes: int = MAX_UNPACKED_BY
                     f"{max_bytes:,} are taken. Write the answers without pictures and events."
                 )
             for member in members:
-                _unpack(archive, member, where)
+                found = _unpack(archive, member, where)
+                n_tags += found
+                n_style_tags += 0 if _CELLS.search(member.filename) else found
+                if n_tags > _MAX_TAGS or n_style_tags > _MAX_STYLE_TAGS:
+                    raise SubmissionError(
+                        f"{where}: a workbook of {n_tags:,} tags in its first parts, {n_style_tags:,} of them not in "
+                        f"cells; at most {_MAX_TAGS:,} and {_MAX_STYLE_TAGS:,} are read. Write CSV or JSONL."
+                    )
             return [member.filename for member in members]
     except ZIP_ERRORS as error:
         raise SubmissionError(f"{where}: a broken or encrypted zip ({error}). Copy it again.") from None
 
 
-def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: object) -> None:
-    """Read one member to its end: `zipfile` stops at the declared size and then compares the checksum."""
+def check_members(file: BinaryIO, where: object) -> None:
+    """Count the members of a zip before `zipfile` lists them: it makes an object of 400 bytes of every 46.
+
+    Raises:
+        SubmissionError: If there are too many.
+    """
+    n_members, last = 0, b""
+    file.seek(0)
+    while chunk := file.read(_CHUNK):
+        n_members += (last + chunk).count(_MEMBER)
+        last = chunk[-len(_MEMBER) + 1 :]
+    file.seek(0)
+    if n_members > _MAX_MEMBERS:
+        raise SubmissionError(f"{where}: a zip of {n_members:,} files; at most {_MAX_MEMBERS:,} are taken.")
+
+
+@contextlib.contextmanager
+def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[IO[bytes]]:
+    """Open a member; what the decompressor of newer Inspect logs says of broken data becomes `zipfile`'s word."""
+    zstandard = sys.modules.get("zstandard")
+    unknown: type[Exception] = zipfile.BadZipFile if zstandard is None else zstandard.ZstdError
+    try:
+        with archive.open(member) as unpacked:
+            yield unpacked
+    except unknown as error:
+        raise zipfile.BadZipFile(str(error)) from None
+
+
+def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: object) -> int:
+    """Read one member to its end: `zipfile` stops at the declared size and then compares the checksum.
+
+    Returns:
+        How many tags it may have, where it may be XML.
+    """
     is_xml = member.filename.endswith((".xml", ".rels"))
+    is_json = member.filename.endswith((".json", ".jsonl"))
     parser = expat.ParserCreate() if is_xml else None
-    with archive.open(member) as unpacked:
+    n_tags = 0
+    with _unpacked(archive, member) as unpacked:
         while chunk := unpacked.read(_CHUNK):
+            n_tags += 0 if is_json else chunk.count(b"<")
             if parser is None:
                 continue
             try:
@@ -235,3 +286,4 @@ def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: object) ->
                 raise SubmissionError(f"{where}: {member.filename} is not XML ({error}). Save it again.") from None
             except SubmissionError as error:
                 raise SubmissionError(f"{where}: {error}. Save it again as a plain .xlsx.") from None
+    return n_tags

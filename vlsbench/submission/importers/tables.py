@@ -10,6 +10,7 @@ import contextlib
 import csv
 import io
 import re
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final, Literal, NamedTuple
@@ -27,6 +28,7 @@ from vlsbench.submission.importers.source import (
     ZIP_ERRORS,
     Problems,
     Source,
+    check_members,
     check_zip,
     parse_json,
 )
@@ -100,8 +102,10 @@ def _kind_of_zip(source: Source) -> Container:
     import zipfile
 
     try:
-        with source.binary() as file, zipfile.ZipFile(file) as archive:
-            names = set(archive.namelist())
+        with source.binary() as file:
+            check_members(file, source.path)
+            with zipfile.ZipFile(file) as archive:
+                names = set(archive.namelist())
     except ZIP_ERRORS as error:
         raise SubmissionError(f"{source.path}: a broken zip ({error}). Copy it again.") from None
     if "xl/workbook.xml" in names:
@@ -342,7 +346,8 @@ def _read_xlsx(source: Source, problems: Problems) -> Iterator[Cells]:
     data.seek(0)
     try:
         # data_only=False: a cell that looks like a formula is the text that was written, not a cached value.
-        workbook = load_workbook(data, read_only=True, data_only=False, keep_links=False)
+        with warnings.catch_warnings(action="ignore"):  # of styles and print areas that it leaves out
+            workbook = load_workbook(data, read_only=True, data_only=False, keep_links=False)
         sheet = workbook.worksheets[0]
         sheet.reset_dimensions()  # what the file claims; rows beyond it would be left out
         header: tuple[str, ...] | None = None
