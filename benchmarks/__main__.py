@@ -17,6 +17,7 @@ RUNS = (
     ["page_load.py"],
     ["screening.py"],
     ["board.py"],
+    ["engine.py"],
     ["generate.py", "--endpoint"],
 )
 

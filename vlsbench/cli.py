@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from vlsbench.dataset.commands import data
-from vlsbench.errors import UsageError, VLSBenchError
+from vlsbench.errors import UsageError, VLSBenchError, visible
 from vlsbench.hub.commands import hub_check, publish
 from vlsbench.hub.store_commands import store_commands
 
@@ -66,6 +66,10 @@ Concurrency = Annotated[int | None, typer.Option(min=1, max=1024, help="Question
 TargetBatch = Annotated[int | None, typer.Option(min=1, help="Questions at once of transformers:…; default 8.")]
 Quantization = Annotated[str | None, typer.Option(help="bnb-4bit or bnb-8bit, for transformers:…")]
 DeviceMap = Annotated[str | None, typer.Option(help="As in transformers: auto, cpu, cuda:1.")]
+EngineName = Annotated[str, typer.Option("--engine", help="local, or ray: the machines of a Ray cluster.")]
+RayAddress = Annotated[
+    str | None, typer.Option(help="HOST:PORT of the cluster's head, auto or local; default RAY_ADDRESS, else one here.")
+]
 
 
 @app.command()
@@ -137,8 +141,11 @@ def generate(
     batch_size: TargetBatch = None,
     quantization: Quantization = None,
     device_map: DeviceMap = None,
+    engine: EngineName = "local",
+    ray_address: RayAddress = None,
 ) -> None:
     """Ask a model: responses.jsonl and submission.json. Killed and started again, it goes on where it stopped."""
+    from vlsbench.engine.engines import open_engine
     from vlsbench.generate.directory import Asked, estimate_generate, generate_directory
     from vlsbench.generate.models import TargetOptions
     from vlsbench.text import Progress, render_generate
@@ -171,9 +178,19 @@ def generate(
         print(estimate_generate(out, model, asked, options=options))
         return
     try:
-        with Progress("answered") as progress:
+        with (
+            open_engine(engine, out, data=data_path, ray_address=ray_address) as opened,
+            Progress("answered") as progress,
+        ):
             report = generate_directory(
-                out, model, asked, options=options, name=name, is_resumed=resume, on_progress=progress
+                out,
+                model,
+                asked,
+                options=options,
+                name=name,
+                is_resumed=resume,
+                opener=opened.open_target,
+                on_progress=progress,
             )
     except KeyboardInterrupt:
         print("stopped; finished answers are kept, and the same command goes on from there.", file=sys.stderr)
@@ -207,8 +224,11 @@ def run(
     device_map: DeviceMap = None,
     protocol: Annotated[str | None, typer.Option(help="How it judges: v1 (default), paper, …")] = None,
     judge_base_url: Annotated[str | None, typer.Option(help="Endpoint of the judge.")] = None,
+    engine: EngineName = "local",
+    ray_address: RayAddress = None,
 ) -> None:
     """Generate, judge and score in one go. Killed and started again, it goes on where it stopped."""
+    from vlsbench.engine.engines import open_engine
     from vlsbench.generate.directory import Asked
     from vlsbench.generate.models import TargetOptions
     from vlsbench.submission.pipeline import run_pipeline
@@ -234,7 +254,10 @@ def run(
         device_map=device_map,
     )
     try:
-        with Progress("answered") as progress:
+        with (
+            open_engine(engine, out, data=data_path, ray_address=ray_address) as opened,
+            Progress("answered") as progress,
+        ):
             done = run_pipeline(
                 out,
                 model,
@@ -244,6 +267,8 @@ def run(
                 name=name,
                 protocol=protocol,
                 judge_base_url=judge_base_url,
+                target_opener=opened.open_target,
+                judge_opener=opened.open_judge,
                 on_stage=lambda verb: setattr(progress, "verb", verb),
                 on_progress=progress,
             )
@@ -293,8 +318,11 @@ def judge(
     ] = False,
     batch_wait: Annotated[bool, typer.Option("--batch-wait/--no-wait", help="Stay until the batches are back.")] = True,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Questions at once of transformers:MODEL.")] = None,
+    engine: EngineName = "local",
+    ray_address: RayAddress = None,
 ) -> None:
     """Judge what has no verdict yet. Killed and started again, it goes on where it stopped."""
+    from vlsbench.engine.engines import open_engine
     from vlsbench.judge.judges import ModelOptions
     from vlsbench.submission.judging import estimate_directory, judge_directory
     from vlsbench.text import Progress, render_run
@@ -310,6 +338,8 @@ def judge(
         max_cost=max_cost,
         batch_size=batch_size,
     )
+    if batch and engine != "local":
+        raise UsageError("--batch asks the provider's own queue; it takes no --engine.")
     if dry_run:
         from vlsbench.judge.cost import render_estimate
 
@@ -319,7 +349,10 @@ def judge(
         print(render_estimate(estimate))
         return
     try:
-        with Progress() as progress:
+        with (
+            open_engine(engine, directory, data=data_path, ray_address=ray_address) as opened,
+            Progress() as progress,
+        ):
             report = judge_directory(
                 directory,
                 judge_name,
@@ -331,6 +364,7 @@ def judge(
                 options=options,
                 is_batch=batch,
                 is_waiting=batch_wait,
+                opener=opened.open_judge,
                 on_progress=progress,
             )
     except KeyboardInterrupt:
@@ -430,15 +464,15 @@ def score(
             print(f"{weights.n_outside} labels are on samples that no plan drew and do not count.", file=sys.stderr)
     path = write_result(scored)
     print(scored.result.model_dump_json(indent=2) if as_json else render_result(scored))
-    print(f"written to {path}", file=sys.stderr)
+    print(visible(f"written to {path}"), file=sys.stderr)
     if scored.n_stale:
         print(f"{scored.n_stale} verdicts are on answers that have changed and do not count.", file=sys.stderr)
     if scored.n_undecided:
-        print(
+        sentence = (
             f"{scored.n_undecided} responses have no verdict of this rubric yet; `vlsbench judge {directory} "
-            f"--judge {scored.rubric.judge}` goes on.",
-            file=sys.stderr,
+            f"--judge {scored.rubric.judge}` goes on."
         )
+        print(visible(sentence), file=sys.stderr)
 
 
 @app.command()
@@ -465,7 +499,7 @@ def agree(
     report = agree_directory(directory, [*(between or ()), *(more or ())], human)
     if plot is not None:
         draw_agreement(report, plot)
-        print(f"written to {plot}", file=sys.stderr)
+        print(visible(f"written to {plot}"), file=sys.stderr)
     print(report.model_dump_json(indent=2) if as_json else render_agreement(report, has_paper_tables=paper_tables))
 
 
@@ -511,13 +545,14 @@ def board(
 @app.command()
 def serve(
     store: Store = None,
+    data_path: Annotated[Path | None, typer.Option("--data", help="The release, for the Samples page.")] = None,
+    host: Annotated[str, typer.Option(help="Address to serve on; 0.0.0.0 for every one of the machine.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 7860,
 ) -> None:
-    """Show the leaderboard in a browser, on 127.0.0.1."""
+    """Show the leaderboard in a browser, and take submissions there."""
     from vlsbench.serve import serve as serve_board
-    from vlsbench.submission.store import default_store
 
-    serve_board(store or default_store(), port=port)
+    serve_board(store, port=port, host=host, data=data_path)
 
 
 @app.command("export")
@@ -568,7 +603,7 @@ def export_(
         data=data_path,
     )
     for path in export(format_name, source, out, options, is_forced=force):
-        print(path)
+        print(visible(str(path)))
 
 
 def main() -> None:
@@ -586,7 +621,7 @@ def main() -> None:
         if error.filename is None and error.strerror is None:
             raise
         place = f"{error.filename}: " if error.filename is not None else ""
-        print(f"error: {place}{error.strerror}. What was finished before is kept.", file=sys.stderr)
+        print(visible(f"error: {place}{error.strerror}. What was finished before is kept."), file=sys.stderr)
         sys.exit(1)
 
 

@@ -162,6 +162,7 @@ def generate_directory(
     options: TargetOptions = TargetOptions(),  # noqa: B008  # frozen
     name: str | None = None,
     is_resumed: bool = False,
+    opener: Callable[..., Target] = open_target,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> GenerateReport:
     """Ask a model what has no answer yet; lines go to `responses.jsonl`, who answers to `submission.json`.
@@ -171,6 +172,7 @@ def generate_directory(
         model: As `vlsbench.generate.models.open_target` takes it.
         name: Of the model on the card; None is its own.
         is_resumed: Insist that there is something to go on with.
+        opener: Opens a model; another engine (`vlsbench.engine.engines`) has another.
         on_progress: Called with (lines there are, lines wanted).
 
     Raises:
@@ -192,10 +194,10 @@ def generate_directory(
         shows_image = any(question.picture for question in _ask_all(probe, conditions, plan.samples[:1]))
         if asked.captioner is None:
             _ask_all(wordings, conditions, plan.samples)
-        target = open_target(model, source=plan.source, options=options, shows_image=shows_image)
+        target = opener(model, source=plan.source, options=options, shows_image=shows_image)
         card = _make_card(name, target, plan.part)
         if asked.captioner is not None:
-            captions = _caption(directory, asked, plan, options, on_progress)
+            captions = _caption(directory, asked, plan, options, opener, on_progress)
             wordings = wordings._replace(captions=captions)
         questions = _ask_all(wordings, conditions, plan.samples)
         return generate(directory, target, questions, card, on_progress=on_progress)
@@ -206,6 +208,7 @@ def _caption(
     asked: Asked,
     plan: _Plan,
     options: TargetOptions,
+    opener: Callable[..., Target],
     on_progress: Callable[[int, int], None],
 ) -> Captions:
     """Let a model describe every image once; captions are kept in `captions/<digest8>.jsonl` and never asked again."""
@@ -215,7 +218,7 @@ def _caption(
         own = replace(options, base_url=base_url, batch_size=None, quantization=None, device_map=None)
     else:
         own = TargetOptions(max_side=options.max_side, batch_size=options.batch_size, device_map=options.device_map)
-    captioner = open_target(
+    captioner = opener(
         name, source=plan.source, options=replace(own, max_new_tokens=TargetOptions.max_new_tokens), flag="--captioner"
     )
     decides = [captioner.name, captioner.revision, captioner.settings.model_dump(mode="json"), CAPTION_PROMPT]
