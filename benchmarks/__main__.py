@@ -17,7 +17,6 @@ RUNS = (
     ["page_load.py"],
     ["screening.py"],
     ["board.py"],
-    ["engine.py"],
     ["generate.py", "--endpoint"],
 )
 
