@@ -160,7 +160,7 @@ def event_of(stored: Path, make: Callable[..., Event], **fields: Any) -> None:
 
 def test_what_is_published_is_shown_under_what_was_judged(store: LocalStore, published: Path) -> None:
     shown = shown_submissions(store.sync())
-    ((name, directory, counted, _),) = shown.submissions
+    ((name, directory, counted, *_),) = shown.submissions
     assert (name, directory, shown.withheld) == (published.name, published, [])
     assert counted is not None
     assert {rubric: sha256_of(published / "verdicts" / f"{rubric}.jsonl") for rubric in counted} == counted
@@ -171,7 +171,7 @@ def test_a_rubric_that_nobody_judged_by_is_not_counted(store: LocalStore, publis
     verdicts = published / "verdicts"
     (real,) = verdicts.glob("*.jsonl")
     (verdicts / "offline-v9-0123456789ab.jsonl").write_bytes(real.read_bytes())
-    ((_, _, counted, _),) = shown_submissions(store.sync()).submissions
+    ((_, _, counted, *_),) = shown_submissions(store.sync()).submissions
     assert counted is not None
     assert set(counted) == {real.stem}
 
@@ -204,7 +204,7 @@ def test_a_broken_history_is_withheld_by_name(store: LocalStore, published: Path
 
 def test_a_folder_made_by_hand_counts_as_it_is(submission: Writer, tmp_path: Path) -> None:
     folder = submission.write(lines(), name="store/user/model")
-    ((name, directory, counted, _),) = shown_submissions(tmp_path / "store").submissions
+    ((name, directory, counted, *_),) = shown_submissions(tmp_path / "store").submissions
     assert (name, directory, counted) == ("user/model", folder, None)
 
 
@@ -223,7 +223,7 @@ def test_content_under_its_id_is_managed_also_without_a_history(stored: Path, st
 
 
 def test_other_verdicts_than_those_that_were_judged_are_found(published: Path, store: LocalStore) -> None:
-    ((_, _, counted, _),) = shown_submissions(store.sync()).submissions
+    ((_, _, counted, *_),) = shown_submissions(store.sync()).submissions
     assert counted is not None
     ((rubric, digest),) = counted.items()
     path = published / "verdicts" / f"{rubric}.jsonl"
@@ -235,7 +235,7 @@ def test_other_verdicts_than_those_that_were_judged_are_found(published: Path, s
 
 @pytest.mark.parametrize("name", ["submission.json", "responses.jsonl"])
 def test_other_content_than_what_was_submitted_is_found(published: Path, store: LocalStore, name: str) -> None:
-    ((_, _, counted, _),) = shown_submissions(store.sync()).submissions
+    ((_, _, counted, *_),) = shown_submissions(store.sync()).submissions
     assert counted is not None
     ((rubric, digest),) = counted.items()
     path = published / name

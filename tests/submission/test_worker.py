@@ -25,6 +25,7 @@ from vlsbench.judge.offline.calibrate import calibrate_files
 from vlsbench.submission.board import build_board
 from vlsbench.submission.history import Judged, entry_of, fold, read_history
 from vlsbench.submission.intake import accept, open_managed, reject, submit, withdraw
+from vlsbench.submission.screening import read_safety_reasons
 from vlsbench.submission.store import LocalStore, list_submissions, shown_submissions, tampered
 from vlsbench.submission.worker import Worker, WorkReport
 
@@ -472,3 +473,30 @@ def test_an_event_says_the_next_number_after_what_its_writer_saw(submission: Wri
     entries = read_history(store.sync() / name)
     assert [entry.number for entry in entries] == [1, 2, 3, 4, 5, 6]
     assert [entry_of(entry.event, entry.number).name for entry in entries] == [entry.name for entry in entries]
+
+
+def test_quotes_of_the_datasets_notes_are_flagged_where_the_dataset_is_at_hand(
+    submission: Writer, store: LocalStore
+) -> None:
+    notes = read_safety_reasons("sample", None)
+    assert notes is not None
+    quoting = [{"instruction_id": number, "response": f"Mind this. {note}"} for number, note in notes.items()]
+    receipt = submit(submission.write(quoting, {"model": "quoting"}), store, name="ann")
+    assert outcomes(Worker(store, name="worker").work()) == {receipt.submission_id: "published"}
+    (item,) = list_submissions(store.sync())
+    checked = fold(read_history(item.directory)).checked
+    assert checked is not None
+    (flag,) = [flag for flag in checked.flags if "note" in flag]
+    row = build_board(store.sync()).of_scope("Overall")[0].rows[0]
+    assert flag in row.flags
+    assert checked.not_screened == ()
+
+
+def test_what_could_not_be_looked_for_is_on_record(submission: Writer, store: LocalStore) -> None:
+    answers = [{"instruction_id": number, "response": f"Take care at place {number}."} for number in range(9)]
+    submit(submission.write(answers, {"model": "release"}), store, name="ann")
+    Worker(store, name="worker").work()
+    (item,) = list_submissions(store.sync())
+    checked = fold(read_history(item.directory)).checked
+    assert checked is not None
+    assert [sentence for sentence in checked.not_screened if "not at hand" in sentence]

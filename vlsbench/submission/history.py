@@ -108,6 +108,8 @@ class Checked(_Said):
     n_warnings: Count
     flags: tuple[str, ...] = ()
     """What stands out in the answers (`vlsbench.submission.screening`), for who is to accept it."""
+    not_screened: tuple[str, ...] = ()
+    """What could not be looked for, such as quotes of a dataset that was not at hand."""
 
 
 class Rejected(_Said):

@@ -148,6 +148,8 @@ class Projected(Record):
     """Why it, or one of its rubrics, is not on the board."""
     received: str | None = None
     """When it came, UTC; null where its folder was made by hand."""
+    checked_flags: tuple[str, ...] = ()
+    """What the worker that checked it found; it may have had the dataset at hand."""
 
     @property
     def is_shown(self) -> bool:
@@ -354,7 +356,9 @@ class Projection:
         found = self._screened.get(submission_id)
         if found is None:
             return (_NOT_SCREENED,) if _is_screened(self.submissions[submission_id]) else ()
-        return (*found.flags, *self._duplicates.get(submission_id, ()))
+        # What only the worker could find stands behind what is found here; the rest is the same sentences.
+        only_checked = [flag for flag in self.submissions[submission_id].checked_flags if flag not in found.flags]
+        return (*found.flags, *only_checked, *self._duplicates.get(submission_id, ()))
 
     def view(self) -> View:
         """Return everything as it is now."""
@@ -492,7 +496,9 @@ def _count_stored(item: StoredSubmission) -> _CountedNow:
     is_certain = not left_out
     if not rubrics:
         left_out.append("not judged yet")
-    projected = Projected(counted=tuple(counted), left_out=tuple(left_out), received=shown.received)
+    projected = Projected(
+        counted=tuple(counted), left_out=tuple(left_out), received=shown.received, checked_flags=shown.checked_flags
+    )
     return _CountedNow(projected, is_certain)
 
 

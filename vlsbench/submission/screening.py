@@ -12,16 +12,20 @@ template with many slots, and an injection in words that nobody has thought of g
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
 from typing import Final, Literal
 
 import numpy as np
 
 from vlsbench.answers import why_not_an_answer
-from vlsbench.dataset.index import Index
-from vlsbench.errors import numbered
+from vlsbench.dataset.index import Index, load_index
+from vlsbench.dataset.source import open_source
+from vlsbench.errors import DataError, numbered
 from vlsbench.records import IMAGE_TEXT, Key, Rates, Record, Response
 from vlsbench.submission.fingerprints import Fingerprint, Likeness, find_alike, fold, read_shingles
 from vlsbench.submission.injections import INJECTIONS, count_injections
@@ -33,6 +37,7 @@ __all__ = [
     "FlagName",
     "Screening",
     "find_duplicates",
+    "read_safety_reasons",
     "screen",
     "screen_rates",
 ]
@@ -239,6 +244,31 @@ def _count_templates(texts: Sequence[str]) -> dict[FlagName, int]:
         is_stock[row] = _DECLINES.search(fold(texts[row])) is not None
     n = int((is_template & ~is_stock).sum())
     return {"repeated": n} if n > max(3, MIN_SHARE_REPEATED * len(texts)) else {}
+
+
+def read_safety_reasons(name: Literal["release", "sample"], data: Path | None) -> Mapping[int, str] | None:
+    """Read a dataset's notes on the risk; None where the dataset is not at hand.
+
+    Args:
+        name: Which dataset; the packaged sample is always at hand.
+        data: Folder of the release.
+
+    Raises:
+        DataError: If `data` is not the release.
+    """
+    if name == "release" and data is None:
+        return None
+    return _safety_reasons(name, data if name == "release" else None)
+
+
+@lru_cache(maxsize=2)
+def _safety_reasons(name: Literal["release", "sample"], data: Path | None) -> Mapping[int, str]:
+    reasons = {}
+    with open_source(data, name=name) as source:
+        for row in load_index(name).risky:
+            with contextlib.suppress(DataError):  # a copy may hold a part of the release
+                reasons[row.instruction_id] = source.sample(row.instruction_id).safety_reason or ""
+    return {number: reason for number, reason in reasons.items() if reason}
 
 
 def _count_quotes(answers: Mapping[int, str], safety_reasons: Mapping[int, str]) -> int:

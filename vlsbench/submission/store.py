@@ -133,6 +133,8 @@ class ShownSubmission(NamedTuple):
     of its verdict files count."""
     received: str | None = None
     """When it was submitted, UTC; None for a directory made by hand."""
+    checked_flags: tuple[str, ...] = ()
+    """What the worker that checked it found in its answers; it may have had the dataset at hand."""
 
 
 class Shown(NamedTuple):
@@ -288,7 +290,8 @@ def shown_submission(item: StoredSubmission) -> ShownSubmission | Withheld:
     if standing.reason is not None:
         return Withheld(item.submission_id, standing.reason)
     counted = {rubric: standing.judged[rubric].sha256 for rubric in standing.published & standing.judged.keys()}
-    return ShownSubmission(*item, counted, standing.received.when if standing.received is not None else None)
+    received = standing.received.when if standing.received is not None else None
+    return ShownSubmission(*item, counted, received, standing.checked.flags if standing.checked is not None else ())
 
 
 def tampered(directory: Path, rubric_id: str, sha256: str) -> str | None:

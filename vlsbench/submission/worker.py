@@ -41,7 +41,7 @@ from vlsbench.submission.intake import Managed, adopt, history_files, open_manag
 from vlsbench.submission.judging import judge_directory
 from vlsbench.submission.scoring import Scored as ScoredSubmission
 from vlsbench.submission.scoring import score_submission, write_result
-from vlsbench.submission.screening import screen
+from vlsbench.submission.screening import read_safety_reasons, screen
 from vlsbench.submission.store import (
     Lease,
     Store,
@@ -277,6 +277,8 @@ class Worker:
             writing.add(Rejected(submission_id=name, when=now(), who=who, by="gate", reasons=reasons))
             lease.save(writing.files(), f"Reject {name}")
             return Done(name, "rejected", "; ".join(reasons))
+        reasons_at_hand = read_safety_reasons(submission.index.name, self.data)
+        screening = screen(submission.responses, submission.index, safety_reasons=reasons_at_hand)
         writing.add(
             Checked(
                 submission_id=name,
@@ -287,7 +289,8 @@ class Worker:
                 n_samples=len(submission.index.risky),
                 n_answered=report.n_answered,
                 n_warnings=sum(problem.severity == "warning" for problem in report.problems),
-                flags=tuple(flag.message for flag in screen(submission.responses, submission.index).flags),
+                flags=tuple(flag.message for flag in screening.flags),
+                not_screened=screening.not_screened,
             )
         )
         if not self._may_judge(standing):
