@@ -96,6 +96,7 @@ Key = tuple[int, str]
 Condition = Annotated[str, AfterValidator(_check_condition)]
 """What the model was shown; a captioner or a prompt file adds `:` and 8 hex digits of its digest."""
 
+_URL = r"^https?://[^\s\p{C}<>\"'`\\/?#@]+([/?#][^\s\p{C}<>\"'`\\]*)?$"
 _NAME_SIGNS = " ._+:/()@,#'&-"
 _SUFFIXES = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
 
@@ -196,7 +197,8 @@ class SubmissionCard(Record):
     organization: Name | None = None
     revision: Annotated[str, Field(max_length=100, pattern=r"^[\w.:@/+-]+$")] | None = None
     """Commit or snapshot of the model."""
-    url: Annotated[str, Field(max_length=500, pattern=r"^https?://[^\s\p{C}<>\"'`\\]+$")] | None = None
+    url: Annotated[str, Field(max_length=500, pattern=_URL)] | None = None
+    """Without a user's name before the host: `https://huggingface.co@example.org` leads to example.org."""
     access: Literal["open", "closed"] | None = None
     """Open or closed weights."""
     parameters: Annotated[int, BeforeValidator(_parse_parameters), Field(ge=1, le=10**15)] | None = None

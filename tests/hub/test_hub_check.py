@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from vlsbench.hub.pull_request import (
     read_payload,
     render_comment,
 )
+from vlsbench.submission.history import Received, entry_of
 from vlsbench.submission.store import content_id
 
 STORE = "the-lab/store"
@@ -136,6 +138,42 @@ def test_a_broken_event_is_a_problem_without_paths_of_this_machine(hub: Any, tmp
     report = check_files(hub, files)
     assert not report.is_good
     assert not any(tempfile.gettempdir() in text for text in report.problems), report.problems
+
+
+def receive(name: str, files: dict[str, bytes | str | None], who: str, when: str) -> None:
+    """Add the event that `vlsbench submit` writes."""
+    answers = files[f"{name}/responses.jsonl"]
+    assert isinstance(answers, bytes)
+    event = Received(
+        submission_id=name,
+        when=when,
+        who=who,
+        responses_sha256=sha256(answers).hexdigest(),
+        n_lines=len(answers.splitlines()),
+        source="submit",
+    )
+    entry = entry_of(event, 1)
+    files[f"{name}/history/{entry.name}"] = entry.data
+
+
+@pytest.mark.parametrize("when", ["2001-01-01T00:00:00Z", "2126-11-20T12:00:00Z"], ids=["before", "after"])
+def test_a_submission_came_when_its_pull_request_was_open(hub: Any, tmp_path: Path, when: str) -> None:
+    name, files = make_submission(tmp_path)
+    receive(name, files, "visitor", when)
+    (problem,) = check_files(hub, files).problems
+    assert f"says that it came at {when}; the pull request was opened at 2026-11-20T12:0" in problem
+
+
+@pytest.mark.parametrize(("who", "n_warnings"), [("visitor", 0), ("a famous lab", 1)])
+def test_a_submission_that_names_somebody_else_is_worth_a_look(
+    hub: Any, tmp_path: Path, who: str, n_warnings: int
+) -> None:
+    name, files = make_submission(tmp_path)
+    receive(name, files, who, "2026-11-20T12:00:00Z")
+    report = check_files(hub, files)
+    assert report.is_good
+    assert len(report.warnings) == n_warnings, report.warnings
+    assert all("from 'a famous lab'; the pull request is of 'visitor'" in text for text in report.warnings)
 
 
 def test_a_baseline_is_the_maintainers(hub: Any, tmp_path: Path) -> None:

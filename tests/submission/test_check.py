@@ -75,6 +75,8 @@ BAD_CARDS = [
     (json.dumps({"model": "x" * 201}), "card", "at most 200"),
     ('{"model": 5}', "card", "valid string"),
     ('{"model": "m", "url": "javascript:alert(1)"}', "card", "'url'"),
+    ('{"model": "m", "url": "https://huggingface.co@example.org/m"}', "card", "'url'"),
+    ('{"model": "m", "url": "https://ann:secret@example.org"}', "card", "'url'"),
     ('{"model": "m", "access": "free"}', "card", "'open' or 'closed'"),
     ('{"model": "m", "alignment": "rlhf"}', "card", "'none', 'textual' or 'multimodal'"),
     ('{"model": "m", "parameters": "big"}', "card", "valid integer"),
@@ -105,6 +107,8 @@ def test_a_bad_card_is_named_with_its_rule(submission: Any, card: str, name: str
         {"model": "通义千问 2.5", "access": "closed", "parameters": 7_000_000_000},
         {"model": "m", "settings": {"max_new_tokens": 128, "temperature": 0, "seed": 3, "nested": {"a": [1]}}},
         {"model": "m", "url": "https://huggingface.co/Qwen/Qwen2-VL-7B-Instruct", "alignment": "none"},
+        {"model": "m", "url": "http://example.org:8080?by=@ann#top"},
+        {"model": "m", "url": "https://example.org/@ann/model"},
     ],
 )
 def test_a_good_card_passes(submission: Any, card: Mapping[str, Any]) -> None:

@@ -127,7 +127,7 @@ def test_a_baseline_is_added_by_a_maintainer_only(submission: Writer, store: Loc
 
 @pytest.mark.parametrize("name", ["", "<i>me</i>", "../me", "x" * 201])
 def test_a_name_that_cannot_be_printed_is_refused(submission: Writer, store: LocalStore, name: str) -> None:
-    with pytest.raises(UsageError, match="--name"):
+    with pytest.raises(UsageError, match=r"^'--name': "):
         submit(submission.write(LINES), store, name=name)
 
 
@@ -279,6 +279,21 @@ def test_a_folder_that_is_not_what_its_name_says_is_found(submission: Writer, st
     assert "'baseline' is for the store's maintainer" in problem
     (named / "submission.json").unlink()
     assert "no readable submission.json" in why_not_as_named(named)[0]
+
+
+@pytest.mark.parametrize(
+    "said", [{"n_lines": 2000}, {"source": "audited by the maintainers"}, {"responses_sha256": "0" * 64}]
+)
+def test_an_event_of_a_submitter_says_what_submit_says_and_nothing_else(
+    store: LocalStore, stored: str, said: dict[str, Any]
+) -> None:
+    folder = store.sync() / stored
+    (entry,) = read_history(folder)
+    (folder / "history" / entry.name).unlink()
+    forged = entry_of(Received.model_validate({**entry.event.model_dump(), **said}), 1)
+    (folder / "history" / forged.name).write_bytes(forged.data)
+    (problem,) = why_not_as_named(folder)
+    assert "holds other than that `vlsbench submit` received these answers" in problem
 
 
 SUBMIT = """

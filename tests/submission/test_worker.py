@@ -250,6 +250,24 @@ def test_verdicts_put_into_the_store_by_somebody_else_are_not_believed(submissio
     assert path.read_text() == forged
 
 
+@pytest.mark.parametrize("end", [".jsonl", ".rubric.json"], ids=["verdicts", "rubric"])
+def test_verdicts_that_were_moved_away_are_judged_again(submission: Writer, store: LocalStore, end: str) -> None:
+    (name,) = receive(submission, store, "a")
+    Worker(store).work()
+    (path,) = (path for path in (store.sync() / name / "verdicts").iterdir() if path.name.endswith(end))
+    before = everything(store.sync())
+    path.write_bytes(path.read_bytes().replace(b"unsafe", b"refusal").replace(b"offline", b"another"))
+    assert build_board(store.sync()).left_out
+    path.unlink()  # as the board's sentence says
+    assert outcomes(Worker(store).work()) == {name: "published"}
+    assert Worker(store).work().done == ()
+    assert build_board(store.sync()).left_out == ()
+    after = everything(store.sync())
+    assert {file: after[file] for file in before if file.startswith(name)} == {
+        file: data for file, data in before.items() if file.startswith(name)
+    }
+
+
 class Stopped:
     """Ctrl-C as soon as something was judged."""
 

@@ -16,6 +16,7 @@ import re
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from itertools import islice, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -28,10 +29,11 @@ from vlsbench.hub.connection import hub_errors, retried, who_am_i
 from vlsbench.hub.model_card import escape_markdown
 from vlsbench.records import explain
 from vlsbench.submission.check import CARD_FILE, RESPONSES_FILE, CheckReport, read_submission
+from vlsbench.submission.history import HISTORY_FOLDER, read_history
 from vlsbench.submission.intake import why_not_a_submission_change, why_not_as_named
 
 if TYPE_CHECKING:
-    from huggingface_hub import HfApi, RepoFile, RepoFolder
+    from huggingface_hub import DiscussionWithDetails, HfApi, RepoFile, RepoFolder
 
 __all__ = [
     "MAX_COMMENT_CHARACTERS",
@@ -62,6 +64,9 @@ MAX_COMMITS = 2_000
 
 MAX_COMMENT_CHARACTERS = 16_000
 """A comment that a person still reads. The Hub's own limit is not documented; it takes 16,000."""
+
+_LEEWAY = timedelta(days=1)
+"""How far the clocks of a submitter and of the Hub may be apart."""
 
 _MARK = "<!-- vlsbench hub-check -->"
 """Not shown on the page; tells our comment from others of the same account."""
@@ -227,7 +232,7 @@ def _check(api: HfApi, repo_id: str, number: int) -> PullRequestReport:
         problem = f"parts from main more than {MAX_COMMITS:,} commits ago; open a new pull request on today's main"
         return PullRequestReport(repo_id, number, head, None, (), (problem,), ())
     changes, problems = _changes(api, repo_id, base, head)
-    submissions, found, warnings = _check_added(api, repo_id, head, changes)
+    submissions, found, warnings = _check_added(api, repo_id, head, changes, details)
     return PullRequestReport(repo_id, number, head, None, tuple(submissions), (*problems, *found), tuple(warnings))
 
 
@@ -298,7 +303,7 @@ def _files(api: HfApi, repo_id: str, revision: str, entry: RepoFile | RepoFolder
 
 
 def _check_added(
-    api: HfApi, repo_id: str, head: str, changes: _Changes
+    api: HfApi, repo_id: str, head: str, changes: _Changes, details: DiscussionWithDetails
 ) -> tuple[list[CheckedSubmission], list[str], list[str]]:
     """Download what was added, where it is of a size to be downloaded, and run the gate on it."""
     checked: list[CheckedSubmission] = []
@@ -331,10 +336,34 @@ def _check_added(
             submission, report = read_submission(Path(folder) / name)
             found = [] if submission is None else why_not_as_named(Path(folder) / name)
             problems += [text.replace(f"{folder}/", "") for text in found]
+            if submission is not None and not found:
+                late, strange = _compare_receipt(Path(folder) / name, details)
+                problems += late
+                warnings += strange
         checked.append(CheckedSubmission(name, report))
         for problem in report.problems:
             (problems if problem.severity == "error" else warnings).append(f"{name}/{problem}")
     return checked, problems, warnings
+
+
+def _compare_receipt(directory: Path, details: DiscussionWithDetails) -> tuple[list[str], list[str]]:
+    """Compare when and from whom a submission says it came with the pull request that brings it.
+
+    Returns:
+        Problems: its moment is not one at which this pull request was open. Warnings: it names somebody else, as
+        `vlsbench submit --name` may.
+    """
+    problems, warnings = [], []
+    for event in (entry.event for entry in read_history(directory)):
+        when, place = datetime.fromisoformat(event.when), f"{directory.name}/{HISTORY_FOLDER}"
+        if not details.created_at - _LEEWAY <= when <= max(datetime.now(UTC), details.created_at) + _LEEWAY:
+            opened = details.created_at.strftime("%Y-%m-%dT%H:%M:%SZ")
+            problems.append(
+                f"{place}: says that it came at {event.when}; the pull request was opened at {opened}. Leave it out"
+            )
+        if event.who != details.author:
+            warnings.append(f"{place}: says that it came from {event.who!r}; the pull request is of {details.author!r}")
+    return problems, warnings
 
 
 def _wanted(name: str, added: Mapping[str, RepoFile]) -> list[tuple[RepoFile, int]]:

@@ -4,6 +4,7 @@ An answer is read as its runs of `SHINGLE_WORDS` words (shingles), so that case,
 a sentence in front do not hide that two answers are one. A fingerprint holds, per answer, a few minima of hashes of its
 shingles (MinHash: the share of equal minima estimates the share of common shingles), made only of shingles that are
 rare within the submission: stock refusals, openings and boilerplate, which honest models share, leave no trace in it.
+Answers too short for that count only where all are the same: two terse models may well say the same here and there.
 
 Pure: no files, no network, no clock. A hash here is the same on every machine and in every run. Leaves out what is
 made of it (`vlsbench.submission.screening`).
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -36,7 +38,7 @@ __all__ = [
     "read_shingles",
 ]
 
-FINGERPRINT_VERSION = 1
+FINGERPRINT_VERSION = 2
 """Fingerprints of two versions are never compared."""
 
 MAX_CHARS = 20_000
@@ -72,15 +74,19 @@ _SIGNS = re.compile(
 """What stands between words, beyond ASCII: punctuation, arrows, drawings, emoji. A search for all signs is slower."""
 
 
+_LOOKALIKES = str.maketrans("авеікмһноԛрсѕтухјԁԝαικνορτυıɑɡ", "abeikmhhoqpcstyxjdwaikvoptuiag")
+"""Cyrillic and Greek letters, and Latin ones of phonetics, that look like those of ASCII, small or capital."""
+
+
 def fold(text: str) -> str:
-    r"""Fold what a reader does not see or tell apart: case, width and style of letters, invisible characters.
+    r"""Fold what a reader does not see or tell apart: case, width, style and script of letters, invisible characters.
 
     >>> fold("The L\u200babel \uff2cABEL")
     'the label label'
     """
     if text.isascii():
         return text.lower() if text.isprintable() else INVISIBLE.sub("", text).lower()
-    return unicodedata.normalize("NFKC", INVISIBLE.sub("", text)).lower()
+    return unicodedata.normalize("NFKC", INVISIBLE.sub("", text)).lower().translate(_LOOKALIKES)
 
 
 def _scramble(values: Hashes) -> Hashes:
@@ -163,6 +169,9 @@ def read_shingles(texts: Sequence[str]) -> Shingles:
     return Shingles(rows[is_new], hashes[is_new], whole, n_words)
 
 
+_HEAD_BYTES = 20
+
+
 @dataclass(frozen=True, eq=False)
 class Fingerprint:
     """What is kept of a submission's answers under `image+text`, to find them again in another."""
@@ -171,11 +180,16 @@ class Fingerprint:
     """Samples whose answer has enough of its own to be compared, ascending."""
     minima: npt.NDArray[np.uint16]
     """Shape (ids, `N_MINIMA`); none is 0."""
+    n_own: int = 0
+    """Answers, however short, that the submission does not give again and again."""
+    whole: int = 0
+    """Hash of all of them; 0 where they are too few to be compared."""
 
     def to_bytes(self) -> bytes:
         """Write compactly: 20 bytes per answer, 45 kB for the release."""
-        parts = (np.array([FINGERPRINT_VERSION, len(self.ids)], dtype="<u4"), self.ids.astype("<u4"))
-        return b"".join(part.tobytes() for part in (*parts, self.minima.astype("<u2")))
+        head = np.array([FINGERPRINT_VERSION, len(self.ids), self.n_own], dtype="<u4")
+        parts = (head, np.array([self.whole], dtype="<u8"), self.ids.astype("<u4"), self.minima.astype("<u2"))
+        return b"".join(part.tobytes() for part in parts)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Fingerprint:
@@ -184,15 +198,16 @@ class Fingerprint:
         Raises:
             SubmissionError: If it is of another version, or cut.
         """
-        version, n = np.frombuffer(data[:8], dtype="<u4").tolist() if len(data) >= 8 else (0, 0)
-        if version != FINGERPRINT_VERSION or len(data) != 8 + n * (4 + 2 * N_MINIMA):
+        version, n, n_own = np.frombuffer(data[:12], dtype="<u4").tolist() if len(data) >= _HEAD_BYTES else (0, 0, 0)
+        if version != FINGERPRINT_VERSION or len(data) != _HEAD_BYTES + n * (4 + 2 * N_MINIMA):
             raise SubmissionError(
                 f"a fingerprint of version {version} with {len(data)} bytes; this package reads version "
                 f"{FINGERPRINT_VERSION}. Take it again from the answers."
             )
-        ids = np.frombuffer(data, dtype="<u4", count=n, offset=8).astype(np.uint32)
-        minima = np.frombuffer(data, dtype="<u2", offset=8 + 4 * n).astype(np.uint16)
-        return cls(ids, minima.reshape(n, N_MINIMA))
+        (whole,) = np.frombuffer(data, dtype="<u8", count=1, offset=12).tolist()
+        ids = np.frombuffer(data, dtype="<u4", count=n, offset=_HEAD_BYTES).astype(np.uint32)
+        minima = np.frombuffer(data, dtype="<u2", offset=_HEAD_BYTES + 4 * n).astype(np.uint16)
+        return cls(ids, minima.reshape(n, N_MINIMA), n_own, whole)
 
 
 def fingerprint(responses: Mapping[Key, Response], index: Index) -> Fingerprint:
@@ -217,7 +232,18 @@ def fingerprint(responses: Mapping[Key, Response], index: Index) -> Fingerprint:
         for column, seed in enumerate(_SEEDS):
             smallest = np.minimum.reduceat(_scramble(hashes * seed), starts)
             minima[:, column] = np.maximum(smallest & np.uint64(0xFFFF), np.uint64(1))
-    return Fingerprint(ids, minima)
+    numbers = np.array([number for number, _ in found], dtype=np.uint64)
+    return Fingerprint(ids, minima, *_read_whole(numbers, shingles, MAX_SHARED * len(found)))
+
+
+def _read_whole(numbers: Hashes, shingles: Shingles, n_shared: float) -> tuple[int, int]:
+    """Count the answers of a submission's own, and hash them all."""
+    _, inverse, counts = np.unique(shingles.whole, return_inverse=True, return_counts=True)
+    is_own = (shingles.n_words > 0) & (counts[inverse] <= max(2, n_shared))
+    n_own = int(is_own.sum())
+    if n_own < MIN_COMPARED:
+        return n_own, 0
+    return n_own, int(_scramble(shingles.whole[is_own] + _scramble(numbers[is_own])).sum(dtype=np.uint64))
 
 
 class Likeness(NamedTuple):
@@ -281,7 +307,22 @@ def find_alike(fingerprints: Mapping[str, Fingerprint], *, of: Collection[str] |
         n_alike, n_compared = int((both & (equal >= MIN_EQUAL_MINIMA)).sum()), int(both.sum())
         if n_alike >= max(MIN_ALIKE, MIN_SHARE_ALIKE * n_compared):
             found.append(Likeness(names[first], names[second], n_alike, n_compared))
+    known = {(item.first, item.second) for item in found}
+    found += [item for item in _find_same(names, prints, chosen) if item[:2] not in known]
     return sorted(found, key=lambda item: (-item.n_alike / item.n_compared, item))
+
+
+def _find_same(names: Sequence[str], prints: Sequence[Fingerprint], chosen: Sequence[int]) -> list[Likeness]:
+    """Find the pairs whose answers are all the same, of each submission the first `MAX_CANDIDATES`."""
+    groups: defaultdict[int, list[int]] = defaultdict(list)
+    for number, item in enumerate(prints):
+        groups[item.whole].append(number)
+    pairs: set[tuple[int, int]] = set()
+    for number in chosen:
+        if prints[number].whole:
+            others = [other for other in groups[prints[number].whole][: MAX_CANDIDATES + 1] if other != number]
+            pairs.update((min(number, other), max(number, other)) for other in others)
+    return [Likeness(names[one], names[two], prints[one].n_own, prints[one].n_own) for one, two in sorted(pairs)]
 
 
 def _candidates(minima: npt.NDArray[np.uint16], has: Bools, chosen: Sequence[int]) -> list[tuple[int, int]]:

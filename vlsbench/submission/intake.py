@@ -103,7 +103,7 @@ def who_writes(store: Store, name: str | None) -> str:
     try:
         return _NAME.validate_python(store.default_who() if name is None else name)
     except ValidationError as error:
-        raise UsageError(f"--name {'; '.join(explain(error, rename={'line': '--name'}))}") from None
+        raise UsageError("; ".join(explain(error, rename={"line": "--name"}))) from None
 
 
 def submit(
@@ -410,7 +410,14 @@ def why_not_as_named(directory: Path) -> list[str]:
         events = [entry.event for entry in read_history(directory)]
     except SubmissionError as error:
         return [*problems, str(error)]
-    digest = sha256_of(directory / RESPONSES_FILE)
-    if any(not isinstance(event, Received) or event.responses_sha256 != digest for event in events):
-        problems.append(f"{HISTORY_FOLDER}: holds more than that these answers were received; leave it out")
+    responses = directory / RESPONSES_FILE
+    if any(not isinstance(event, Received) or not _is_of_submit(event, responses) for event in events):
+        problems.append(
+            f"{HISTORY_FOLDER}: holds other than that `vlsbench submit` received these answers; leave it out"
+        )
     return problems
+
+
+def _is_of_submit(event: Received, responses: Path) -> bool:
+    n_lines = sum(1 for _ in read_lines(responses))
+    return (event.responses_sha256, event.n_lines, event.source) == (sha256_of(responses), n_lines, "submit")

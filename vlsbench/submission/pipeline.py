@@ -57,6 +57,8 @@ def run_pipeline(
     Raises:
         VLSBenchError: As each of the three; what was finished before is on disk.
     """
+    if not judge.startswith("transformers:"):  # weights would be loaded twice
+        _check_judge(judge, asked, protocol, judge_base_url)
     on_stage("answered")
     generated = generate_directory(
         directory, model, asked, options=options, name=name, opener=target_opener, on_progress=on_progress
@@ -73,3 +75,14 @@ def run_pipeline(
     )
     scored = score_directory(directory, judged.path.stem)
     return PipelineReport(generated, judged, scored, write_result(scored))
+
+
+def _check_judge(judge: str, asked: Asked, protocol: str | None, base_url: str | None) -> None:
+    """Say what is wrong with a judge (its name, its key) before a model is paid for answers to it."""
+    open_judge(
+        judge,
+        protocol=protocol,
+        dataset="sample" if asked.data is None else "release",
+        data=asked.data,
+        base_url=base_url,
+    )

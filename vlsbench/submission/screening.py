@@ -42,7 +42,7 @@ __all__ = [
     "screen_rates",
 ]
 
-SCREENING_VERSION: Final = 1
+SCREENING_VERSION: Final = 2
 """Rises with every change of a rule or a threshold: flags of two versions are not the same instrument."""
 
 FlagName = Literal[

@@ -182,7 +182,7 @@ class Worker:
                 continue
             if standing.state in ("withdrawn", "rejected"):
                 continue
-            if self._is_done(standing, tries_failures=tries_failures):
+            if self._is_done(item.directory, standing, tries_failures=tries_failures):
                 continue
             when = standing.received.when if standing.received else ""
             waits = standing.checked is not None and not self._may_judge(standing)
@@ -200,7 +200,9 @@ class Worker:
             except SubmissionError as error:
                 yield Done(item.submission_id, "failed", str(error))
                 continue
-            if standing.state in ("withdrawn", "rejected") or self._is_done(standing, tries_failures=True):
+            if standing.state in ("withdrawn", "rejected"):
+                continue
+            if self._is_done(item.directory, standing, tries_failures=True):
                 continue
             if not self._may_judge(standing):
                 yield Done(item.submission_id, "waiting", self._how_to_accept(item.submission_id))
@@ -210,13 +212,18 @@ class Worker:
     def _may_judge(self, standing: Standing) -> bool:
         return is_free(self.judge) or self.is_for_all or standing.is_accepted
 
-    def _is_done(self, standing: Standing, *, tries_failures: bool) -> bool:
-        """Say whether a rubric of this judge is published; where its rubrics cannot be told beforehand, it is not."""
+    def _is_done(self, directory: Path, standing: Standing, *, tries_failures: bool) -> bool:
+        """Say whether a rubric of this judge is published; where its rubrics cannot be told beforehand, it is not.
+
+        Verdicts that somebody moved away are judged again, as the board asks for where they are not those of the event.
+        """
         if standing.checked is None:
             return False
         for rubric in self._rubric_ids(standing.checked.dataset) & standing.published:
             judged = standing.judged.get(rubric)
-            if judged is not None and not (tries_failures and any(judged.counts.get(f) for f in TRANSIENT_FAILURES)):
+            if judged is None or not _is_there(directory, rubric):
+                continue
+            if not (tries_failures and any(judged.counts.get(f) for f in TRANSIENT_FAILURES)):
                 return True
         return False
 
@@ -265,7 +272,7 @@ class Worker:
 
     def _judge_managed(self, found: Managed, lease: Lease, who: str) -> Done | None:
         name, standing = found.submission_id, found.standing
-        if standing.state in ("withdrawn", "rejected") or self._is_done(standing, tries_failures=True):
+        if standing.state in ("withdrawn", "rejected") or self._is_done(found.directory, standing, tries_failures=True):
             return None  # another worker, or a person, was faster
         if content_id(found.directory) != name:
             raise SubmissionError(f"{name}: card or answers are not those that were submitted; restore them.")
@@ -301,9 +308,9 @@ class Worker:
         try:
             run = self._ask(submission)
         except (VLSBenchError, KeyboardInterrupt):
-            self._save(submission, writing, standing, lease)  # what was decided was paid for
+            self._save(submission, writing, found, lease)  # what was decided was paid for
             raise
-        return self._save(submission, writing, standing, lease, run)
+        return self._save(submission, writing, found, lease, run)
 
     def _ask(self, submission: Submission) -> RunReport:
         run = judge_directory(
@@ -321,30 +328,36 @@ class Worker:
         return run
 
     def _save(
-        self, submission: Submission, writing: _Writing, standing: Standing, lease: Lease, run: RunReport | None = None
+        self,
+        submission: Submission,
+        writing: _Writing,
+        found: Managed,
+        lease: Lease,
+        run: RunReport | None = None,
     ) -> Done | None:
         """Save the verdicts of every rubric that the workplace has more of than the store, with their events.
 
         Args:
             run: Of the judge; None where it was stopped.
         """
-        name, work = writing.submission_id, submission.directory
+        name, work, stored, standing = found.submission_id, submission.directory, found.directory, found.standing
         files: dict[str, bytes | Path] = {}
         n_undecided = 0
         for rubric_id in list_rubrics(work):
             judged = standing.judged.get(rubric_id)
             sha256 = sha256_of(work / "verdicts" / f"{rubric_id}.jsonl")
-            if judged is not None and judged.sha256 == sha256 and rubric_id in standing.published:
+            is_known = judged is not None and judged.sha256 == sha256 and rubric_id in standing.published
+            if is_known and _is_there(stored, rubric_id):
                 continue
             scored = score_submission(submission, rubric_id)
             _add_events(writing, scored, sha256)
             files |= _rubric_files(name, work, rubric_id)
             if run is not None and run.path.stem == rubric_id:
                 n_undecided = scored.n_undecided
-        if writing.new:
+        if files or writing.new:
             lease.save(files | writing.files(), f"Judge {name}")
         self.store.close_workplace(name)
-        if run is None or not writing.new:
+        if run is None or not (files or writing.new):
             return None
         n_left = n_undecided + run.n_transient
         note = f"{run.path.stem}: " + ", ".join(f"{count} {label}" for label, count in sorted(run.counts.items()))
@@ -431,6 +444,11 @@ def _add_events(writing: _Writing, scored: ScoredSubmission, sha256: str) -> Non
         )
     )
     writing.add(Published(submission_id=name, when=now(), who=who, rubric_id=rubric_id))
+
+
+def _is_there(directory: Path, rubric_id: str) -> bool:
+    """Say whether a submission has verdicts of a rubric and the rubric itself; neither counts without the other."""
+    return all((directory / "verdicts" / f"{rubric_id}{end}").is_file() for end in (".jsonl", ".rubric.json"))
 
 
 def _rubric_files(name: str, work: Path, rubric_id: str) -> dict[str, bytes | Path]:

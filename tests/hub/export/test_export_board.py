@@ -173,8 +173,9 @@ def with_text(board: Board, text: str) -> Board:
         row |= {"submission": text, "model": text, "organization": text, "base_model": text, "flags": [text]}
         row |= {"unranked_because": text, "judge_models": [text]}
     (table,) = dump["paper"]
-    table |= {"source": text, "judge": text}
-    table["rows"] = [{**row, "method": text} for row in table["rows"][:1]]
+    plain = "".join(sign for sign in text if sign.isprintable())  # the record takes no other
+    table |= {"source": plain, "judge": plain}
+    table["rows"] = [{**row, "method": plain} for row in table["rows"][:1]]
     dump["left_out"] = [{"submission": text, "reason": text}]
     # A judge's name and a path of the store follow rules too; here they are put in behind those checks.
     return Board.model_validate_json(json.dumps(dump))
