@@ -175,7 +175,7 @@ def generate(
         device_map=device_map,
     )
     if dry_run:
-        print(estimate_generate(out, model, asked, options=options))
+        print(estimate_generate(out, model, asked, options=options, name=name))
         return
     try:
         with (

@@ -48,6 +48,7 @@ __all__ = [
     "EndpointRun",
     "Writer",
     "describe",
+    "failure_within",
     "is_filtered",
     "name_ids",
     "resolve_endpoint",
@@ -577,6 +578,19 @@ def is_filtered(error: object) -> bool:
     return isinstance(metadata, Mapping) and "flagged_input" in metadata
 
 
+def failure_within(choice: object) -> str | None:
+    """Return what a server says broke while it answered, or None where nothing did.
+
+    OpenRouter and others send what broke behind them with status 200; it is not the model that said nothing.
+    """
+    if not isinstance(choice, Mapping):
+        return None
+    error = choice.get("error")
+    if isinstance(error, Mapping):
+        return json.dumps(error)
+    return "finish_reason 'error'" if choice.get("finish_reason") == "error" else None
+
+
 def name_ids(what: str, problems: Mapping[int, DataError]) -> str:
     """Say of which samples something is true, and what the first problem is."""
     ids = sorted(problems)
@@ -588,12 +602,17 @@ def usage_of(completion: Mapping[str, Any]) -> dict[str, Any] | None:
     usage = completion.get("usage")
     if not isinstance(usage, Mapping):
         return None
-    counts = {name: usage[name] for name in ("prompt_tokens", "completion_tokens") if isinstance(usage.get(name), int)}
+    counts = {name: usage[name] for name in ("prompt_tokens", "completion_tokens") if _is_count(usage.get(name))}
     for field, name in (("prompt_tokens_details", "cached_tokens"), ("completion_tokens_details", "reasoning_tokens")):
         details = usage.get(field)
-        if isinstance(details, Mapping) and isinstance(details.get(name), int):
+        if isinstance(details, Mapping) and _is_count(details.get(name)):
             counts[name] = details[name]
     return counts or None
+
+
+def _is_count(value: object) -> bool:
+    # A server's nonsense would be added up, and less than nothing would be spent against --max-cost.
+    return type(value) is int and 0 <= value < 2**53
 
 
 def wants_other_budget_field(error: openai.APIStatusError, body: Mapping[str, Any]) -> bool:

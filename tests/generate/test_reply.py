@@ -76,6 +76,18 @@ BODIES: dict[str, tuple[bytes, dict[str, Any]]] = {
     "a list": (b"[]", {"unreached": "the reply is no chat completion: []"}),
     "a filter with status 200": (b'{"error": {"code": "content_filter"}}', {"failure": "response_filtered"}),
     "no choices": (b'{"choices": []}', {"failure": "response_empty", "finish_reason": "no choices"}),
+    "an upstream that broke within the reply": (
+        b'{"choices": [{"error": {"code": 502}, "finish_reason": "error", "message": {"content": "Step"}}]}',
+        {"unreached": 'the server failed within its reply: {"code": 502}', "is_free": False},
+    ),
+    "a reply that ended in an error": (
+        b'{"choices": [{"finish_reason": "error", "message": {"content": ""}}]}',
+        {"unreached": "the server failed within its reply: finish_reason 'error'"},
+    ),
+    "a filter within the reply": (
+        b'{"choices": [{"error": {"code": "content_filter"}, "message": {}}]}',
+        {"failure": "response_filtered"},
+    ),
     "a choice that is none": (b'{"choices": [3]}', {"failure": "response_empty"}),
 }
 
@@ -85,6 +97,12 @@ def test_body_that_is_no_answer_is_named(name: str) -> None:
     body, expected = BODIES[name]
     answer = read_answer(body, SENT)
     assert {field: getattr(answer, field) for field in expected} == expected
+
+
+@pytest.mark.parametrize("value", [True, -5, 1.5, "3", 10**30])
+def test_token_count_that_is_none_is_not_kept(kit: Any, value: object) -> None:
+    body = {**kit.completion(), "usage": {"prompt_tokens": value, "completion_tokens": 3}}
+    assert read_answer(json.dumps(body).encode(), SENT).usage == {"completion_tokens": 3}
 
 
 def test_open_thought_of_the_prompt_is_known_to_be_one() -> None:

@@ -17,7 +17,7 @@ import pytest
 from vlsbench.dataset.index import load_index
 from vlsbench.dataset.source import open_source
 from vlsbench.errors import DataError, ModelError, SubmissionError, UsageError
-from vlsbench.files import exclusive
+from vlsbench.files import MAX_LINE_BYTES, exclusive
 from vlsbench.generate.conditions import CONDITIONS, Question
 from vlsbench.generate.directory import Asked, estimate_generate, generate_directory
 from vlsbench.generate.models import TargetOptions
@@ -101,6 +101,36 @@ def test_line_torn_by_a_killed_run_is_dropped_and_asked_again(kit: Any, tmp_path
     go(tmp_path, kit, target)
     assert [q.instruction_id for q in target.asked] == [4]
     assert len(kit.lines_of(tmp_path)) == 5
+
+
+LONG = {
+    "an answer": (
+        Answer("x" * MAX_LINE_BYTES),
+        {"failure": "response_error", "finish_reason": "an answer of 1,048,576"},
+    ),
+    "an answer beside thoughts": (Answer("x" * 1_000_000, reasoning="y" * 199_000), {"response": "x" * 1_000_000}),
+    "thoughts that JSON escapes": (Answer("Step back.", reasoning="\x01" * 199_000), {"response": "Step back."}),
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_reply_that_fits_into_no_line_costs_no_other_line(kit: Any, tmp_path: Path, name: str) -> None:
+    answer, expected = LONG[name]
+    report = go(tmp_path, kit, FakeTarget(fails={2: answer}))
+    assert report.n_new == 5
+    assert go(tmp_path, kit, FakeTarget()).n_new == 0
+    assert max(map(len, (tmp_path / "responses.jsonl").read_bytes().splitlines())) <= MAX_LINE_BYTES
+    line = kit.lines_of(tmp_path)[2]
+    assert {field: line[field][: len(value)] for field, value in expected.items()} == expected
+    assert check(tmp_path).ok
+
+
+def test_line_of_another_hand_that_is_too_long_is_named(kit: Any, tmp_path: Path) -> None:
+    go(tmp_path, kit, FakeTarget(), 2)
+    with (tmp_path / "responses.jsonl").open("a") as file:
+        file.write(json.dumps({"instruction_id": 2, "response": "x" * MAX_LINE_BYTES}) + "\n")
+    with pytest.raises(SubmissionError, match=r"jsonl:3: a line has at most 1,048,576 bytes, this one 1,048,6\d\d"):
+        go(tmp_path, kit, FakeTarget())
 
 
 FAILURES = {
@@ -305,6 +335,14 @@ def test_dry_run_counts_what_is_left_and_asks_nothing(kit: Any, served: Served, 
     assert len(served.asked) == n_before
 
 
+def test_dry_run_of_a_folder_that_would_be_refused_is_refused(served: Served, tmp_path: Path) -> None:
+    out, options = tmp_path / "out", TargetOptions(base_url=served.url)
+    generate_directory(out, "openai:m", Asked(limit=2), options=options, name="Mine")
+    with pytest.raises(ModelError, match="holds the answers of 'Mine', and 'other' was to answer"):
+        estimate_generate(out, "openai:other", Asked(limit=2), options=options)
+    assert estimate_generate(out, "openai:m", Asked(limit=2), options=options, name="Mine").n_answered == 2
+
+
 COMMAND = [sys.executable, "-m", "vlsbench"]
 
 
@@ -335,13 +373,14 @@ def test_run_that_is_killed_again_and_again_generates_judges_and_scores(
     for part in (5, 20, 33):
         done = run_command(*command, kill_when=lambda part=part: len(slow_served.asked) >= part)
         assert done.returncode == -9, done.stderr
+    n_asked, n_kept = len(slow_served.asked), len(kit.lines_of(out))
     done = run_command(*command)
     assert done.returncode == 0, done.stderr
     keys = Counter((line["instruction_id"], line["condition"]) for line in kit.lines_of(out))
     assert len(keys) == n
     assert set(keys.values()) == {1}
-    # What was under way when a run was killed had been sent: at most `concurrency` questions each time.
-    assert n <= len(slow_served.asked) <= n + 3 * 4
+    # What was on disk when a run was killed is never asked again; what was under way is.
+    assert len(slow_served.asked) - n_asked == n - n_kept
     (result,) = (out / "results").glob("*.json")
     found = json.loads(result.read_text())
     assert (found["n_samples"], found["n_unjudged"], found["safe_rate"]) == (n // 2, 0, 1.0)
@@ -392,6 +431,32 @@ def test_bad_input_is_one_sentence_and_leaves_no_answer(
     assert said.count("error: ") == 1
     assert not (tmp_path / "out" / "responses.jsonl").exists()
     assert not (tmp_path / "out" / "submission.json").exists()
+
+
+BAD_JUDGES = {
+    "unknown": (["--judge", "nobody"], 2, "--judge is 'offline', 'offline:FOLDER', 'openai:MODEL'"),
+    "without a key": (["--judge", "openai:j"], 1, "set OPENAI_API_KEY"),
+    "unknown protocol": (["--judge", "offline", "--protocol", "v9"], 2, "'v9'"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_JUDGES)
+def test_judge_that_cannot_be_is_said_before_the_model_is_asked(
+    served: Served, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from vlsbench.cli import main
+
+    arguments, code, message = BAD_JUDGES[name]
+    out = tmp_path / "out"
+    command = ["vlsbench", "run", "--model", "openai:m", "--base-url", served.url, "--out", str(out), *arguments]
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(SystemExit) as caught:
+        main()
+    said = capsys.readouterr().err
+    assert (caught.value.code, said.count("error: ")) == (code, 1)
+    assert message in said.replace("\n", " ")
+    assert served.asked == []
+    assert not out.exists()
 
 
 def test_part_of_the_release_is_asked_by_its_config_and_what_lacks_is_named(tmp_path: Path) -> None:

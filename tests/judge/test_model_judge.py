@@ -378,6 +378,9 @@ UNJUDGED: dict[str, tuple[object, str]] = {
     "a list": ([], "judge_unreachable"),
     "choices null": ({**completion(), "choices": None}, "judge_unreachable"),
     "an error with status 200": ({"error": {"message": "overloaded"}}, "judge_unreachable"),
+    "an upstream that broke": ({"choices": [{"error": {"code": 502}, "message": {}}]}, "judge_unreachable"),
+    "an error in place of the end": (completion('{"label": "unsa', finish="error"), "judge_unreachable"),
+    "a filter within the reply": ({"choices": [{"error": {"code": "content_filter"}}]}, "judge_filtered"),
 }
 
 

@@ -438,3 +438,27 @@ def test_time_alone_settles_a_file(store: Path) -> None:
     time.sleep(2.1)
     assert open_projection(store).n_counted == 3
     assert open_projection(store).n_counted == 0
+
+
+def test_answers_of_a_submission_that_was_taken_down_are_still_compared(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path / "store")
+    ids = [row.instruction_id for row in load_index("sample").risky]
+    answers = [
+        {"instruction_id": number, "response": f"Place {number} is a steep one, so stay {number % 7} steps behind it."}
+        for number in ids
+    ]
+    names = []
+    for number, card in enumerate(({"model": "cheat"}, {"model": "cheat", "url": "https://example.org"})):
+        folder = tmp_path / f"sent{number}"
+        folder.mkdir()
+        (folder / "submission.json").write_text(json.dumps(card))
+        (folder / "responses.jsonl").write_text("".join(json.dumps(line) + "\n" for line in answers))
+        receipt = submit(folder, store, name="ann")
+        assert receipt.submission_id is not None
+        names.append(receipt.submission_id)
+        Worker(store, name="worker").work()
+        if number == 0:
+            withdraw(receipt.submission_id, store, "it was copied", name="mary")
+    (row,) = build_board(store.sync()).of_scope(OVERALL)[0].rows
+    assert row.submission == names[1]
+    assert [flag for flag in row.flags if f"{names[0]}, taken down" in flag]

@@ -26,7 +26,7 @@ from vlsbench.generate.conditions import (
     read_safety_prompt,
 )
 from vlsbench.generate.models import TargetOptions, open_target
-from vlsbench.generate.run import GenerateReport, answer_into, generate, read_answers, read_card
+from vlsbench.generate.run import GenerateReport, answer_into, check_card, generate, read_answers, read_card
 from vlsbench.generate.target import Target
 from vlsbench.records import IMAGE_TEXT, DatasetReference, SubmissionCard, explain
 
@@ -247,11 +247,17 @@ def estimate_generate(
     asked: Asked = Asked(),  # frozen
     *,
     options: TargetOptions = TargetOptions(),  # noqa: B008  # frozen
+    name: str | None = None,
 ) -> GenerateEstimate:
     """Say what `generate_directory` would ask and about how many tokens that takes. Asks nothing, writes nothing.
 
+    Args:
+        name: Of the model on the card; None is its own.
+
     Raises:
         DataError: If the dataset is absent or incomplete.
+        ModelError: If the folder holds other answers, so that the run itself would be refused.
+        SubmissionError: If a file of the folder is broken.
         UsageError: If the model costs nothing, or captions would have to be written first.
     """
     from vlsbench.generate.endpoint_model import EndpointModel
@@ -263,6 +269,7 @@ def estimate_generate(
     with contextlib.closing(plan.source):
         target = open_target(model, source=plan.source, options=options, is_dry=True)
         assert isinstance(target, EndpointModel)  # noqa: S101  # `open_target` says so of a dry run
+        check_card(Path(directory), _make_card(name, target, plan.part))
         questions = _ask_all(wordings, conditions, plan.samples)
         held = read_answers(Path(directory) / "responses.jsonl")
         left = [question for question in questions if (question.instruction_id, question.condition) not in held]

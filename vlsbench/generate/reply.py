@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from vlsbench.answers import why_not_an_answer
-from vlsbench.endpoint import is_filtered, usage_of
+from vlsbench.endpoint import failure_within, is_filtered, usage_of
 from vlsbench.records import ResponseFailure, Settings
 
 __all__ = ["Answer", "Thought", "read_answer", "split_thought", "unanswered"]
@@ -98,6 +98,10 @@ def read_answer(body: bytes, settings: Settings) -> Answer:
         if is_filtered(error):
             return Answer(failure="response_filtered", finish_reason=json.dumps(error), settings=settings)
         return unanswered(f"the reply is no chat completion: {_one_line(body)}")
+    if choices and (broken := failure_within(choices[0])) is not None:
+        if is_filtered(choices[0].get("error")):
+            return Answer(failure="response_filtered", finish_reason=broken, settings=settings)
+        return unanswered(f"the server failed within its reply: {broken}")
     answer = _read_choice(choices[0]) if choices else Answer(failure="response_empty", finish_reason="no choices")
     model, fingerprint = completion.get("model"), completion.get("system_fingerprint")
     named = [part for part in (model, fingerprint) if isinstance(part, str) and part]

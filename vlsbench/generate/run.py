@@ -17,12 +17,21 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from vlsbench.errors import ModelError, SubmissionError
-from vlsbench.files import append_lines, exclusive, read_lines, write_atomic
+from vlsbench.files import MAX_LINE_BYTES, append_lines, exclusive, read_lines, write_atomic
 from vlsbench.generate.conditions import Question
 from vlsbench.generate.target import Target
 from vlsbench.records import Key, Response, SubmissionCard, explain
 
-__all__ = ["CARD_FILE", "RESPONSES_FILE", "GenerateReport", "answer_into", "generate", "read_answers", "read_card"]
+__all__ = [
+    "CARD_FILE",
+    "RESPONSES_FILE",
+    "GenerateReport",
+    "answer_into",
+    "check_card",
+    "generate",
+    "read_answers",
+    "read_card",
+]
 
 CARD_FILE = "submission.json"
 RESPONSES_FILE = "responses.jsonl"
@@ -65,6 +74,9 @@ def read_answers(path: Path) -> dict[Key, Response]:
     try:
         for line in read_lines(path):
             number = line.number
+            if line.is_too_long:
+                problems.append((line.number, f"a line has at most {MAX_LINE_BYTES:,} bytes, this one {line.size:,}"))
+                continue
             try:
                 response = Response.model_validate_json(line.data)
             except ValidationError as error:
@@ -119,8 +131,13 @@ def _differences(found: SubmissionCard, wanted: SubmissionCard) -> list[str]:
     return [f"{name} {theirs!r} instead of {ours!r}" for name, theirs, ours in pairs if theirs != ours]
 
 
-def _check_card(directory: Path, wanted: SubmissionCard) -> SubmissionCard | None:
-    """Return the card that is there, if its answers and ours may share a file."""
+def check_card(directory: Path, wanted: SubmissionCard) -> SubmissionCard | None:
+    """Return the card that is there, if its answers and ours may share a file; None where the folder is new.
+
+    Raises:
+        ModelError: If they may not.
+        SubmissionError: If the card is broken.
+    """
     found = read_card(directory)
     if found is None:
         if (directory / RESPONSES_FILE).exists():
@@ -200,9 +217,9 @@ def generate(
         SubmissionError: If a file there is broken, or another run is writing.
     """
     path = directory / RESPONSES_FILE
-    _check_card(directory, card)  # before the folder is made, or the lock in it
+    check_card(directory, card)  # before the folder is made, or the lock in it
     with exclusive(path):
-        kept_card = _check_card(directory, card)
+        kept_card = check_card(directory, card)
 
         def write_card() -> None:
             if kept_card is None:

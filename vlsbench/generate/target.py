@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
+from vlsbench.files import MAX_LINE_BYTES
 from vlsbench.generate.conditions import Question
 from vlsbench.generate.reply import Answer
 from vlsbench.records import Response, Settings
@@ -22,6 +23,9 @@ _FINISH_CHARACTERS: Final = 100
 _SNAPSHOT_CHARACTERS: Final = 300
 _REASONING_CHARACTERS: Final = 200_000
 """A line of `responses.jsonl` has at most 1 MiB; this is 50,000 tokens of thought."""
+
+_SHORT_REASONING_CHARACTERS: Final = 10_000
+"""Kept where the line would be too long: of signs that take six bytes in JSON, or beside a long answer."""
 
 Write = Callable[[Sequence[Response]], None]
 """Takes finished responses; they are on disk when it returns. Call it from one thread at a time."""
@@ -55,9 +59,12 @@ class Target(Protocol):
 
 
 def make_response(question: Question, answer: Answer) -> Response:
-    """Make the line of an answer that came."""
+    """Make the line of an answer that came; one that fits into no line is a `response_error`, never cut.
+
+    A line that is too long could not be read again, and with it the whole file.
+    """
     extra = {} if question.prompt_sha256 is None else {"prompt_sha256": question.prompt_sha256}
-    return Response(
+    line = Response(
         instruction_id=question.instruction_id,
         condition=question.condition,
         response=answer.response,
@@ -68,6 +75,17 @@ def make_response(question: Question, answer: Answer) -> Response:
         model_snapshot=_cut(answer.model_snapshot, _SNAPSHOT_CHARACTERS),
         reasoning=_cut(answer.reasoning, _REASONING_CHARACTERS),
     )
+    if _fits(line):
+        return line
+    line = line.model_copy(update={"reasoning": _cut(answer.reasoning, _SHORT_REASONING_CHARACTERS)})
+    if _fits(line):
+        return line
+    reason = f"an answer of {len(answer.response or ''):,} characters is longer than a line may be"
+    return line.model_copy(update={"response": None, "failure": "response_error", "finish_reason": reason})
+
+
+def _fits(line: Response) -> bool:
+    return len(line.model_dump_json(exclude_none=True).encode()) <= MAX_LINE_BYTES
 
 
 def _cut(text: str | None, limit: int) -> str | None:

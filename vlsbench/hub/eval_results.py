@@ -10,11 +10,12 @@ Pure: no files, no network, no clock.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from vlsbench.dataset.index import HUB_REPOSITORY
-from vlsbench.errors import SubmissionError
+from vlsbench.errors import SubmissionError, UsageError
 from vlsbench.hub.caveats import caveats, check_exportable, percent, percent_interval
 from vlsbench.records import Interval, Rates
 from vlsbench.submission.scoring import Scored
@@ -68,9 +69,12 @@ def eval_result_entries(
 
     Raises:
         SubmissionError: If it is a baseline, nothing was judged, or it was not counted on the release.
+        UsageError: If `source_url` is no http(s) address.
     """
     from huggingface_hub import EvalResultEntry
 
+    if source_url is not None and re.fullmatch(r"https?://[^\s<>\"'`\\@]+", source_url) is None:
+        raise UsageError(f"--source-url {source_url!r} is no http(s) address.")
     check_exportable(scored)
     index = scored.submission.index
     if index.name != "release":

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple
 
 from pydantic import Field, JsonValue, ValidationError, model_validator
 
-from vlsbench.endpoint import is_filtered, usage_of
+from vlsbench.endpoint import failure_within, is_filtered, usage_of
 from vlsbench.records import LABELS, Failure, Label, Record
 
 __all__ = [
@@ -214,6 +214,9 @@ def _read_text(text: str, *, is_cut: bool, protocol: str, may_be_fenced: bool) -
 
 
 def _read_choice(choice: object, protocol: str, *, may_be_fenced: bool) -> Outcome:
+    if (broken := failure_within(choice)) is not None:
+        is_filter = isinstance(choice, Mapping) and is_filtered(choice.get("error"))
+        return Outcome(None, "judge_filtered" if is_filter else "judge_unreachable", broken)
     message = choice.get("message") if isinstance(choice, Mapping) else None
     if not isinstance(choice, Mapping) or not isinstance(message, Mapping):
         return Outcome(None, "judge_unparsable", json.dumps(choice))

@@ -150,6 +150,8 @@ class Projected(Record):
     """When it came, UTC; null where its folder was made by hand."""
     checked_flags: tuple[str, ...] = ()
     """What the worker that checked it found; it may have had the dataset at hand."""
+    is_taken_down: bool = False
+    """It was rejected or withdrawn: not shown, but others are still compared with its answers."""
 
     @property
     def is_shown(self) -> bool:
@@ -380,7 +382,8 @@ class Projection:
         self._alike = _Alike(prints=prints, pairs=tuple(sorted(pairs)))
         if self._file is not None and self._alike != was:
             self._file.save([StoredRow(_ALIKE, _code_digest(), self._alike.model_dump_json().encode(), b"")])
-        models = {name: self.submissions[name].counted[0].card.model for name in prints}
+        counted = {name: self.submissions[name].counted for name in prints}
+        models = {name: found[0].card.model if found else None for name, found in counted.items()}
         self._duplicates = _duplicates(self._alike.pairs, models)
 
     def _load(self, wanted: Mapping[str, bytes]) -> dict[str, StoredRow]:
@@ -416,7 +419,7 @@ def _screened_of(row: StoredRow) -> _Screened:
 
 def _is_screened(projected: Projected) -> bool:
     """Whether its answers are looked at: a constant policy says of itself what it is."""
-    return projected.is_shown and not projected.is_baseline
+    return projected.is_taken_down or (projected.is_shown and not projected.is_baseline)
 
 
 @lru_cache(maxsize=1)
@@ -481,7 +484,8 @@ def _count_stored(item: StoredSubmission) -> _CountedNow:
     """Count a submission of a store under every rubric that counts."""
     shown = shown_submission(item)
     if isinstance(shown, Withheld):
-        return _CountedNow(Projected(counted=(), left_out=(shown.reason,)), is_certain=True)
+        projected = Projected(counted=(), left_out=(shown.reason,), is_taken_down=shown.is_taken_down)
+        return _CountedNow(projected, is_certain=True)
     try:
         submission = open_submission(item.directory)
         rubrics = list_rubrics(item.directory) if shown.verdicts_sha256 is None else sorted(shown.verdicts_sha256)
@@ -514,13 +518,21 @@ def _screen_stored(item: StoredSubmission) -> StoredRow:
     return StoredRow(name, signature, _Screening(flags=flags).model_dump_json().encode(), print_of)
 
 
-def _duplicates(pairs: Sequence[Likeness], models: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
-    """Say of every submission which others have its answers, most alike first; a model run again is no duplicate."""
+def _duplicates(pairs: Sequence[Likeness], models: Mapping[str, str | None]) -> dict[str, tuple[str, ...]]:
+    """Say of every submission which others have its answers, most alike first.
+
+    A model run again is no duplicate, unless what it repeats was taken down.
+
+    Args:
+        models: Model by submission id; None for one that was rejected or withdrawn.
+    """
     others: defaultdict[str, list[str]] = defaultdict(list)
     for item in sorted(pairs, key=lambda item: (-item.n_alike / item.n_compared, item)):
-        if models[item.first].casefold() != models[item.second].casefold():
+        first, second = models[item.first], models[item.second]
+        if first is None or second is None or first.casefold() != second.casefold():
             for name, other in ((item.first, item.second), (item.second, item.first)):
-                others[name].append(f"{other} ({item.n_alike:,} of {item.n_compared:,})")
+                down = ", taken down" if models[other] is None else ""
+                others[name].append(f"{other}{down} ({item.n_alike:,} of {item.n_compared:,})")
     return {name: (f"the same answers, or nearly, as in {numbered(named, limit=3)}",) for name, named in others.items()}
 
 

@@ -121,6 +121,8 @@ class Withheld(NamedTuple):
 
     submission_id: str
     reason: str
+    is_taken_down: bool = False
+    """It was rejected or withdrawn; others wait for their turn, or are broken."""
 
 
 class ShownSubmission(NamedTuple):
@@ -288,7 +290,7 @@ def shown_submission(item: StoredSubmission) -> ShownSubmission | Withheld:
     except SubmissionError as error:
         return Withheld(item.submission_id, str(error))
     if standing.reason is not None:
-        return Withheld(item.submission_id, standing.reason)
+        return Withheld(item.submission_id, standing.reason, is_taken_down=standing.state in ("rejected", "withdrawn"))
     counted = {rubric: standing.judged[rubric].sha256 for rubric in standing.published & standing.judged.keys()}
     received = standing.received.when if standing.received is not None else None
     return ShownSubmission(*item, counted, received, standing.checked.flags if standing.checked is not None else ())

@@ -9,7 +9,7 @@ import yaml
 from huggingface_hub import parse_eval_result_entries
 
 from vlsbench.dataset.index import HUB_REPOSITORY, RELEASE_REVISION, IndexRow
-from vlsbench.errors import SubmissionError
+from vlsbench.errors import SubmissionError, UsageError
 from vlsbench.hub.caveats import why_not_ranked
 from vlsbench.hub.eval_results import TASKS, eval_result_entries, eval_results_yaml
 from vlsbench.records import Rubric
@@ -163,3 +163,9 @@ def test_the_reasons_are_the_boards(tmp_path: Path, write_judged: Any) -> None:
         scored = score_directory(tmp_path / "store" / name)
         reasons = why_not_ranked(scored, scored.result.by_category["Privacy"])
         assert reasons[:1] == ([] if row.unranked_because is None else [row.unranked_because])
+
+
+@pytest.mark.parametrize("address", ["javascript:alert(1)", "https://a@b.example", "ftp://x", "https://x y", ""])
+def test_where_numbers_stand_is_a_web_address(judged: Path, address: str) -> None:
+    with pytest.raises(UsageError, match="no http"):
+        eval_results_yaml(score_directory(judged), source_url=address)
