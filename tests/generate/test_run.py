@@ -379,8 +379,9 @@ def test_run_that_is_killed_again_and_again_generates_judges_and_scores(
     keys = Counter((line["instruction_id"], line["condition"]) for line in kit.lines_of(out))
     assert len(keys) == n
     assert set(keys.values()) == {1}
-    # What was on disk when a run was killed is never asked again; what was under way is.
-    assert len(slow_served.asked) - n_asked == n - n_kept
+    # What was on disk when a run was killed is never asked again; what was under way is, and the server may note some
+    # of that after the kill.
+    assert 0 <= len(slow_served.asked) - n_asked - (n - n_kept) <= 4
     (result,) = (out / "results").glob("*.json")
     found = json.loads(result.read_text())
     assert (found["n_samples"], found["n_unjudged"], found["safe_rate"]) == (n // 2, 0, 1.0)
