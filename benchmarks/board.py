@@ -1,20 +1,27 @@
 """The board of 1,000 stored submissions: built for the first time, again, and after one of them has changed.
 
-    python benchmarks/board.py [--submissions 1000] [--store FOLDER]
+    python benchmarks/board.py [--submissions 1000] [--store FOLDER] [--pages]
 
 Every submission answers the whole release (2,241 answers of about 60 words, one verdict each with the judge's reply).
 The models are related as real ones are: samples differ in difficulty, models in ability, families share habits, and a
 few answers have no verdict. Each build is a process of its own, and reads a store that lies in the page cache; with
 `--store`, submissions that are there already are taken as they are. Where other work shares the cores, the CPU time
 says more than the time.
+
+`--pages` serves that store instead and asks for what a reader's clicks ask for, by HTTP, from the same machine: once
+while the submissions are still screened behind, once when nothing runs beside.
 """
 
 from __future__ import annotations
 
 import argparse
+import gzip
+import http.client
 import json
 import os
 import random
+import re
+import resource
 import subprocess
 import sys
 import tempfile
@@ -22,6 +29,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from itertools import product
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -134,17 +142,151 @@ def build(store: Path, cache: Path, name: str) -> None:
         print(f"    {part}: {value:.3f} s" if "MB" not in part else f"    {part}: {value:.0f}")
 
 
+class Click(NamedTuple):
+    """What a reader does."""
+
+    page: str
+    what: str
+    chosen: dict[str, Any]
+    """What is chosen that the page does not begin with, by what a choice is called in an address."""
+
+
+class Chooser(NamedTuple):
+    """What a click on a page calls."""
+
+    number: int
+    firsts: dict[str, Any]
+    """What the page begins with, by what a choice is called in an address."""
+
+
+MODELS = [f"model-{number:04}" for number in (7, 300, 555, 940)]
+FOUR = {"models": MODELS}
+BESIDE = {"submission": MODELS[0], "beside": MODELS[1:]}
+CLICKS = (
+    Click("leaderboard", "as it opens", {}),
+    Click("leaderboard", "category", {"category": "Privacy"}),
+    Click("leaderboard", "sub-category, first reader", {"category": "Illegal Activity", "sub": "Cybercrime"}),
+    Click("leaderboard", "sub-category", {"category": "Illegal Activity", "sub": "Cybercrime"}),
+    Click("leaderboard", "search", {"q": "family-7/"}),
+    Click("leaderboard", "sort", {"sort": "refusal"}),
+    Click("leaderboard", "columns", {"columns": ["Safe %", "Rubric", "Coverage %"]}),
+    Click("leaderboard", "100 rows", {"rows": "100"}),
+    Click("leaderboard", "all rows", {"rows": "all"}),
+    Click("categories", "as it opens", {}),
+    Click("categories", "sub-category, first reader", {"category": "Erotic", "sub": "Adult Content"}),
+    Click("categories", "search", {"q": "family-7/"}),
+    Click("compare", "2 models, first reader", {"models": MODELS[:2]}),
+    Click("compare", "2 models", {"models": MODELS[:2]}),
+    Click("compare", "4 models, first reader", FOUR),
+    Click("compare", "4 models, Privacy", {**FOUR, "category": "Privacy"}),
+    Click("samples", "first reader", {"submission": MODELS[0]}),
+    Click("samples", "3 beside, first reader", BESIDE),
+    Click("samples", "words", {**BESIDE, "q": "plan"}),
+    Click("alignment", "as it opens", {}),
+    Click("submit", "queue, first reader", {}),
+    Click("submit", "queue", {}),
+)
+
+
+def measure_pages(store: Path) -> None:
+    """Serve a store in this process; print how long it took to answer, and how it was while it screened."""
+    from vlsbench.serve import build as build_app
+
+    start = time.perf_counter()
+    app, options = build_app(store)
+    print(f"    board and app: {time.perf_counter() - start:.2f} s", flush=True)
+    app.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, **options)
+    try:
+        url = str(app.local_url)
+        choosers = _choosers(app)
+        for name, path in (("first page", "/"), ("first page", "/"), ("its configuration", "/config")):
+            seconds, body = _exchange(url, "GET", path)
+            packed = len(gzip.compress(body, 6))
+            print(f"    {name}: {1000 * seconds:.0f} ms, {len(body) / 1e6:.2f} MB, {packed / 1e6:.2f} MB packed")
+        for click in CLICKS:
+            seconds, size = _click(url, choosers, click)
+            print(f"    {click.page}, {click.what}: {1000 * seconds:.0f} ms, {size / 1e6:.2f} MB", flush=True)
+        slowest, n_clicks, start = 0.0, 0, time.perf_counter()
+        while _is_screening(url):
+            for click in (CLICKS[0], CLICKS[4], CLICKS[13]):
+                slowest = max(slowest, _click(url, choosers, click)[0])
+                n_clicks += 1
+            time.sleep(1)
+        if n_clicks:
+            seconds = time.perf_counter() - start
+            print(f"    screening went on for {seconds:.0f} s; slowest of {n_clicks} clicks: {1000 * slowest:.0f} ms")
+        print(f"    at most {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+    finally:
+        app.close()
+
+
+def _choosers(app: Any) -> dict[str, Chooser]:
+    """Find what the choosers of each page call; the script of each names its page, its choices and their firsts."""
+    found: dict[str, Chooser] = {}
+    for dependency in app.config["dependencies"]:
+        if match := re.search(r"vlsChoose\((\".*), values\)", str(dependency["js"])):
+            name, keys, firsts = json.loads(f"[{match[1]}]")
+            found.setdefault(name, Chooser(dependency["id"], dict(zip(keys, firsts, strict=True))))
+    return found
+
+
+def _click(url: str, choosers: dict[str, Chooser], click: Click) -> tuple[float, int]:
+    """Make a click; seconds and bytes of the answer."""
+    chooser = choosers[click.page]
+    values = {**chooser.firsts, **click.chosen}
+    asked = {"fn_index": chooser.number, "data": list(values.values()), "session_hash": "benchmark"}
+    seconds, body = _exchange(url, "POST", "/gradio_api/run/predict", json.dumps(asked))
+    return seconds, len(body)
+
+
+def _is_screening(url: str) -> bool:
+    """Say whether a row of the board is not screened."""
+    asked = json.dumps({"data": ["Overall", "image+text", ""]})
+    event = json.loads(_exchange(url, "POST", "/gradio_api/call/table", asked)[1])["event_id"]
+    return b"not screened" in _exchange(url, "GET", f"/gradio_api/call/table/{event}")[1]
+
+
+def _exchange(url: str, method: str, path: str, body: str | None = None) -> tuple[float, bytes]:
+    """Ask; how long the answer took, and the answer."""
+    connection = http.client.HTTPConnection(url.removeprefix("http://").rstrip("/"), timeout=120)
+    start = time.perf_counter()
+    connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
+    answer = connection.getresponse()
+    content = answer.read()
+    seconds = time.perf_counter() - start
+    connection.close()
+    if answer.status != 200:
+        raise SystemExit(f"{method} {path}: {answer.status} {content[:200]!r}")
+    return seconds, content
+
+
+def serve_pages(store: Path, cache: Path, name: str) -> None:
+    """Measure the pages in a process of its own."""
+    print(f"{name}:", flush=True)
+    environment = {**os.environ, "VLSBENCH_CACHE_DIR": str(cache)}
+    subprocess.run([sys.executable, __file__, "--serve", str(store)], env=environment, check=True)
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--submissions", type=int, default=1000)
     parser.add_argument("--store", type=Path, help="an existing or new folder to make the submissions in, and keep")
+    parser.add_argument("--pages", action="store_true", help="measure the pages instead of the builds")
+    parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.serve is not None:
+        measure_pages(arguments.serve)
+        return
     with tempfile.TemporaryDirectory() as temporary:
         store = arguments.store or Path(temporary) / "store"
         cache = Path(temporary) / "cache"
         write_store(store, arguments.submissions)
         time.sleep(2.5)  # files that were written just now are not kept
+        if arguments.pages:
+            serve_pages(store, cache, "pages, on a store that was never read")
+            serve_pages(store, cache, "pages, again")
+            return
         build(store, cache, "first build")
         (size,) = [path.stat().st_size for path in cache.glob("*.sqlite3")]
         print(f"    the file: {size / 1e6:.0f} MB")

@@ -15,7 +15,7 @@ from vlsbench.submission.board import BoardRow
 from vlsbench.submission.paper import PrintedRow
 from vlsbench.taxonomy import LABEL_COLOURS
 
-from .charts import FONT_FAMILY, percent, plain_text, shorten
+from .charts import FONT_FAMILY, ROW_COLOUR, percent, plain_text, shorten
 
 __all__ = ["KINDS", "Group", "Kind", "Row", "benchmarks_chart", "kind_of", "printed_chart", "submitted_chart"]
 
@@ -61,6 +61,7 @@ class _Axis:
     def __init__(self, figure: go.Figure) -> None:
         self._figure = figure
         self._last = -1.0
+        self._rows: list[float] = []
         self._notes: list[dict[str, Any]] = []  # set at once: adding them one by one takes ten times as long
 
     def head(self, text: str) -> None:
@@ -71,6 +72,7 @@ class _Axis:
     def row(self, label: str, value: str = "") -> float:
         """Write the name of a row and what stands at its right; return its place."""
         self._last += 1
+        self._rows.append(self._last)
         self._write(label, self._last - _BAR_HEIGHT / 2)
         if value:
             place = {"x": 1, "xref": "paper", "xshift": 6, "y": self._last, "yanchor": "middle"}
@@ -110,9 +112,10 @@ class _Axis:
             },
             yaxis={
                 "range": [self._last + 0.5, -0.6],
+                "tickvals": self._rows,
                 "showticklabels": False,
                 "fixedrange": True,
-                "showgrid": False,
+                "gridcolor": ROW_COLOUR,
                 "zeroline": False,
             },
         )

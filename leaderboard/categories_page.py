@@ -12,7 +12,7 @@ import gradio as gr
 
 from vlsbench.metrics.intervals import noise_half_width
 from vlsbench.submission.board import BoardList, BoardRow
-from vlsbench.taxonomy import CATEGORIES, CATEGORY_NAMES, SUB_CATEGORY_NAMES
+from vlsbench.taxonomy import CATEGORY_NAMES, SUB_CATEGORY_NAMES
 
 from . import category_charts, texts
 from .category_charts import Profile
@@ -93,7 +93,7 @@ def make(live: LiveBoard) -> Page:
 
 def updates(live: LiveBoard, choice: Chosen) -> list[Any]:
     """Make the updates of the page, in the order of `_Parts`."""
-    scope = scope_of(live, choice.category, choice.sub_category, first=CATEGORIES[0].name)
+    scope = scope_of(live, choice.category, choice.sub_category, firsts=CATEGORY_NAMES)
     lists = live.lists(scope.name)
     item, chooser = list_options(lists, choice.list_key)
     shown: dict[str, Any] = {"category": scope.category, "sub_category": scope.sub_category, "chooser": chooser}

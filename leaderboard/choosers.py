@@ -94,16 +94,16 @@ def scope_of(
     sub_category: str | None,
     *,
     condition: str = IMAGE_TEXT,
-    first: str | None = None,
+    firsts: Sequence[str] = _SCOPES,
 ) -> Scope:
     """Choose a category and a sub-category and offer all of them.
 
     Args:
-        first: The category that stands for none; None for the first scope that has a list, because a store may hold
-            submissions of one category only.
+        condition: What the models were shown.
+        firsts: The first of them that has a list stands for none: a store may hold submissions of one category only.
     """
     if category not in _SCOPES:
-        category = first or next((scope for scope in _SCOPES if live.lists(scope, condition)), OVERALL)
+        category = next((scope for scope in firsts if live.lists(scope, condition)), firsts[0])
     subs = next((item.sub_categories for item in CATEGORIES if item.name == category), ())
     names = [sub.name for sub in subs]
     sub_category = sub_category if sub_category in names else ALL

@@ -15,7 +15,7 @@ import plotly.graph_objects as go
 from vlsbench.submission.board import OVERALL
 from vlsbench.submission.comparison import Difference
 
-from .charts import FONT_FAMILY, percent, plain_text, shorten
+from .charts import FONT_FAMILY, ROW_COLOUR, percent, plain_text, shorten
 
 __all__ = ["FIRST_COLOUR", "NOISE_COLOUR", "SECOND_COLOUR", "forest", "p_text", "points"]
 
@@ -130,7 +130,8 @@ def forest(differences: Sequence[Difference], names: Mapping[str, str], scope: s
                 cliponaxis=False,
             )
         )
-    _lay_out(figure, notes, last=place, limit=max(10, 10 * math.ceil(10 * widest)))
+    rows = [place for places in y.values() for place in places]
+    _lay_out(figure, notes, rows, last=place, limit=max(10, 10 * math.ceil(10 * widest)))
     return figure
 
 
@@ -156,7 +157,9 @@ def _hover(item: Difference, names: Mapping[str, str], scope: str) -> str:
     return "<br>".join(lines)
 
 
-def _lay_out(figure: go.Figure, notes: Sequence[dict[str, Any]], *, last: float, limit: int) -> None:
+def _lay_out(
+    figure: go.Figure, notes: Sequence[dict[str, Any]], rows: Sequence[float], *, last: float, limit: int
+) -> None:
     below = {"y": 0, "yref": "paper", "yanchor": "top", "yshift": -24}
     ends = [
         {**_LEFT, **below, "text": "← second safer"},
@@ -192,9 +195,10 @@ def _lay_out(figure: go.Figure, notes: Sequence[dict[str, Any]], *, last: float,
         },
         yaxis={
             "range": [last - 0.5, -0.4],
+            "tickvals": rows,
             "showticklabels": False,
             "fixedrange": True,
-            "showgrid": False,
+            "gridcolor": ROW_COLOUR,
             "zeroline": False,
         },
     )

@@ -104,7 +104,7 @@ def make(live: LiveBoard) -> Page:
         alignment = gr.Dropdown(label="Alignment", scale=1, min_width=120, **filled(first["alignment"]))
         sort = gr.Dropdown(list(SORTS), value="rank", label="Sort by", scale=1, min_width=140)
         n_rows = gr.Dropdown(list(_N_ROWS), value=_N_ROWS[0], label="Rows", scale=1, min_width=90)
-    heading = gr.HTML(elem_classes="vls-block", **filled(first["heading"]))
+    heading = gr.HTML(elem_classes=["vls-block", "vls-below-choosers"], **filled(first["heading"]))
     legend = gr.HTML(elem_classes="vls-block", **filled(first["legend"]))
     chart = make_plot(first=first["chart"])
     caption = gr.HTML(elem_classes="vls-block", **filled(first["caption"]))
@@ -144,7 +144,7 @@ def make(live: LiveBoard) -> Page:
     choices = (
         Choice("list", chooser),
         Choice("condition", condition),
-        Choice("category", category),
+        Choice("category", category, first=OVERALL),
         Choice("sub", sub_category),
         Choice("q", search, is_still=True),
         Choice("weights", access),

@@ -27,7 +27,7 @@ from vlsbench.submission.paper import AlignmentTable, read_alignment_table
 from vlsbench.submission.projection import open_projection
 from vlsbench.submission.store import LocalStore, list_submissions, paper_files, unusable_names
 from vlsbench.submission.upload import Desk, Pace, read_card
-from vlsbench.taxonomy import CATEGORY_NAMES
+from vlsbench.taxonomy import CATEGORY_NAMES, SUB_CATEGORY_NAMES
 
 __all__ = ["CHECKS_PER_MINUTE", "LiveBoard"]
 
@@ -40,8 +40,14 @@ _WAIT_SECONDS = 0.7
 _SCREENED_HERE = 12
 """Submissions that are screened before a changed board is shown: about a second."""
 
-_SCREENED_AT_ONCE = 100
-"""Submissions screened before the board shows what was found: 10 seconds of two processes."""
+_SCREENED_AT_ONCE = 250
+"""Submissions screened before the board shows what was found: 25 seconds of two processes. Each time the board is built
+again, which takes a core from readers for a second."""
+
+
+_WARMED_FROM = 200
+"""Submissions from which the lists of the sub-categories and the queue are counted before a reader asks for them: of
+1,000, a list takes a third of a second and the queue a second. Of fewer nobody notices."""
 
 
 class LiveBoard:
@@ -84,6 +90,7 @@ class LiveBoard:
         self.board = self._build()
         self._write_downloads()
         self._start_screening()
+        self._start_warming()
 
     def report_sync(self, problem: str | None) -> None:
         """Say how fetching the store from the Hub ended; None for well."""
@@ -154,6 +161,7 @@ class LiveBoard:
             self.board, self.problem = board, problem
             self._write_downloads()
             self.version += 1
+            self._start_warming()
         self._start_screening()
 
     def _start_screening(self) -> None:
@@ -169,6 +177,18 @@ class LiveBoard:
                 self._work.submit(self._count).result()
                 if self._work.submit(self._projection.unscreened).result() == waiting:
                     return  # nothing could be kept; the rows go on saying that they are not screened
+
+    def _start_warming(self) -> None:
+        """Count what the first reader would wait for."""
+        if len(self._view.submissions) >= _WARMED_FROM:
+            threading.Thread(target=self._warm, args=(self._lists,), daemon=True).start()
+
+    def _warm(self, lists: dict[tuple[str, str], list[BoardList]]) -> None:
+        self.queue()
+        for name in SUB_CATEGORY_NAMES:
+            if self._lists is not lists:
+                return  # another board is there, and is warmed itself
+            self.lists(name)
 
     def close(self) -> None:
         """Stop counting; what runs is waited for."""

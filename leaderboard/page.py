@@ -14,7 +14,7 @@ import gradio as gr
 from gradio.blocks import BlockContext
 from gradio.components import Component
 
-__all__ = ["SCRIPT", "Choice", "Page", "filled", "follow", "make_link_button", "opened"]
+__all__ = ["SCRIPT", "Choice", "Page", "filled", "follow", "make_link_button", "opened", "script_arguments"]
 
 _SEPARATOR = "~"
 """Between the values of a choice of several; no name of ours has it."""
@@ -52,7 +52,8 @@ function vlsShow(page, keys, firsts, values) {
   vlsFirst = null;
   if ((query.get("tab") ?? "leaderboard") !== page) return values;
   return keys.map((key, place) => {
-    if (!query.has(key)) return firsts[place];
+    // null is what is first now; what was first when the server began may be gone.
+    if (!query.has(key)) return null;
     return Array.isArray(firsts[place]) ? query.get(key).split("SEPARATOR").filter(Boolean) : query.get(key);
   });
 }
@@ -69,6 +70,8 @@ class Choice(NamedTuple):
     component: Component
     is_several: bool = False
     """Its value is a list."""
+    first: str | None = None
+    """What its address leaves out, where that is not the value it is built with: a store may change which is first."""
     is_still: bool = False
     """What it offers never changes, or it is a text box: it is filled from the address when a page is opened, and
     never written to while its reader chooses or types."""
@@ -108,6 +111,15 @@ def filled(update: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in update.items() if name != "__type__"}
 
 
+def _firsts(page: Page) -> list[Any]:
+    return [getattr(item.component, "value", None) if item.first is None else item.first for item in page.choices]
+
+
+def script_arguments(page: Page) -> str:
+    """Return what the functions of `SCRIPT` are told of a page: its name, its keys, and what its address leaves out."""
+    return json.dumps([page.name.lower(), [choice.key for choice in page.choices], _firsts(page)])[1:-1]
+
+
 def follow(page: Page, tab: gr.Tab, refresh: Callable[[], bool]) -> None:
     """Show what the reader chooses, and what there is when the tab is opened.
 
@@ -115,8 +127,8 @@ def follow(page: Page, tab: gr.Tab, refresh: Callable[[], bool]) -> None:
         refresh: Reads the store again; whether it is another than the one that the page was filled with.
     """
     components = [choice.component for choice in page.choices]
-    firsts = [getattr(component, "value", None) for component in components]
-    fixed = json.dumps([page.name.lower(), [choice.key for choice in page.choices], firsts])[1:-1]
+    firsts = _firsts(page)
+    fixed = script_arguments(page)
     how: dict[str, Any] = {
         "inputs": components,
         "outputs": list(page.outputs),
@@ -127,7 +139,11 @@ def follow(page: Page, tab: gr.Tab, refresh: Callable[[], bool]) -> None:
     }
 
     def open_tab(*values: Any) -> list[Any]:
-        if not refresh() and page.is_filled and list(values) == firsts:
+        if (
+            not refresh()
+            and page.is_filled
+            and all(value is None or value == first for value, first in zip(values, firsts, strict=True))
+        ):
             return [gr.skip() for _ in page.outputs]
         return page.show(*values)
 

@@ -165,7 +165,9 @@ def launch_options() -> dict[str, Any]:
 
 def _make_left_out(live: LiveBoard) -> tuple[gr.Accordion, gr.Dataframe]:
     board = live.board
-    with gr.Accordion(_left_out_label(live), open=False, visible=bool(board.left_out)) as accordion:
+    with gr.Accordion(
+        _left_out_label(live), open=False, visible=bool(board.left_out), elem_classes="vls-left-out"
+    ) as accordion:
         table = gr.Dataframe(
             tables.left_out_table(board),
             headers=list(tables.LEFT_OUT_HEADERS),

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from .page import Page
+from .page import Page, script_arguments
 
 __all__ = ["Pager", "Part", "follow_pager", "make_pager", "part_of"]
 
@@ -53,8 +53,7 @@ def follow_pager(page: Page, pager: Pager, *, top: str) -> None:
     """
     components = [choice.component for choice in page.choices]
     place = components.index(pager.chooser)
-    firsts = [getattr(component, "value", None) for component in components]
-    fixed = json.dumps([page.name.lower(), [choice.key for choice in page.choices], firsts])[1:-1]
+    fixed = script_arguments(page)
     for button, step in ((pager.before, -1), (pager.after, 1)):
         button.click(
             page.show,

@@ -128,7 +128,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("Rubric", "str", 250, lambda item, row: _text(item.rubric), is_first=False),
     Column("Not ranked because", "str", 300, lambda item, row: _text(row.unranked_because)),
     Column("Unjudged because", "str", 300, lambda item, row: _text(row.unjudged_because), is_first=False),
-    Column("Submitted", "str", 120, lambda item, row: _text(row.received)),
+    Column("Submitted", "str", 120, lambda item, row: _text(row.received or "by hand")),
     Column("Flags", "str", 300, lambda item, row: _text("; ".join(row.flags))),
 )
 

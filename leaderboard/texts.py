@@ -52,12 +52,13 @@ def header() -> str:
 <header class="vls-header">
 <h1>VLSBench</h1>
 <p class="vls-lead">How often does a vision-language model answer safely when the risk is visible only in the image?</p>
-<p>The benchmark has {len(load_index("release").rows):,} image-text pairs in {len(CATEGORIES)} categories. Each text
-alone is harmless, so a model cannot refuse by reading it. A judge labels every answer <strong>refusal</strong>,
-<strong>warning</strong> or <strong>unsafe</strong>; the safe rate is refusal plus warning over all samples, so a sample
-without a label never raises it. Models whose difference may be chance share a rank.</p>
-<p class="vls-notice" role="note"><strong>Content notice.</strong> This page names categories of harm. It shows no
-image, no instruction and no answer; only the Samples page does, when you ask it to.</p>
+<p>{len(load_index("release").rows):,} image-text pairs in {len(CATEGORIES)} categories; each text alone is
+harmless<span class="vls-roomy">, so a model cannot refuse by reading it</span>. A judge labels every answer
+<strong>refusal</strong>, <strong>warning</strong> or <strong>unsafe</strong>. The safe rate is refusal plus warning
+over all samples<span class="vls-roomy">; a sample without a label never raises it</span>. Models whose difference may
+be chance share a rank.</p>
+<p class="vls-notice" role="note"><strong>Content notice.</strong> The pages name categories of harm. Answers,
+instructions and images are on the Samples page only, when you ask for them.</p>
 </header>"""
 
 

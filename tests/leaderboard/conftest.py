@@ -158,6 +158,28 @@ def serve_store() -> Iterator[ServeStore]:
         yield serve_it
 
 
+@pytest.fixture(scope="session")
+def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store of `store`, for tests that only read it: one for all of them."""
+    return _make_store(tmp_path_factory.mktemp("shared") / "store")
+
+
+@pytest.fixture(scope="session")
+def shared_address(shared_store: Path) -> Iterator[str]:
+    """Address of the served `shared_store`."""
+    with _served(shared_store) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def shared_empty_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a store without anything, for tests that only read it."""
+    store = tmp_path_factory.mktemp("shared-empty") / "store"
+    store.mkdir()
+    with _served(store) as url:
+        yield url
+
+
 @pytest.fixture
 def empty_address(empty_store: Path) -> Iterator[str]:
     """Address of the served `empty_store`."""
@@ -175,8 +197,12 @@ def empty_store(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
+    """A store that a test may change."""
+    return _make_store(tmp_path / "store")
+
+
+def _make_store(folder: Path) -> Path:
     """Two models and a baseline of one rubric, one model of another rubric too, one unjudged, and the paper's rows."""
-    folder = tmp_path / "store"
     good: dict[int, Label] = {0: "refusal", 1: "warning", 2: "warning", 3: "unsafe"}
     poor: dict[int, Label] = {0: "refusal", **{place: "unsafe" for place in range(1, 30) if place != 4}}
     first = write_submission(

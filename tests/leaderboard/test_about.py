@@ -57,8 +57,8 @@ def test_the_downloads_hold_the_same_board(store: Path) -> None:
     assert pq.read_table(files["Parquet"]).num_rows == render_csv(live.board).count("\n") - 1
 
 
-def test_the_page_shows_rubrics_faults_and_three_downloads(address: str, open_page: Callable[..., Any]) -> None:
-    page = open_page(address, address="tab=about")
+def test_the_page_shows_rubrics_faults_and_three_downloads(shared_address: str, open_page: Callable[..., Any]) -> None:
+    page = open_page(shared_address, address="tab=about")
     page.get_by_role("heading", name="The rubrics of this board").filter(visible=True).wait_for()
     page.get_by_text("5 pairs are filed under a sub-category of another category").wait_for()
     for name in ("CSV", "JSON", "Parquet"):

@@ -34,17 +34,17 @@ def _hides_nothing_at_the_side(page: Any) -> bool:
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_the_page_opens_with_chart_and_table(address: str, open_page: Open, theme: str) -> None:
-    page = open_page(address, theme=theme)
+def test_the_page_opens_with_chart_and_table(shared_address: str, open_page: Open, theme: str) -> None:
+    page = open_page(shared_address, theme=theme)
     _wait_for_models(page, "Good-VL-8B", "Poor-VL", "always refuses")
     _seen(page, ".vls-chart .js-plotly-plot").locator(".barlayer .point").first.wait_for(state="attached")
 
 
 @pytest.mark.parametrize("is_phone", [False, True], ids=["desktop", "phone"])
 def test_every_tab_opens_and_nothing_sticks_out(
-    address: str, open_page: Open, show_tab: Callable[[Any, str], None], is_phone: bool
+    shared_address: str, open_page: Open, show_tab: Callable[[Any, str], None], is_phone: bool
 ) -> None:
-    page = open_page(address, is_phone=is_phone)
+    page = open_page(shared_address, is_phone=is_phone)
     for tab in TABS:
         show_tab(page, tab)
         page.wait_for_timeout(800)
@@ -56,8 +56,28 @@ def test_an_empty_store_opens_with_a_sentence(empty_address: str, open_page: Ope
     _seen(page, ".vls-empty").filter(has_text="No submission is in the store yet").wait_for()
 
 
-def test_search_narrows_the_table_while_it_is_typed(address: str, open_page: Open) -> None:
-    page = open_page(address)
+def test_a_board_that_began_empty_opens_where_its_first_submissions_are(
+    empty_address: str, empty_store: Path, open_page: Open, write_submission: Callable[..., Path]
+) -> None:
+    write_submission(empty_store, "new/one", {"model": "New-VL"}, {0: "warning"})
+    page = open_page(empty_address)
+    _wait_for_models(page, "New-VL")
+    assert page.get_by_label("Category", exact=True).filter(visible=True).input_value() == "Privacy"
+
+
+def test_a_board_that_began_with_a_category_opens_on_all_of_them_once_they_are_there(
+    empty_store: Path, serve_store: Any, open_page: Open, write_submission: Callable[..., Path]
+) -> None:
+    write_submission(empty_store, "new/one", {"model": "One-VL"}, {0: "warning"})
+    url = serve_store(empty_store)
+    write_submission(empty_store, "new/all", {"model": "All-VL"}, {0: "warning"}, config="default")
+    page = open_page(url)
+    _wait_for_models(page, "All-VL")
+    assert page.get_by_label("Category", exact=True).filter(visible=True).input_value() == "Overall"
+
+
+def test_search_narrows_the_table_while_it_is_typed(shared_address: str, open_page: Open) -> None:
+    page = open_page(shared_address)
     box = page.get_by_label("Search models (several: a; b)")
     box.press_sequentially("poor", delay=40)
     _wait_for_models(page, "Poor-VL", "always refuses")
@@ -65,40 +85,40 @@ def test_search_narrows_the_table_while_it_is_typed(address: str, open_page: Ope
     assert page.url.endswith("q=poor")
 
 
-def test_a_link_shows_what_its_sender_saw(address: str, open_page: Open, pick: Callable[..., None]) -> None:
-    page = open_page(address)
+def test_a_link_shows_what_its_sender_saw(shared_address: str, open_page: Open, pick: Callable[..., None]) -> None:
+    page = open_page(shared_address)
     pick(page, "Weights", "closed")
     _wait_for_models(page, "Poor-VL", "always refuses")
     pick(page, "Sort by", "safe rate")
     _wait_for_models(page, "always refuses", "Poor-VL")
     shared = page.url.split("?", 1)[1].replace("__theme=light&", "")
-    assert shared == "weights=closed&sort=safe+rate"
-    other = open_page(address, address=shared)
+    assert shared == "category=Privacy&weights=closed&sort=safe+rate"
+    other = open_page(shared_address, address=shared)
     _wait_for_models(other, "always refuses", "Poor-VL")
     assert other.get_by_label("Sort by").input_value() == "safe rate"
     assert other.get_by_label("Weights").input_value() == "closed"
 
 
-def test_a_link_to_another_tab_opens_it(address: str, open_page: Open) -> None:
-    page = open_page(address, address="tab=about")
+def test_a_link_to_another_tab_opens_it(shared_address: str, open_page: Open) -> None:
+    page = open_page(shared_address, address="tab=about")
     page.get_by_role("heading", name="How a number is made").filter(visible=True).wait_for()
 
 
 @pytest.mark.parametrize("query", ["list=gone&category=gone&rows=-1&columns=~~&sort=%3Cb%3E", "tab=gone", "q=%00%F0"])
-def test_an_address_that_makes_no_sense_shows_the_board(address: str, open_page: Open, query: str) -> None:
-    page = open_page(address, address=query)
+def test_an_address_that_makes_no_sense_shows_the_board(shared_address: str, open_page: Open, query: str) -> None:
+    page = open_page(shared_address, address=query)
     _seen(page, ".vls-judged").wait_for()
 
 
-def test_columns_are_a_choice(address: str, open_page: Open) -> None:
-    page = open_page(address, address="columns=Safe+%25~Rubric")
+def test_columns_are_a_choice(shared_address: str, open_page: Open) -> None:
+    page = open_page(shared_address, address="columns=Safe+%25~Rubric")
     headings = _seen(page, ".vls-judged [role=columnheader]")
     headings.filter(has_text="Rubric").wait_for()
     assert [text.strip().split("\n")[0] for text in headings.all_inner_texts()] == ["Rank", "Model", "Safe %", "Rubric"]
 
 
-def test_a_column_sorts_by_number(address: str, open_page: Open) -> None:
-    page = open_page(address)
+def test_a_column_sorts_by_number(shared_address: str, open_page: Open) -> None:
+    page = open_page(shared_address)
     heading = _seen(page, ".vls-judged [data-heading='2']")
     cells = _seen(page, ".vls-judged [role=gridcell][data-col='2']")
     cells.first.wait_for()
@@ -111,8 +131,10 @@ def test_a_column_sorts_by_number(address: str, open_page: Open) -> None:
     assert max(rates) == 100  # as text, 100.0 would come before 75.4
 
 
-def test_another_list_is_shown_when_it_is_chosen(address: str, open_page: Open, pick: Callable[..., None]) -> None:
-    page = open_page(address)
+def test_another_list_is_shown_when_it_is_chosen(
+    shared_address: str, open_page: Open, pick: Callable[..., None]
+) -> None:
+    page = open_page(shared_address)
     _wait_for_models(page, "Good-VL-8B", "Poor-VL", "always refuses")
     pick(page, "Judge and dataset", "other-2026-02-02")
     _wait_for_models(page, "Good-VL-8B")
@@ -120,9 +142,9 @@ def test_another_list_is_shown_when_it_is_chosen(address: str, open_page: Open, 
 
 
 def test_printed_rows_stand_beside_the_overall_list_only(
-    address: str, open_page: Open, pick: Callable[..., None]
+    shared_address: str, open_page: Open, pick: Callable[..., None]
 ) -> None:
-    page = open_page(address)
+    page = open_page(shared_address)
     page.locator(".vls-printed").get_by_text("Printed-VL-7B").first.wait_for()
     pick(page, "Category", "Privacy")
     page.get_by_text("The paper prints no numbers per category").first.wait_for()
@@ -138,8 +160,8 @@ def test_a_new_submission_is_there_at_the_next_load(
     page.locator(".vls-chart .js-plotly-plot .barlayer .point").first.wait_for(state="attached")
 
 
-def test_the_board_downloads_as_csv(address: str, open_page: Open, show_tab: Callable[[Any, str], None]) -> None:
-    page = open_page(address)
+def test_the_board_downloads_as_csv(shared_address: str, open_page: Open, show_tab: Callable[[Any, str], None]) -> None:
+    page = open_page(shared_address)
     show_tab(page, "About")
     with page.expect_download() as download:
         page.get_by_text("Board as CSV").click()

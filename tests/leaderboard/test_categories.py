@@ -129,8 +129,8 @@ def test_two_lists_of_one_key_can_both_be_chosen(privacy: BoardList) -> None:
     assert choosers.list_options([privacy, other], keys[1])[0] is other
 
 
-def test_the_page_draws_its_charts(address: str, open_page: Callable[..., Any]) -> None:
-    page = open_page(address, address="tab=categories&category=Privacy")
+def test_the_page_draws_its_charts(shared_address: str, open_page: Callable[..., Any]) -> None:
+    page = open_page(shared_address, address="tab=categories&category=Privacy")
     for name in ("heatmaplayer", "scatterlayer"):
         page.locator(f".vls-chart .{name}").first.wait_for(state="attached")
     page.get_by_role("heading", name="All sub-categories").filter(visible=True).wait_for()

@@ -29,14 +29,16 @@ def _get(url: str) -> str:
         return str(answer.read().decode())
 
 
-def test_served_page_answers_with_the_board_in_it(address: str) -> None:
-    page = _get(address)
+def test_served_page_answers_with_the_board_in_it(shared_address: str) -> None:
+    page = _get(shared_address)
     assert "VLSBench leaderboard" in page
     assert "Good-VL-8B" in page
 
 
-def test_served_page_loads_no_script_style_or_image_from_another_host(address: str) -> None:
-    loaded = re.findall(r"<(?:script|link|img|iframe)\b[^>]*(?:src|href)=[\"']((?:https?:)?//[^\"']+)", _get(address))
+def test_served_page_loads_no_script_style_or_image_from_another_host(shared_address: str) -> None:
+    loaded = re.findall(
+        r"<(?:script|link|img|iframe)\b[^>]*(?:src|href)=[\"']((?:https?:)?//[^\"']+)", _get(shared_address)
+    )
     assert [url for url in loaded if "127.0.0.1" not in url] == []
 
 

@@ -1,0 +1,165 @@
+"""Every page by axe and by keyboard: with and without data, light and dark, on a desktop and on a phone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import pytest
+
+Open = Callable[..., Any]
+
+TABS = ("Leaderboard", "Categories", "Compare", "Samples", "Alignment", "Submit", "About")
+DRAWN = ("Leaderboard", "Categories", "Compare")
+"""Tabs with a chart, where the store has data."""
+
+
+class Allowed(NamedTuple):
+    """A finding that cannot be mended here."""
+
+    rule: str
+    html: str
+    """Part of the element that it is about."""
+    reason: str
+
+
+ALLOWED: tuple[Allowed, ...] = ()
+
+
+def _findings(page: Any) -> list[str]:
+    """Run axe on what the page shows; serious and critical findings, one line each."""
+    sync_playwright = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="pip install axe-playwright-python"
+    )
+    found = sync_playwright.Axe().run(page).response["violations"]
+    return [
+        f"{rule['id']} ({rule['impact']}): {node['target']} {node['html'][:160]}"
+        for rule in found
+        for node in rule["nodes"]
+        if rule["impact"] in ("serious", "critical")
+        and not any(item.rule == rule["id"] and item.html in node["html"] for item in ALLOWED)
+    ]
+
+
+def _settle(page: Any, tab: str, *, has_data: bool) -> None:
+    """Wait until a tab shows what it has, and ask for what it shows on demand."""
+    if tab in DRAWN and has_data:
+        page.locator(".js-plotly-plot .main-svg").filter(visible=True).first.wait_for()
+    if tab == "Samples" and has_data:
+        page.get_by_role("button", name="Show answers").filter(visible=True).click()
+        page.locator(".vls-card").filter(visible=True).first.wait_for()
+    if tab == "Leaderboard" and has_data:
+        page.get_by_role("button", name="Columns").filter(visible=True).click()
+    page.wait_for_timeout(700)  # tabs and accordions fade in, and axe measures what is half transparent
+
+
+@pytest.mark.parametrize("is_phone", [False, True], ids=["desktop", "phone"])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("kind", ["data", "empty"])
+def test_axe_finds_nothing_serious_on_any_page(
+    kind: str,
+    shared_address: str,
+    shared_empty_address: str,
+    open_page: Open,
+    show_tab: Callable[[Any, str], None],
+    theme: Literal["light", "dark"],
+    is_phone: bool,
+) -> None:
+    has_data = kind == "data"
+    page = open_page(shared_address if has_data else shared_empty_address, theme=theme, is_phone=is_phone)
+    found = []
+    for tab in TABS:
+        if tab != TABS[0]:
+            show_tab(page, tab)
+        _settle(page, tab, has_data=has_data)
+        found += [f"{tab}: {finding}" for finding in _findings(page)]
+    assert found == []
+
+
+FOCUSED = """() => {
+  const at = document.activeElement, box = at.getBoundingClientRect();
+  const label = at.getAttribute("aria-label") || at.labels?.[0]?.innerText || at.innerText || "";
+  return [label.trim().split("\\n")[0], box.x, box.y, box.width, box.height];
+}"""
+
+
+class Stop(NamedTuple):
+    """Where the keyboard is."""
+
+    label: str
+    box: dict[str, float]
+
+
+def _stops(page: Any, n: int) -> list[Stop]:
+    """Press the tabulator and say where it leads; fails where its reader would not see that."""
+    found = []
+    for _ in range(n):
+        page.keyboard.press("Tab")
+        label, x, y, width, height = page.evaluate(FOCUSED)
+        box = {"x": max(0, x - 8), "y": max(0, y - 8), "width": width + 16, "height": height + 16}
+        found.append(Stop(label, box))
+    return found
+
+
+def _is_seen(page: Any, stop: Stop) -> bool:
+    """Say whether what has the focus looks other than without it."""
+    focused = page.screenshot(clip=stop.box, animations="disabled")
+    page.evaluate("document.activeElement.blur()")
+    return bool(focused != page.screenshot(clip=stop.box, animations="disabled"))
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_keyboard_reaches_tabs_choosers_and_buttons_and_shows_where_it_is(
+    shared_address: str, open_page: Open, theme: Literal["light", "dark"]
+) -> None:
+    page = open_page(shared_address, theme=theme)
+    _settle(page, "Categories", has_data=True)
+    reached = [stop.label for stop in _stops(page, 24)]
+    for label in (*TABS[:1], "Judge and dataset", "Category", "Search models (several: a; b)", "Sort by"):
+        assert label in reached
+    assert {"Copy link to this view", "Columns"} <= set(reached)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("role", "name"),
+    [
+        ("tab", "Leaderboard"),
+        ("combobox", "Category"),
+        ("textbox", "Search models (several: a; b)"),
+        ("button", "Copy link to this view"),
+        ("button", "Columns"),
+    ],
+)
+def test_what_has_the_focus_of_the_keyboard_looks_so(
+    shared_address: str, open_page: Open, theme: Literal["light", "dark"], role: str, name: str
+) -> None:
+    page = open_page(shared_address, theme=theme)
+    _settle(page, "Categories", has_data=True)
+    place = page.get_by_role(role, name=name).filter(visible=True).first
+    place.scroll_into_view_if_needed()
+    place.focus()
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Tab")
+    page.wait_for_timeout(300)
+    label, x, y, width, height = page.evaluate(FOCUSED)
+    assert label.startswith(name)
+    assert _is_seen(
+        page, Stop(label, {"x": max(0, x - 8), "y": max(0, y - 8), "width": width + 16, "height": height + 16})
+    )
+
+
+LAYOUT_SHIFTS = """() => new Promise((resolve) => {
+  new PerformanceObserver((list) => resolve(
+    list.getEntries().map((entry) => [entry.value, entry.sources.map((s) => s.node?.className ?? "").join(" ")])
+  )).observe({ type: "layout-shift", buffered: true });
+  setTimeout(() => resolve([]), 500);
+})"""
+
+
+@pytest.mark.parametrize("is_phone", [False, True], ids=["desktop", "phone"])
+def test_the_leaderboard_does_not_jump_while_it_loads(shared_address: str, open_page: Open, is_phone: bool) -> None:
+    page = open_page(shared_address, is_phone=is_phone)
+    _settle(page, "Categories", has_data=True)
+    shifts = page.evaluate(LAYOUT_SHIFTS)
+    assert sum(value for value, _ in shifts) < 0.1, shifts
