@@ -95,7 +95,8 @@ def test_a_link_shows_what_its_sender_saw(shared_address: str, open_page: Open, 
     assert shared == "category=Privacy&weights=closed&sort=safe+rate"
     other = open_page(shared_address, address=shared)
     _wait_for_models(other, "always refuses", "Poor-VL")
-    assert other.get_by_label("Sort by").input_value() == "safe rate"
+    # Filled by another answer than the table.
+    other.wait_for_function("document.querySelector('input[aria-label=\"Sort by\"]')?.value === 'safe rate'")
     assert other.get_by_label("Weights").input_value() == "closed"
 
 
