@@ -293,7 +293,8 @@ def shown_submission(item: StoredSubmission) -> ShownSubmission | Withheld:
         return Withheld(item.submission_id, standing.reason, is_taken_down=standing.state in ("rejected", "withdrawn"))
     counted = {rubric: standing.judged[rubric].sha256 for rubric in standing.published & standing.judged.keys()}
     received = standing.received.when if standing.received is not None else None
-    return ShownSubmission(*item, counted, received, standing.checked.flags if standing.checked is not None else ())
+    checked_flags = tuple(map(printable, standing.checked.flags)) if standing.checked is not None else ()
+    return ShownSubmission(*item, counted, received and printable(received), checked_flags)
 
 
 def tampered(directory: Path, rubric_id: str, sha256: str) -> str | None:
