@@ -656,10 +656,14 @@ def _work_beside(
         others.append(other)
         with contextlib.suppress(BrokenPipeError), cast("IO[bytes]", other.stdin) as pipe:
             pipe.write(told.model_dump_json().encode())
+    was_enabled = gc.isenabled()
     try:
         if is_here:
+            gc.disable()  # as the others do
             _work(task, file, shares[0], lambda: True)
     finally:
+        if was_enabled:
+            gc.enable()
         for other in others:
             other.wait()
 
