@@ -21,8 +21,10 @@ _SEPARATOR = "~"
 
 SCRIPT = """
 <script>
-// The query that the page was opened with, until the first tab has been shown.
-let vlsFirst = new URLSearchParams(window.location.search);
+// The query that the page was opened with; what is chosen changes the address before gradio's load event reads it.
+const vlsOpened = window.location.search;
+// The same, until the first tab has been shown.
+let vlsFirst = new URLSearchParams(vlsOpened);
 
 function vlsWords(value) {
   const text = Array.isArray(value) ? value.join("SEPARATOR") : value ?? "";

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
 
 import gradio as gr
 from gradio.utils import get_upload_folder
@@ -105,9 +106,13 @@ def build_app(
         frame = _Frame(problem, *_make_left_out(live))
         still = {page.name: [choice.component for choice in page.choices if choice.is_still] for page in pages}
 
-        def load(request: gr.Request) -> list[Any]:
+        # The query of the request is no measure: a reader who types before this event is sent has changed it already.
+        query = gr.Textbox(visible=False)
+
+        def load(opened_with: str | None) -> list[Any]:
             is_same = live.refresh() == built
-            page, chosen, shown = opened(pages, dict(request.query_params))
+            given = parse_qsl((opened_with or "").removeprefix("?"), keep_blank_values=True)
+            page, chosen, shown = opened(pages, dict(given))
             updates: list[Any] = [gr.skip() if page is pages[0] else gr.Tabs(selected=page.name)]
             for other in pages:
                 parts = len(still[other.name]) + len(other.outputs)
@@ -115,7 +120,15 @@ def build_app(
             return [*updates, *([gr.skip() for _ in frame] if is_same else _frame_updates(live))]
 
         changed = [tabs, *(part for page in pages for part in (*still[page.name], *page.outputs)), *frame]
-        app.load(load, outputs=changed, show_progress="hidden", queue=False, api_visibility="private")
+        app.load(
+            load,
+            inputs=query,
+            outputs=changed,
+            js="() => [vlsOpened]",
+            show_progress="hidden",
+            queue=False,
+            api_visibility="private",
+        )
 
         endpoints.add(live)
     return app

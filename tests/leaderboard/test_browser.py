@@ -105,6 +105,25 @@ def test_a_link_to_another_tab_opens_it(shared_address: str, open_page: Open) ->
     page.get_by_role("heading", name="How a number is made").filter(visible=True).wait_for()
 
 
+def test_what_is_chosen_while_the_page_loads_is_not_taken_for_its_link(shared_address: str, open_page: Open) -> None:
+    # A choice rewrites the address; on a slow machine gradio's load event is sent with the new one.
+    page = open_page(shared_address, address="tab=about")
+    sent: list[str] = []
+
+    def send_late(route: Any) -> None:
+        sent.append(route.request.url)
+        route.continue_(url=f"{route.request.url.split('?', 1)[0]}?category=Privacy&q=p")
+
+    page.route("**/gradio_api/run/predict*", send_late)
+    page.reload()
+    page.get_by_role("heading", name="How a number is made").filter(visible=True).wait_for()
+    page.get_by_role("tab", name="Leaderboard").click()
+    box = page.get_by_label("Search models (several: a; b)")
+    box.wait_for()
+    assert sent
+    assert box.input_value() == ""
+
+
 @pytest.mark.parametrize("query", ["list=gone&category=gone&rows=-1&columns=~~&sort=%3Cb%3E", "tab=gone", "q=%00%F0"])
 def test_an_address_that_makes_no_sense_shows_the_board(shared_address: str, open_page: Open, query: str) -> None:
     page = open_page(shared_address, address=query)
