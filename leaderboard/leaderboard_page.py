@@ -97,7 +97,7 @@ def make(live: LiveBoard) -> Page:
         condition = gr.Dropdown(label="Shown to the model", scale=1, min_width=150, **filled(first["condition"]))
         category = gr.Dropdown(label="Category", scale=1, min_width=150, **filled(first["category"]))
         sub_category = gr.Dropdown(label="Sub-category", scale=2, min_width=200, **filled(first["sub_category"]))
-    with gr.Row(elem_classes="vls-choosers"):
+    with gr.Row(elem_classes=["vls-choosers", "vls-search"]):
         label = "Search models (several: a; b)"
         search = gr.Textbox(label=label, scale=3, min_width=220, max_lines=1, max_length=200)
         access = gr.Dropdown(label="Weights", scale=1, min_width=120, **filled(first["access"]))

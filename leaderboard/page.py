@@ -25,6 +25,13 @@ SCRIPT = """
 const vlsOpened = window.location.search;
 // The same, until the first tab has been shown.
 let vlsFirst = new URLSearchParams(vlsOpened);
+// Kept when gradio's load event comes, which is once every component is there. What hides a component before would put
+// that event off for ever; after ten seconds (a file of gradio's that does not come) the tab is shown anyway.
+let vlsLoad;
+const vlsLoaded = new Promise((resolve) => {
+  vlsLoad = () => { resolve(); return [vlsOpened]; };
+  setTimeout(resolve, 10000);
+});
 
 function vlsWords(value) {
   const text = Array.isArray(value) ? value.join("SEPARATOR") : value ?? "";
@@ -48,7 +55,8 @@ function vlsChoose(page, keys, firsts, values) {
 }
 
 // A tab is shown: the one that is shown while the page opens, with the choices of the address.
-function vlsShow(page, keys, firsts, values) {
+async function vlsShow(page, keys, firsts, values) {
+  await vlsLoaded;
   if (vlsFirst === null) return vlsChoose(page, keys, firsts, values);
   const query = vlsFirst;
   vlsFirst = null;

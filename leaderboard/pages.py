@@ -124,7 +124,7 @@ def build_app(
             load,
             inputs=query,
             outputs=changed,
-            js="() => [vlsOpened]",
+            js="() => vlsLoad()",
             show_progress="hidden",
             queue=False,
             api_visibility="private",

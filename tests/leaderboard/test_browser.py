@@ -124,6 +124,22 @@ def test_what_is_chosen_while_the_page_loads_is_not_taken_for_its_link(shared_ad
     assert box.input_value() == ""
 
 
+def test_a_link_opens_its_tab_where_a_script_comes_late(shared_address: str, open_page: Open) -> None:
+    # What the first tab hides before all of the page is there would hold gradio's load event back for ever.
+    page = open_page(shared_address, address="tab=about")
+    late: list[str] = []
+
+    def send_late(route: Any) -> None:
+        late.append(route.request.url)
+        page.wait_for_timeout(1200)
+        route.continue_()
+
+    page.route("**/assets/HTML-*.js", send_late)
+    page.reload()
+    page.get_by_role("heading", name="How a number is made").filter(visible=True).wait_for()
+    assert late
+
+
 @pytest.mark.parametrize("query", ["list=gone&category=gone&rows=-1&columns=~~&sort=%3Cb%3E", "tab=gone", "q=%00%F0"])
 def test_an_address_that_makes_no_sense_shows_the_board(shared_address: str, open_page: Open, query: str) -> None:
     page = open_page(shared_address, address=query)
