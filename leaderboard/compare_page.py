@@ -150,7 +150,7 @@ def updates(live: LiveBoard, choice: Chosen) -> list[Any]:
         return _only(shown, f'{about}<p class="vls-empty">{texts.CHANGED}</p>')
     found = compare_labels(rows, labels)
     is_drawn = any(difference.value is not None for difference in found.differences)
-    shown["heading"] = gr.update(value=f"{about}{_words(found, names, item.scope)}", visible=True)
+    shown["heading"] = gr.update(value=f"{about}{_words(found, names, item)}", visible=True)
     shown["forest"] = gr.update(
         value=plot(compare_charts.forest(found.differences, names, item.scope)) if is_drawn else None, visible=is_drawn
     )
@@ -177,27 +177,40 @@ def _choose(item: BoardList, models: Sequence[str] | None) -> list[str]:
     return [row.submission for row in ordered[:2]]
 
 
-def _words(found: Comparison, names: Mapping[str, str], scope: str) -> str:
+def _words(found: Comparison, names: Mapping[str, str], item: BoardList) -> str:
     """Say what the plot shows, pair by pair."""
+    ranks = {row.submission: row.rank for row in item.rows}
     said = []
     for (first, second), group in groupby(found.differences, key=lambda item: (item.first, item.second)):
         overall, *categories = group
-        said.append(f"<li>{_pair(overall, escape(names[first]), escape(names[second]), scope)}")
+        said.append(f"<li>{_pair(overall, escape(names[first]), escape(names[second]), item.scope)}")
+        if overall.is_significant and ranks[first] is not None and ranks[first] == ranks[second]:
+            said[-1] += f" {_shared_rank(item, ranks[first])}"
         if categories:
-            safer_first = [item.scope for item in categories if item.is_significant and (item.value or 0) > 0]
-            safer_second = [item.scope for item in categories if item.is_significant and (item.value or 0) < 0]
-            same = [item.scope for item in categories if not item.is_significant]
+            safer_first = [each.scope for each in categories if each.is_significant and (each.value or 0) > 0]
+            safer_second = [each.scope for each in categories if each.is_significant and (each.value or 0) < 0]
+            same = [each.scope for each in categories if not each.is_significant]
             parts = [(names[first], safer_first), (names[second], safer_second)]
             clauses = [f"{escape(name)} is safer in {', '.join(where)}" for name, where in parts if where]
             clauses += [f"no difference can be told in {', '.join(same)}"] if same else []
             said[-1] += f" By category: {'; '.join(clauses)}."
         said[-1] += "</li>"
-    n_tests = sum(item.p_value is not None for item in found.differences)
+    n_tests = sum(each.p_value is not None for each in found.differences)
     adjusted = f"All {n_tests} p-values here are adjusted together (Holm)" if n_tests > 1 else "One test was made"
     return (
         f'<ul class="vls-words">{"".join(said)}</ul><p class="vls-caption">Points are differences of the safe rate on '
         "the samples that the judge labelled for both, lines their 95% intervals (paired, clustered by image, one at a "
         f"time). {adjusted}; grey and open is a difference that may be chance (p ≥ 0.05).</p>"
+    )
+
+
+def _shared_rank(item: BoardList, rank: int | None) -> str:
+    """Say why the board does not separate what is separated here."""
+    n_ranked = sum(row.rank is not None for row in item.rows)
+    strict = ", and where an answer without a label counts as not safe" if item.is_provisional else ""
+    return (
+        f"On the Leaderboard both have rank {rank}: there all pairs of its {n_ranked:,} ranked models are tested at "
+        f"once, which asks for more{strict}."
     )
 
 

@@ -86,6 +86,17 @@ def test_the_words_say_who_is_safer_by_how_much_and_of_how_many_tests(live: Live
     assert "All 3 p-values here are adjusted together (Holm)" in three
 
 
+def test_the_words_say_why_two_that_differ_here_share_a_rank(
+    live: LiveBoard, privacy: BoardList, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "both have rank" not in _updates(live)["heading"]["value"]
+    rows = [row.model_copy(update={"rank": None if row.origin == "baseline" else 1}) for row in privacy.rows]
+    monkeypatch.setattr(live, "lists", lambda *_: [privacy.model_copy(update={"rows": rows})])
+    text = _updates(live)["heading"]["value"]
+    assert "is safer than" in text
+    assert "both have rank 1: there all pairs of its 2 ranked models are tested at once" in text
+
+
 def test_the_agreement_table_has_the_counts_of_the_package(live: LiveBoard, comparison: Comparison) -> None:
     cells = re.findall(r"vls-count[^>]*>([\d,]+) ", _updates(live)["agreement"]["value"])
     assert [int(cell) for cell in cells] == [count for row in comparison.tables[0].counts for count in row]
