@@ -224,13 +224,21 @@ def run(
     device_map: DeviceMap = None,
     protocol: Annotated[str | None, typer.Option(help="How it judges: v1 (default), paper, …")] = None,
     judge_base_url: Annotated[str | None, typer.Option(help="Endpoint of the judge.")] = None,
+    price_in: Annotated[float | None, typer.Option(min=0, help="Money for a million tokens in, of the model.")] = None,
+    price_out: Annotated[float | None, typer.Option(min=0, help="Money for a million tokens out.")] = None,
+    max_cost: Annotated[float | None, typer.Option(min=0, help="Stop before the answers cost more.")] = None,
+    judge_price_in: Annotated[float | None, typer.Option(min=0, help="The same, of the judge.")] = None,
+    judge_price_out: Annotated[float | None, typer.Option(min=0, help="The same, of the judge.")] = None,
+    judge_max_cost: Annotated[float | None, typer.Option(min=0, help="Stop before the verdicts cost more.")] = None,
     engine: EngineName = "local",
     ray_address: RayAddress = None,
 ) -> None:
     """Generate, judge and score in one go. Killed and started again, it goes on where it stopped."""
+    from vlsbench.cost import make_prices
     from vlsbench.engine.engines import open_engine
     from vlsbench.generate.directory import Asked
     from vlsbench.generate.models import TargetOptions
+    from vlsbench.judge.judges import ModelOptions
     from vlsbench.submission.pipeline import run_pipeline
     from vlsbench.text import Progress, render_generate, render_result, render_run
 
@@ -249,10 +257,14 @@ def run(
         base_url=base_url,
         key_variable=key_variable,
         concurrency=concurrency,
+        price_in=price_in,
+        price_out=price_out,
+        max_cost=max_cost,
         batch_size=batch_size,
         quantization=quantization,
         device_map=device_map,
     )
+    make_prices(judge_price_in, judge_price_out, judge_max_cost, prefix="--judge-")
     try:
         with (
             open_engine(engine, out, data=data_path, ray_address=ray_address) as opened,
@@ -267,6 +279,7 @@ def run(
                 name=name,
                 protocol=protocol,
                 judge_base_url=judge_base_url,
+                judge_options=ModelOptions(price_in=judge_price_in, price_out=judge_price_out, max_cost=judge_max_cost),
                 target_opener=opened.open_target,
                 judge_opener=opened.open_judge,
                 on_stage=lambda verb: setattr(progress, "verb", verb),

@@ -74,16 +74,23 @@ class Prices(NamedTuple):
         return (tokens_in * self.per_million_in + tokens_out * self.per_million_out) / 1_000_000
 
 
-def make_prices(price_in: float | None, price_out: float | None, max_cost: float | None) -> Prices | None:
+def make_prices(
+    price_in: float | None, price_out: float | None, max_cost: float | None, *, prefix: str = "--"
+) -> Prices | None:
     """Check the prices given on the command line.
+
+    Args:
+        prefix: Of the options, for a command that takes the prices of more than one model.
 
     Raises:
         UsageError: If one of two is given, or a limit without prices.
     """
     if (price_in is None) != (price_out is None):
-        raise UsageError("--price-in and --price-out belong together: money for a million tokens, each.")
+        raise UsageError(f"{prefix}price-in and {prefix}price-out belong together: money for a million tokens, each.")
     if max_cost is not None and price_in is None:
-        raise UsageError("--max-cost needs --price-in and --price-out: money for a million tokens, each.")
+        raise UsageError(
+            f"{prefix}max-cost needs {prefix}price-in and {prefix}price-out: money for a million tokens, each."
+        )
     return None if price_in is None or price_out is None else Prices(price_in, price_out)
 
 

@@ -438,6 +438,11 @@ BAD_JUDGES = {
     "unknown": (["--judge", "nobody"], 2, "--judge is 'offline', 'offline:FOLDER', 'openai:MODEL'"),
     "without a key": (["--judge", "openai:j"], 1, "set OPENAI_API_KEY"),
     "unknown protocol": (["--judge", "offline", "--protocol", "v9"], 2, "'v9'"),
+    "limit without prices": (
+        ["--judge", "openai:j", "--judge-max-cost", "1"],
+        2,
+        "--judge-max-cost needs --judge-price",
+    ),
 }
 
 
@@ -458,6 +463,28 @@ def test_judge_that_cannot_be_is_said_before_the_model_is_asked(
     assert message in said.replace("\n", " ")
     assert served.asked == []
     assert not out.exists()
+
+
+def test_run_stops_before_the_answers_or_the_verdicts_cost_too_much(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from vlsbench.cli import main
+
+    monkeypatch.setenv("OPENAI_API_KEY", "test")
+    command = ["vlsbench", "run", "--model", "openai:m", "--base-url", served.url, "--limit", "2"]
+    command += ["--judge", "openai:j", "--judge-base-url", served.url]
+    prices = ["price-in", "1000000", "price-out", "1000000", "max-cost", "1"]
+    said = {}
+    for of, code in (("", 1), ("judge-", 2)):
+        limit = [f"--{of}{part}" if part[0].isalpha() else part for part in prices]
+        monkeypatch.setattr(sys, "argv", [*command, "--out", str(tmp_path / f"out-{of}"), *limit])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        assert caught.value.code == code
+        said[of] = capsys.readouterr().err.replace("\n", " ")
+    assert "Finished answers are kept" in said[""]
+    assert "may not cover the 8 canaries" in said["judge-"]
+    assert len(served.asked) == 2
 
 
 def test_part_of_the_release_is_asked_by_its_config_and_what_lacks_is_named(tmp_path: Path) -> None:

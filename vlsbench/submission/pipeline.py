@@ -14,7 +14,7 @@ from vlsbench.generate.directory import Asked, generate_directory
 from vlsbench.generate.models import TargetOptions, open_target
 from vlsbench.generate.run import GenerateReport
 from vlsbench.generate.target import Target
-from vlsbench.judge.judges import open_judge
+from vlsbench.judge.judges import ModelOptions, open_judge
 from vlsbench.judge.run import Judge, RunReport
 from vlsbench.submission.judging import judge_directory
 from vlsbench.submission.scoring import Scored, score_directory, write_result
@@ -41,6 +41,7 @@ def run_pipeline(
     name: str | None = None,
     protocol: str | None = None,
     judge_base_url: str | None = None,
+    judge_options: ModelOptions = ModelOptions(),  # noqa: B008  # frozen
     target_opener: Callable[..., Target] = open_target,
     judge_opener: Callable[..., Judge] = open_judge,
     on_stage: Callable[[str], None] = lambda verb: None,
@@ -50,7 +51,7 @@ def run_pipeline(
 
     Args:
         directory: As in `vlsbench.generate.directory.generate_directory`; so are model, asked, options and name.
-        judge: As in `vlsbench.submission.judging.judge_directory`; so are the protocol and its endpoint.
+        judge: As in `vlsbench.submission.judging.judge_directory`; so are the protocol, its endpoint and options.
         target_opener: Opens the model; another engine (`vlsbench.engine.engines`) has another, and for the judge too.
         on_stage: Called with what is done from now on: `answered`, `judged`.
 
@@ -58,7 +59,7 @@ def run_pipeline(
         VLSBenchError: As each of the three; what was finished before is on disk.
     """
     if not judge.startswith("transformers:"):  # weights would be loaded twice
-        _check_judge(judge, asked, protocol, judge_base_url)
+        _check_judge(judge, asked, protocol, judge_base_url, judge_options)
     on_stage("answered")
     generated = generate_directory(
         directory, model, asked, options=options, name=name, opener=target_opener, on_progress=on_progress
@@ -70,6 +71,7 @@ def run_pipeline(
         protocol=protocol,
         data=asked.data,
         base_url=judge_base_url,
+        options=judge_options,
         opener=judge_opener,
         on_progress=on_progress,
     )
@@ -77,7 +79,7 @@ def run_pipeline(
     return PipelineReport(generated, judged, scored, write_result(scored))
 
 
-def _check_judge(judge: str, asked: Asked, protocol: str | None, base_url: str | None) -> None:
+def _check_judge(judge: str, asked: Asked, protocol: str | None, base_url: str | None, options: ModelOptions) -> None:
     """Say what is wrong with a judge (its name, its key) before a model is paid for answers to it."""
     open_judge(
         judge,
@@ -85,4 +87,5 @@ def _check_judge(judge: str, asked: Asked, protocol: str | None, base_url: str |
         dataset="sample" if asked.data is None else "release",
         data=asked.data,
         base_url=base_url,
+        options=options,
     )
