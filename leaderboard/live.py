@@ -6,8 +6,10 @@ Rule of the room: no component of a page; every number is counted by the package
 from __future__ import annotations
 
 import contextlib
+import shutil
 import tempfile
 import threading
+import weakref
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
@@ -71,6 +73,7 @@ class LiveBoard:
         self._queue: tuple[tuple[tuple[str, ...], ...], list[QueueRow]] = ((), [])
         self._release = None if data is None else open_source(data, name="release")
         self._downloads = Path(tempfile.mkdtemp(prefix="vlsbench-board-"))
+        weakref.finalize(self, shutil.rmtree, self._downloads, ignore_errors=True)
         self._work = ThreadPoolExecutor(1, "vlsbench-board")
         """Counts, one thing at a time; readers see the board of before until it is done."""
         self._counting: Future[None] | None = None

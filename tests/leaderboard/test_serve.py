@@ -119,3 +119,14 @@ def test_the_spaces_entry_runs_as_a_script(store: Path, tmp_path: Path) -> None:
     finally:
         process.terminate()
         process.wait(20)
+
+
+def test_a_board_that_ends_leaves_no_downloads_behind(store: Path) -> None:
+    code = (
+        f"from pathlib import Path; from leaderboard.live import LiveBoard; live = LiveBoard(Path({str(store)!r})); "
+        "print(live.downloads()[0][1]); assert live.downloads()[0][1].is_file()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True
+    )
+    assert not Path(done.stdout.strip()).parent.exists()
