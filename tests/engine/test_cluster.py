@@ -129,7 +129,8 @@ def test_a_run_ends_complete_though_a_node_is_killed(two_nodes: Any, stand_in: A
     assert process.returncode == 0, talk
     asked = Counter(stand_in.paid())
     assert len(records(folder / "responses.jsonl")) == len(asked)
-    assert sum(asked.values()) - len(asked) <= 1, "only what the lost worker had under way is asked again"
+    # One question under way, and the reply before it on its way to the shard.
+    assert sum(asked.values()) - len(asked) <= 2, "only what the lost worker had under way is asked again"
 
 
 def wait_for(is_so: Any) -> None:
