@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from vlsbench.dataset.commands import data
-from vlsbench.errors import UsageError, VLSBenchError, visible
+from vlsbench.errors import UsageError, VLSBenchError, amount, visible
 from vlsbench.hub.commands import hub_check, publish
 from vlsbench.hub.store_commands import store_commands
 
@@ -197,7 +197,7 @@ def generate(
         raise typer.Exit(130) from None
     print(render_generate(report))
     if report.n_unanswered:
-        print(f"{report.n_unanswered} questions got no reply; the same command asks them again.", file=sys.stderr)
+        print(f"{amount(report.n_unanswered, 'question')} got no reply; the same command asks again.", file=sys.stderr)
         raise typer.Exit(1)
 
 
@@ -294,8 +294,8 @@ def run(
     print(f"written to {done.result_path}", file=sys.stderr)
     if done.generated.n_unanswered or done.judged.n_transient:
         print(
-            f"{done.generated.n_unanswered} questions got no reply and {done.judged.n_transient} responses no label; "
-            "the same command tries them again.",
+            f"{amount(done.generated.n_unanswered, 'question')} got no reply and "
+            f"{amount(done.judged.n_transient, 'response')} no label; the same command tries again.",
             file=sys.stderr,
         )
         raise typer.Exit(1)
@@ -386,7 +386,7 @@ def judge(
     print("\n".join([*report.notes, render_run(report, directory)]))
     if report.n_transient:
         print(
-            f"{report.n_transient} responses are without a label; the same command tries them again.", file=sys.stderr
+            f"{amount(report.n_transient, 'response')} without a label; the same command tries again.", file=sys.stderr
         )
         raise typer.Exit(1)
 

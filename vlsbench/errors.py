@@ -22,6 +22,7 @@ __all__ = [
     "SubmissionError",
     "UsageError",
     "VLSBenchError",
+    "amount",
     "numbered",
     "printable",
     "visible",
@@ -80,6 +81,15 @@ def printable(text: str) -> str:
     'a b\\x1b[2J'
     """
     return visible(" ".join(text.split()))
+
+
+def amount(n: int, noun: str) -> str:
+    """Write a number with its noun, whose plural ends in s.
+
+    >>> amount(1, "row"), amount(2_241, "row")
+    ('1 row', '2,241 rows')
+    """
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 def numbered(items: list[str], *, limit: int = 20) -> str:

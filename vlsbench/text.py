@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from vlsbench.errors import visible
+from vlsbench.errors import amount, visible
 from vlsbench.records import LABELS, Correction, Estimate, Failure, Rates
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def render_check(report: CheckReport) -> str:
     n_errors = sum(problem.severity == "error" for problem in report.problems)
     n_warnings = len(report.problems) - n_errors
     verdict = "good" if report.ok else "not accepted"
-    lines.append(f"{verdict}: {n_errors} errors, {n_warnings} warnings")
+    lines.append(f"{verdict}: {amount(n_errors, 'error')}, {amount(n_warnings, 'warning')}")
     return visible("\n".join(lines))
 
 
@@ -128,7 +128,7 @@ def render_generate(report: GenerateReport) -> str:
     """Render what a run of a model left behind."""
     counts = ", ".join(f"{count} {name}" for name, count in sorted(report.counts.items(), key=lambda c: -c[1]))
     lines = [
-        f"{report.n_new} answers written, {report.n_kept} were there: {counts or 'none'}",
+        f"{amount(report.n_new, 'answer')} written, {report.n_kept} were there: {counts or 'none'}",
         f"{report.tokens_in:,} tokens in, {report.tokens_out:,} out, by the new ones",
     ]
     if report.first_error is not None:
@@ -143,13 +143,13 @@ def render_run(report: RunReport, directory: Path) -> str:
     """Render what a run of a judge left behind."""
     counts = ", ".join(f"{count} {name}" for name, count in sorted(report.counts.items(), key=lambda c: -c[1]))
     lines = [
-        f"{report.n_new} verdicts written, {report.n_kept} were there: {counts or 'none'}",
+        f"{amount(report.n_new, 'verdict')} written, {report.n_kept} were there: {counts or 'none'}",
         f"verdicts in {report.path}",
     ]
     if len(report.judge_models) > 1:
         lines.append(f"the server answered as several models: {', '.join(report.judge_models)}")
     if report.n_pending:
-        lines.append(f"{report.n_pending} responses are left for another run (--limit)")
+        lines.append(f"{amount(report.n_pending, 'response')} left for another run (--limit)")
     several = len(list(report.path.parent.glob("*.rubric.json"))) > 1
     lines.append(f"next: vlsbench score {directory}" + (f" --rubric {report.path.stem}" if several else ""))
     return visible("\n".join(lines))
@@ -159,7 +159,7 @@ def render_rows(report: RowsReport) -> str:
     """Render what judging a file of rows left behind."""
     counts = ", ".join(f"{count} {name}" for name, count in sorted(report.counts.items(), key=lambda c: -c[1]))
     kept = f", {report.n_kept} of them by an earlier run" if report.n_kept else ""
-    return f"{report.n_rows} rows judged{kept}: {counts}\nwritten to {report.path}"
+    return f"{amount(report.n_rows, 'row')} judged{kept}: {counts}\nwritten to {report.path}"
 
 
 def render_calibration(record: CalibrationRecord, out: Path) -> str:

@@ -312,7 +312,7 @@ def test_the_command_says_what_it_wrote_and_exits_as_promised(tmp_path: Path) ->
     rows, out = write(tmp_path / "in.jsonl", {"response": REFUSAL}), tmp_path / "out.jsonl"
     done = vlsbench(rows, "--out", out, "--judge", "offline")
     assert (done.returncode, len(read(out))) == (0, 1), done.stderr
-    assert "1 rows judged: 1 refusal" in done.stdout
+    assert "1 row judged: 1 refusal" in done.stdout
     for arguments, code, words in [
         ([rows, "--out", out, "--judge", "oracle"], 2, "--judge is"),
         ([rows, "--judge", "offline"], 2, "--out"),

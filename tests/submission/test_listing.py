@@ -98,7 +98,7 @@ def test_the_change_log_says_who_did_what_oldest_first(store: LocalStore) -> Non
         ("bot", "published"),
         ("ann", "withdrawn"),
     ]
-    assert "passed the gate: 3 of 41 answered, 1 warnings" in render_changes(of_gone)
+    assert "passed the gate: 3 of 41 answered, 1 warning" in render_changes(of_gone)
     assert render_changes([]) == "no events"
 
 

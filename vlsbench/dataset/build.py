@@ -38,7 +38,7 @@ from vlsbench.dataset.layout import (
     open_layout,
     parse_release_json,
 )
-from vlsbench.errors import DataError, numbered
+from vlsbench.errors import DataError, amount, numbered
 from vlsbench.taxonomy import CATEGORIES, CATEGORY_NAMES, CONFIG_NAMES, SUB_CATEGORIES, SUB_CATEGORY_NAMES
 
 __all__ = [
@@ -600,7 +600,7 @@ class VerifyReport:
         lines += [f"problem: {problem}" for problem in self.problems[:_MAX_PROBLEMS_SHOWN]]
         if len(self.problems) > _MAX_PROBLEMS_SHOWN:
             lines.append(f"problem: and {len(self.problems) - _MAX_PROBLEMS_SHOWN} more")
-        lines.append("good" if self.is_good else f"{len(self.problems)} problems")
+        lines.append("good" if self.is_good else amount(len(self.problems), "problem"))
         return "\n".join(lines)
 
 

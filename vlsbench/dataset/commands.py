@@ -42,11 +42,12 @@ def verify(
 ) -> None:
     """Compare PATH with the index: counts, digest, known faults, problems. Exit 1 where it has problems."""
     from vlsbench.dataset.build import verify as verify_dataset
+    from vlsbench.errors import amount
 
     report = verify_dataset(path)
     typer.echo(report.as_json() if as_json else report.as_text())
     if not report.is_good:
-        typer.echo(f"{path}: {len(report.problems)} problems", err=True)
+        typer.echo(f"{path}: {amount(len(report.problems), 'problem')}", err=True)
         raise typer.Exit(1)
 
 

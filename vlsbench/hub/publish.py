@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import vlsbench
 from vlsbench import __version__
-from vlsbench.errors import HubError, SubmissionError, UsageError
+from vlsbench.errors import HubError, SubmissionError, UsageError, amount
 from vlsbench.files import StrPath
 from vlsbench.hub.caveats import percent, percent_interval
 from vlsbench.hub.connection import hub_errors, retried, who_am_i
@@ -71,7 +71,7 @@ class SpacePlan:
             for path, content in self.files.items()
         }
         lines = [f"{size:>12,}  {path}" for path, size in sizes.items()]
-        lines.append(f"{sum(sizes.values()):>12,}  bytes in {len(sizes)} files for spaces/{self.space}")
+        lines.append(f"{sum(sizes.values()):>12,}  bytes in {amount(len(sizes), 'file')} for spaces/{self.space}")
         lines += [f"variable {name}={value}" for name, value in self.variables.items()]
         return "\n".join([*lines, *self.notes])
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from vlsbench.errors import SubmissionError, printable
+from vlsbench.errors import SubmissionError, amount, printable
 from vlsbench.files import MAX_LINE_BYTES, open_regular
 from vlsbench.judge.verdicts import list_rubrics
 from vlsbench.records import Record, SubmissionCard
@@ -179,7 +179,8 @@ def _in_words(event: Event) -> str:
         case Received():
             return f"received {event.n_lines} answers" + (f" ({event.source})" if event.source else "")
         case Checked():
-            return f"passed the gate: {event.n_answered} of {event.n_samples} answered, {event.n_warnings} warnings"
+            warnings = amount(event.n_warnings, "warning")
+            return f"passed the gate: {event.n_answered} of {event.n_samples} answered, {warnings}"
         case Rejected():
             return f"rejected by the {event.by}: {'; '.join(event.reasons)}"
         case Accepted():
@@ -213,7 +214,7 @@ def render_queue(rows: Sequence[QueueRow]) -> str:
         lines.append(f"    next   {row.next_step}")
     states = [row.state for row in rows]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
-    return "\n".join([*lines, f"{len(rows)} submissions" + (f": {counts}" if counts else "")])
+    return "\n".join([*lines, amount(len(rows), "submission") + (f": {counts}" if counts else "")])
 
 
 def render_changes(changes: Sequence[Change]) -> str:

@@ -155,7 +155,7 @@ def test_the_command_prints_the_report_and_the_gate(tmp_path: Path) -> None:
         "format   plain",
         "rows     1 of the sample: 1 answered",
         "ignored  'score'",
-        "good: 0 errors, 1 warnings",
+        "good: 0 errors, 1 warning",
     ):
         assert words in done.stdout
 

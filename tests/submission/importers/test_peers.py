@@ -126,7 +126,7 @@ def test_what_lmms_eval_wrote_is_read(bring: Import, written: Any, tmp_path: Pat
     assert card.dataset is not None
     assert card.dataset.config == "sample"
     assert report.ignored == ("vlsbench_safe",)
-    assert report.notes == ("1 rows hold several answers (repeats); the first of each is taken",)
+    assert report.notes == ("1 row with several answers (repeats); the first of each is taken",)
 
 
 def test_a_limited_split_is_told_by_its_texts(bring: Import, written: Any, sample_texts: dict[int, str]) -> None:

@@ -191,7 +191,7 @@ def test_a_full_cell_is_flagged_as_cut(bring: Import, written: Any, workbook: An
     report = bring(workbook(rows))
     assert [line.get("finish_reason") for line in written()] == ["truncated", None, "truncated"]
     assert report.n_truncated == 2
-    assert "2 answers fill an xlsx cell (32,767 characters)" in report.notes[0]
+    assert "2 answers cut where an xlsx cell is full (32,767 characters)" in report.notes[0]
 
 
 def test_a_second_sheet_with_content_is_not_passed_over(bring: Import, tmp_path: Path) -> None:

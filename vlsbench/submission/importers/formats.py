@@ -13,7 +13,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from vlsbench.answers import why_not_an_answer
-from vlsbench.errors import SubmissionError, UsageError, printable, visible
+from vlsbench.errors import SubmissionError, UsageError, amount, printable, visible
 from vlsbench.files import MAX_LINE_BYTES, StrPath, append_lines, write_atomic
 from vlsbench.records import (
     IMAGE_TEXT,
@@ -332,7 +332,9 @@ def _notes(parsed: Parsed | None, matched: Matched | None, responses: Sequence[R
     notes = list(parsed.notes)
     n_cells = sum(response.finish_reason == "truncated" for response in responses)
     if n_cells:
-        notes.append(f"{n_cells} answers fill an xlsx cell (32,767 characters) and were cut there; write tsv or json")
+        notes.append(
+            f"{amount(n_cells, 'answer')} cut where an xlsx cell is full (32,767 characters); write tsv or json"
+        )
     if matched is not None and matched.n_not_compared:
         if all(row.text is None for row in parsed.rows):
             why = "the file does not carry the instructions"

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from vlsbench.errors import SubmissionError
+from vlsbench.errors import SubmissionError, amount
 from vlsbench.records import Settings
 from vlsbench.submission.importers.rows import Parsed, Row, Said, answer_or_failure, parse_id
 from vlsbench.submission.importers.source import Problems, Source, parse_json
@@ -41,7 +41,7 @@ def read_lmms_eval(source: Source, sniffed: Sniffed, problems: Problems) -> Pars
             rows.append(row)
     notes = []
     if n_repeated:
-        notes.append(f"{n_repeated} rows hold several answers (repeats); the first of each is taken")
+        notes.append(f"{amount(n_repeated, 'row')} with several answers (repeats); the first of each is taken")
     model, settings = _beside(source.path)
     return Parsed(
         "lmms-eval",

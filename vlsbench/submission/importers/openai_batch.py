@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
+from vlsbench.errors import amount
 from vlsbench.records import ResponseFailure
 from vlsbench.submission.importers.rows import Parsed, Row, Said, answer_or_failure, parse_id
 from vlsbench.submission.importers.source import Problems, Source
@@ -51,7 +52,7 @@ def read_openai_batch(source: Source, sniffed: Sniffed, problems: Problems) -> P
         rows.append(Row(cells.place, number[0], None, said, number[1]))
     notes = []
     if n_several:
-        notes.append(f"{n_several} lines hold several answers (n > 1); the first of each is taken")
+        notes.append(f"{amount(n_several, 'line')} with several answers (n > 1); the first of each is taken")
     if len(models) > 1:
         notes.append(f"several models answered: {', '.join(sorted(models))}")
     model = next(iter(models)) if len(models) == 1 else None
