@@ -261,7 +261,7 @@ class LiveBoard:
         return [found[name] for name in sorted(found)]
 
     def downloads(self) -> list[tuple[str, Path]]:
-        """Return the files of the whole board, by format."""
+        """Return the files of the whole board, by format; they go with this object."""
         return [(name, self._downloads / f"vlsbench-board.{name.lower()}") for name in ("CSV", "JSON", "Parquet")]
 
     def _write_downloads(self) -> None:

@@ -293,7 +293,8 @@ def test_a_report_on_a_hostile_file_is_text(url: str, open_page: Open, name: str
 
 def test_a_spreadsheet_runs_no_name(hostile: Path) -> None:
     Worker(LocalStore(hostile), name="worker").work()
-    text = dict(LiveBoard(hostile).downloads())["CSV"].read_text(encoding="utf-8")
+    live = LiveBoard(hostile)
+    text = dict(live.downloads())["CSV"].read_text(encoding="utf-8")
     cells = [cell.strip('"') for line in text.splitlines() for cell in line.split(",")]
     assert "'+cmd" in cells
     assert not any(cell.startswith(("=", "+", "@")) for cell in cells)
