@@ -66,6 +66,8 @@ Concurrency = Annotated[int | None, typer.Option(min=1, max=1024, help="Question
 TargetBatch = Annotated[int | None, typer.Option(min=1, help="Questions at once of transformers:…; default 8.")]
 Quantization = Annotated[str | None, typer.Option(help="bnb-4bit or bnb-8bit, for transformers:…")]
 DeviceMap = Annotated[str | None, typer.Option(help="As in transformers: auto, cpu, cuda:1.")]
+PriceIn = Annotated[float | None, typer.Option(min=0, help="Money for a million tokens in.")]
+PriceOut = Annotated[float | None, typer.Option(min=0, help="Money for a million tokens out.")]
 EngineName = Annotated[str, typer.Option("--engine", help="local, or ray: the machines of a Ray cluster.")]
 RayAddress = Annotated[
     str | None, typer.Option(help="HOST:PORT of the cluster's head, auto or local; default RAY_ADDRESS, else one here.")
@@ -135,8 +137,8 @@ def generate(
     concurrency: Concurrency = None,
     max_side: Annotated[int | None, typer.Option(min=1, help="Scale images down to this longest side, pixels.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would ask and cost; ask nothing.")] = False,
-    price_in: Annotated[float | None, typer.Option(min=0, help="Money for a million tokens in.")] = None,
-    price_out: Annotated[float | None, typer.Option(min=0, help="Money for a million tokens out.")] = None,
+    price_in: PriceIn = None,
+    price_out: PriceOut = None,
     max_cost: Annotated[float | None, typer.Option(min=0, help="Stop before a run costs more.")] = None,
     batch_size: TargetBatch = None,
     quantization: Quantization = None,
@@ -224,11 +226,11 @@ def run(
     device_map: DeviceMap = None,
     protocol: Annotated[str | None, typer.Option(help="How it judges: v1 (default), paper, …")] = None,
     judge_base_url: Annotated[str | None, typer.Option(help="Endpoint of the judge.")] = None,
-    price_in: Annotated[float | None, typer.Option(min=0, help="Money for a million tokens in, of the model.")] = None,
-    price_out: Annotated[float | None, typer.Option(min=0, help="Money for a million tokens out.")] = None,
+    price_in: PriceIn = None,
+    price_out: PriceOut = None,
     max_cost: Annotated[float | None, typer.Option(min=0, help="Stop before the answers cost more.")] = None,
-    judge_price_in: Annotated[float | None, typer.Option(min=0, help="The same, of the judge.")] = None,
-    judge_price_out: Annotated[float | None, typer.Option(min=0, help="The same, of the judge.")] = None,
+    judge_price_in: PriceIn = None,
+    judge_price_out: PriceOut = None,
     judge_max_cost: Annotated[float | None, typer.Option(min=0, help="Stop before the verdicts cost more.")] = None,
     engine: EngineName = "local",
     ray_address: RayAddress = None,
@@ -264,7 +266,14 @@ def run(
         quantization=quantization,
         device_map=device_map,
     )
-    make_prices(judge_price_in, judge_price_out, judge_max_cost, prefix="--judge-")
+    # A judge that takes no prices, or cannot keep to a limit, would say so after the model was paid.
+    if make_prices(judge_price_in, judge_price_out, judge_max_cost, prefix="--judge-"):
+        if not judge_name.startswith("openai"):
+            raise UsageError(f"--judge {judge_name} takes no --judge-price-in and --judge-price-out.")
+        if judge_max_cost is not None and engine != "local":
+            raise UsageError(
+                "--judge-max-cost is kept by one process, which --engine ray is not; leave one of them out."
+            )
     try:
         with (
             open_engine(engine, out, data=data_path, ray_address=ray_address) as opened,
@@ -323,8 +332,8 @@ def judge(
         Path | None, typer.Option(envvar="VLSBENCH_CACHE", help="SQLite file of verdicts, shared by submissions.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would ask and cost; ask nothing.")] = False,
-    price_in: Annotated[float | None, typer.Option(min=0, help="Money for a million tokens in.")] = None,
-    price_out: Annotated[float | None, typer.Option(min=0, help="Money for a million tokens out.")] = None,
+    price_in: PriceIn = None,
+    price_out: PriceOut = None,
     max_cost: Annotated[float | None, typer.Option(min=0, help="Stop before a run costs more.")] = None,
     batch: Annotated[
         bool, typer.Option("--batch", help="Ask openai:MODEL in batches: half the price, in a day.")

@@ -438,10 +438,16 @@ BAD_JUDGES = {
     "unknown": (["--judge", "nobody"], 2, "--judge is 'offline', 'offline:FOLDER', 'openai:MODEL'"),
     "without a key": (["--judge", "openai:j"], 1, "set OPENAI_API_KEY"),
     "unknown protocol": (["--judge", "offline", "--protocol", "v9"], 2, "'v9'"),
-    "limit without prices": (
-        ["--judge", "openai:j", "--judge-max-cost", "1"],
+    "limit without prices": (["--judge", "openai:j", "--judge-max-cost", "1"], 2, "-max-cost needs --judge-price-in"),
+    "prices of a judge without": (
+        ["--judge", "offline", "--judge-price-in", "1", "--judge-price-out", "1"],
         2,
-        "--judge-max-cost needs --judge-price",
+        "--judge offline takes no --judge-price-in",
+    ),
+    "limit on a cluster": (
+        "--judge openai:j --judge-price-in 1 --judge-price-out 1 --judge-max-cost 1 --engine ray".split(),
+        2,
+        "--judge-max-cost is kept by one process",
     ),
 }
 
