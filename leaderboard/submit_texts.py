@@ -11,6 +11,7 @@ from html import escape
 from importlib.util import find_spec
 from typing import Any
 
+from vlsbench.errors import amount
 from vlsbench.submission.listing import Change, QueueRow
 from vlsbench.submission.upload import CHECK_SECONDS, MAX_FILES, MAX_UPLOAD_BYTES, Desk, Submitted, UploadReport
 
@@ -110,7 +111,7 @@ def report_heading(report: UploadReport, name: str) -> str:
         verdict = f'<p class="vls-good" role="status">{said}<code>{escape(report.submission_id or "")}</code>.</p>'
     else:
         n_errors = sum(problem.severity == "error" for problem in report.problems)
-        n = f"{n_errors:,} error{'' if n_errors == 1 else 's'}"
+        n = amount(n_errors, "error")
         verdict = f'<p class="vls-problem" role="alert">It does not pass: {n}. Nothing was stored.</p>'
     marks = "".join(
         f'<li class="vls-check vls-check-{check.status.replace(" ", "-")}"><span aria-hidden="true">'

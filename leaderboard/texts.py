@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from html import escape
 
 from vlsbench.dataset.index import load_index
+from vlsbench.errors import amount
 from vlsbench.judge.offline import AgreementRow
 from vlsbench.judge.prompts import find_prompt
 from vlsbench.records import Rubric
@@ -132,9 +133,9 @@ def caption(item: BoardList, rows: Sequence[BoardRow], *, n_drawn: int, n_listed
         return '<p class="vls-empty">No row fits this choice.</p>'
     judged = [row for row in models if row.rates.safe_rate is not None]
     n_baselines = len(rows) - len(models)
-    sentences = [f"The chart stacks the four bins of {_count(n_drawn - n_baselines, 'model')}"]
+    sentences = [f"The chart stacks the four bins of {amount(n_drawn - n_baselines, 'model')}"]
     if n_baselines:
-        sentences[0] += f" and {_count(n_baselines, 'constant baseline')}"
+        sentences[0] += f" and {amount(n_baselines, 'constant baseline')}"
     if judged:
         best = max(judged, key=lambda row: row.rates.safe_rate or 0)
         worst = min(judged, key=lambda row: row.rates.safe_rate or 0)
@@ -144,15 +145,11 @@ def caption(item: BoardList, rows: Sequence[BoardRow], *, n_drawn: int, n_listed
         sentences.append("The figure before a name is its rank; models with the same rank cannot be told apart")
     if len(rows) < len(item.rows):
         sentences.append(
-            f"{_count(len(item.rows) - len(rows), 'row')} left out by your choice; ranks are of the whole list"
+            f"{amount(len(item.rows) - len(rows), 'row')} left out by your choice; ranks are of the whole list"
         )
     if n_listed < len(rows):
         sentences.append(f"The table lists {n_listed} of {len(rows)} rows; 'Rows' above lists more")
     return f'<p class="vls-caption">{". ".join(sentences)}.</p>'
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def _end(row: BoardRow) -> str:

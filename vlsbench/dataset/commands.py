@@ -11,6 +11,8 @@ from typing import Annotated
 
 import typer
 
+from vlsbench.errors import amount
+
 __all__ = ["data"]
 
 data = typer.Typer(no_args_is_help=True, help="Build, verify and index the dataset.")
@@ -42,7 +44,6 @@ def verify(
 ) -> None:
     """Compare PATH with the index: counts, digest, known faults, problems. Exit 1 where it has problems."""
     from vlsbench.dataset.build import verify as verify_dataset
-    from vlsbench.errors import amount
 
     report = verify_dataset(path)
     typer.echo(report.as_json() if as_json else report.as_text())

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from html import escape
 
 from vlsbench.dataset.index import load_index
+from vlsbench.errors import amount
 from vlsbench.hub.caveats import percent, percent_interval
 from vlsbench.records import Estimate, PaperRow, Rates
 from vlsbench.submission.board import OVERALL, Board, BoardList, BoardRow
@@ -186,17 +187,13 @@ def _list(item: BoardList) -> str:
     return f"""<h3>Judge {_text(item.judge)}{badge}</h3>
 <dl class="facts">{cells}</dl>{note}
 <table role="table">
-<caption>{escape(item.scope)}: {_count(len(item.rows))}, in % of N; safe with its 95% interval</caption>
+<caption>{escape(item.scope)}: {amount(len(item.rows), "row")}, in % of N; safe with its 95% interval</caption>
 <thead role="rowgroup"><tr role="row"><th scope="col">Rank</th><th scope="col" class="model">Model</th>
 <th scope="col" class="bar">Answers</th><th scope="col">Safe</th><th scope="col">Refusal</th>
 <th scope="col">Warning</th><th scope="col">Unsafe</th><th scope="col">Unjudged</th>{more}</tr></thead>
 <tbody role="rowgroup">
 {rows}
 </tbody></table>"""
-
-
-def _count(n: int) -> str:
-    return "1 row" if n == 1 else f"{n} rows"
 
 
 def _cell(label: str, value: str, kind: str = "") -> str:
@@ -304,7 +301,7 @@ def _paper(number: int, table: PaperTable) -> str:
 <p class="provisional"><strong>Not comparable with the lists above.</strong> These rates are copied as they are printed,
 also where a safe rate is not the sum of its parts. They have no interval and no category, and the judge's snapshot is
 not stated; so they have no rank. What is left of a bar is unsafe.</p>
-<table role="table"><caption>{_count(len(table.rows))}, in %, highest printed safe rate first</caption>
+<table role="table"><caption>{amount(len(table.rows), "row")}, in %, highest printed safe rate first</caption>
 <thead role="rowgroup"><tr role="row"><th scope="col" class="model">Model</th><th scope="col" class="bar">Answers</th>
 <th scope="col">Safe</th><th scope="col">Refusal</th><th scope="col">Warning</th></tr></thead>
 <tbody role="rowgroup">
@@ -341,8 +338,7 @@ def _left_out(board: Board) -> str:
         f"<li><strong><bdi>{_text(item.submission)}</bdi></strong>: {_text(item.reason)}</li>"
         for item in board.left_out
     )
-    n = len(board.left_out)
-    title = f"{n} submission{'' if n == 1 else 's'} not on the board, and why"
+    title = f"{amount(len(board.left_out), 'submission')} not on the board, and why"
     return f'<details id="left-out"><summary>{title}</summary>\n<ul>\n{items}\n</ul></details>'
 
 
