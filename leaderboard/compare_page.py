@@ -181,7 +181,7 @@ def _words(found: Comparison, names: Mapping[str, str], item: BoardList) -> str:
     """Say what the plot shows, pair by pair."""
     ranks = {row.submission: row.rank for row in item.rows}
     said = []
-    for (first, second), group in groupby(found.differences, key=lambda item: (item.first, item.second)):
+    for (first, second), group in groupby(found.differences, key=lambda each: (each.first, each.second)):
         overall, *categories = group
         said.append(f"<li>{_pair(overall, escape(names[first]), escape(names[second]), item.scope)}")
         if overall.is_significant and ranks[first] is not None and ranks[first] == ranks[second]:
@@ -207,10 +207,10 @@ def _words(found: Comparison, names: Mapping[str, str], item: BoardList) -> str:
 def _shared_rank(item: BoardList, rank: int | None) -> str:
     """Say why the board does not separate what is separated here."""
     n_ranked = sum(row.rank is not None for row in item.rows)
-    strict = ", and where an answer without a label counts as not safe" if item.is_provisional else ""
+    unjudged = ", and an answer without a label counts as not safe there" if item.is_provisional else ""
     return (
         f"On the Leaderboard both have rank {rank}: there all pairs of its {n_ranked:,} ranked models are tested at "
-        f"once, which asks for more{strict}."
+        f"once, which asks for more{unjudged}."
     )
 
 
