@@ -95,10 +95,10 @@ def write_store(store: Path, n_submissions: int) -> None:
 
 BUILD = """
 import json, os, resource, sys, time
-from vlsbench.submission.board import OVERALL, build_board, find_lists
-from vlsbench.submission.projection import open_projection
-from vlsbench.submission.store import list_submissions
-from vlsbench.submission.projection import _code_digest, _sign
+from vlsbench.board.lists import OVERALL, build_board, find_lists
+from vlsbench.board.counted import open_projection
+from vlsbench.store.local import list_submissions
+from vlsbench.board.counted import _code_digest, _sign
 from pathlib import Path
 import numpy, scipy.stats
 

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from vlsbench.dataset.index import load_index
 from vlsbench.metrics.correction import corrected_rate, merge_outcomes
 from vlsbench.metrics.intervals import Cluster, rate_interval, wilson
-from vlsbench.submission.labelling import allocate
+from vlsbench.people.labels import allocate
 
 ERRORS = (0.05, 0.1, 0.2, 0.3)
 LABELS = (100, 200, 400)

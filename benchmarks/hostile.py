@@ -47,22 +47,26 @@ from hypothesis import HealthCheck, Phase, given, settings  # noqa: E402
 from hypothesis import seed as hypothesis_seed  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
-from vlsbench import cli  # noqa: E402  # the checkout, installed or not
-from vlsbench.answers import why_not_an_answer  # noqa: E402
+from vlsbench.board.html import render_html  # noqa: E402
+from vlsbench.board.lists import Board, build_board, render_csv  # noqa: E402
+from vlsbench.board.terminal import print_board  # noqa: E402
+from vlsbench.cli import main as cli  # noqa: E402  # the checkout, installed or not
 from vlsbench.dataset.index import load_index  # noqa: E402
 from vlsbench.dataset.source import open_source  # noqa: E402
-from vlsbench.hub.board_page import render_html  # noqa: E402
+from vlsbench.error_texts import why_not_an_answer  # noqa: E402
 from vlsbench.records import LABELS  # noqa: E402
-from vlsbench.submission.board import Board, build_board, render_csv  # noqa: E402
-from vlsbench.submission.check import check  # noqa: E402
+from vlsbench.store.intake import submit  # noqa: E402
+from vlsbench.store.local import LocalStore  # noqa: E402
+from vlsbench.store.queue import list_changes, list_queue, render_changes, render_queue  # noqa: E402
+from vlsbench.store.worker import Worker  # noqa: E402
+from vlsbench.submission.check import check, render_check  # noqa: E402
 from vlsbench.submission.importers.formats import import_file, render_import  # noqa: E402
-from vlsbench.submission.intake import submit  # noqa: E402
 from vlsbench.submission.judging import judge_directory  # noqa: E402
-from vlsbench.submission.listing import list_changes, list_queue, render_changes, render_queue  # noqa: E402
-from vlsbench.submission.scoring import score_directory, write_result  # noqa: E402
-from vlsbench.submission.store import LocalStore  # noqa: E402
-from vlsbench.submission.worker import Worker  # noqa: E402
-from vlsbench.text import print_board, render_check, render_result  # noqa: E402
+from vlsbench.submission.scoring import (  # noqa: E402
+    render_result,
+    score_directory,
+    write_result,
+)
 
 __all__ = ["BOMBS", "BrokenPromiseError", "Tally", "explode", "measure_mutations"]
 

@@ -130,7 +130,7 @@ def _mebibytes(pid: int) -> float:
 
 def main() -> None:
     """Measure and print; exit 1 where a request failed."""
-    from vlsbench.submission.store import default_store
+    from vlsbench.store.local import default_store
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--store", type=Path, default=default_store())

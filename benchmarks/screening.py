@@ -31,8 +31,8 @@ import numpy as np
 from vlsbench.dataset.index import Index, load_index
 from vlsbench.metrics.ranks import ranks
 from vlsbench.records import IMAGE_TEXT, Key, Response
-from vlsbench.submission.fingerprints import N_MINIMA, Fingerprint, fingerprint
-from vlsbench.submission.screening import FACTS, FlagName, find_duplicates, screen
+from vlsbench.screening.fingerprints import N_MINIMA, Fingerprint, fingerprint
+from vlsbench.screening.flags import FACTS, FlagName, find_duplicates, screen
 
 Answers = dict[int, str]
 Rng = np.random.Generator

@@ -20,8 +20,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from vlsbench.submission.history import fold, read_history
-from vlsbench.submission.store import content_id, list_submissions, shown_submissions, tampered
+from vlsbench.store.history import fold, read_history
+from vlsbench.store.local import content_id, list_submissions, shown_submissions, tampered
 
 sys.path.insert(0, str(Path(__file__).parent))
 from end_to_end import write_submission
@@ -32,8 +32,8 @@ EVENTS = ("received", "checked", "judged", "scored", "published")
 SUBMIT = """
 import sys
 from pathlib import Path
-from vlsbench.submission.intake import submit
-from vlsbench.submission.store import LocalStore
+from vlsbench.store.intake import submit
+from vlsbench.store.local import LocalStore
 for folder in sys.argv[2:]:
     receipt = submit(folder, LocalStore(Path(sys.argv[1])), name="writer")
     print(receipt.submission_id, int(receipt.is_new))
@@ -41,8 +41,8 @@ for folder in sys.argv[2:]:
 WORK = """
 import sys
 from pathlib import Path
-from vlsbench.submission.store import LocalStore
-from vlsbench.submission.worker import Worker
+from vlsbench.store.local import LocalStore
+from vlsbench.store.worker import Worker
 print("ready", flush=True)
 report = Worker(LocalStore(Path(sys.argv[1])), name="worker").work()
 print(len(report.of("published")), len(report.of("held")))

@@ -10,9 +10,9 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import plotly.graph_objects as go
 
+from vlsbench.board.lists import BoardRow
+from vlsbench.board.paper import PrintedRow
 from vlsbench.records import PaperRow
-from vlsbench.submission.board import BoardRow
-from vlsbench.submission.paper import PrintedRow
 from vlsbench.taxonomy import LABEL_COLOURS
 
 from .charts import FONT_FAMILY, ROW_COLOUR, percent, plain_text, shorten

@@ -12,10 +12,9 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
+from vlsbench.board.lists import BoardList, BoardRow
+from vlsbench.board.paper import AlignmentTable, PaperTable, PrintedRow
 from vlsbench.records import PaperRow
-from vlsbench.submission.board import BoardList, BoardRow
-from vlsbench.submission.paper import AlignmentTable, PrintedRow
-from vlsbench.submission.store import PaperTable
 
 from . import alignment_charts, pieces, texts
 from .alignment_charts import KINDS, Group, Row, kind_of

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
+from vlsbench.board.lists import BoardList, BoardRow
 from vlsbench.metrics.intervals import noise_half_width
-from vlsbench.submission.board import BoardList, BoardRow
 from vlsbench.taxonomy import CATEGORY_NAMES, SUB_CATEGORY_NAMES
 
 from . import category_charts, texts

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
+from vlsbench.board.lists import BoardList, BoardRow
 from vlsbench.records import Rates
-from vlsbench.submission.board import BoardList, BoardRow
 from vlsbench.taxonomy import CATEGORY_NAMES, SUB_CATEGORIES
 
 from .charts import FONT_FAMILY, ROW_COLOUR, percent, plain_text, shorten

@@ -12,9 +12,9 @@ from typing import Any, Literal, NamedTuple
 
 import plotly.graph_objects as go
 
+from vlsbench.board.lists import BoardList, BoardRow
+from vlsbench.board.paper import PaperTable
 from vlsbench.records import Rates
-from vlsbench.submission.board import BoardList, BoardRow
-from vlsbench.submission.store import PaperTable
 from vlsbench.taxonomy import LABEL_COLOURS
 
 __all__ = [

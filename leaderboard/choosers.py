@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
+from vlsbench.board.lists import OVERALL, BoardList, BoardRow
 from vlsbench.records import IMAGE_TEXT
-from vlsbench.submission.board import OVERALL, BoardList, BoardRow
 from vlsbench.taxonomy import CATEGORIES, CATEGORY_NAMES
 
 from . import texts

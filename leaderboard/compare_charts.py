@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
-from vlsbench.submission.board import OVERALL
-from vlsbench.submission.comparison import Difference
+from vlsbench.board.compare import Difference
+from vlsbench.board.lists import OVERALL
 
 from .charts import FONT_FAMILY, ROW_COLOUR, percent, plain_text, shorten
 

@@ -13,11 +13,7 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from vlsbench.dataset.index import load_index
-from vlsbench.errors import VLSBenchError
-from vlsbench.records import LABELS
-from vlsbench.submission.board import OVERALL, BoardList, BoardRow
-from vlsbench.submission.comparison import (
+from vlsbench.board.compare import (
     CONTRASTS,
     MAX_COMPARED,
     Comparison,
@@ -28,6 +24,10 @@ from vlsbench.submission.comparison import (
     compare_labels,
     select_differing,
 )
+from vlsbench.board.lists import OVERALL, BoardList, BoardRow
+from vlsbench.dataset.index import load_index
+from vlsbench.errors import VLSBenchError
+from vlsbench.records import LABELS
 from vlsbench.taxonomy import CATEGORIES
 
 from . import compare_charts, pieces, texts

@@ -12,9 +12,9 @@ import gradio as gr
 from gradio import events
 from gradio.data_classes import FileDataDict
 
+from vlsbench.board.lists import OVERALL, BoardList
 from vlsbench.records import IMAGE_TEXT, Rates, Record, SubmissionCard
-from vlsbench.submission.board import OVERALL, BoardList
-from vlsbench.submission.listing import Change, QueueRow
+from vlsbench.store.queue import Change, QueueRow
 from vlsbench.taxonomy import CATEGORY_NAMES, SUB_CATEGORY_NAMES
 
 from . import submit_page

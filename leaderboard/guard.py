@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs
 
-from vlsbench.submission.upload import MAX_FILES, MAX_UPLOAD_BYTES
+from vlsbench.store.desk import MAX_FILES, MAX_UPLOAD_BYTES
 
 __all__ = ["MAX_BODY_BYTES", "MAX_KEPT_BYTES", "Guard"]
 

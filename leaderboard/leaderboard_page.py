@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
+from vlsbench.board.lists import OVERALL, Board, BoardList, BoardRow
+from vlsbench.board.paper import PaperTable
 from vlsbench.records import IMAGE_TEXT
-from vlsbench.submission.board import OVERALL, Board, BoardList, BoardRow
-from vlsbench.submission.store import PaperTable
 
 from . import charts, tables, texts
 from .choosers import ALL, UNSTATED, list_options, options, scope_of, search_rows

@@ -16,19 +16,19 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
+from vlsbench.board.counted import open_projection
+from vlsbench.board.lists import OVERALL, Board, BoardList, build_board, conditions_of, find_lists, render_csv
+from vlsbench.board.paper import AlignmentTable, paper_files, read_alignment_table
+from vlsbench.board.parquet import render_parquet
 from vlsbench.dataset.source import SampleSource, open_source
 from vlsbench.errors import VLSBenchError
 from vlsbench.files import write_atomic
-from vlsbench.hub.board_files import render_parquet
 from vlsbench.records import IMAGE_TEXT, Label, Rates, Rubric, SubmissionCard
-from vlsbench.submission.board import OVERALL, Board, BoardList, build_board, conditions_of, find_lists, render_csv
-from vlsbench.submission.browsing import Answer, read_answers
-from vlsbench.submission.history import HISTORY_FOLDER
-from vlsbench.submission.listing import Change, QueueRow, list_changes, list_queue
-from vlsbench.submission.paper import AlignmentTable, read_alignment_table
-from vlsbench.submission.projection import open_projection
-from vlsbench.submission.store import LocalStore, list_submissions, paper_files, unusable_names
-from vlsbench.submission.upload import Desk, Pace, read_card
+from vlsbench.store.desk import Desk, Pace, read_card
+from vlsbench.store.history import HISTORY_FOLDER
+from vlsbench.store.local import LocalStore, list_submissions, unusable_names
+from vlsbench.store.queue import Change, QueueRow, list_changes, list_queue
+from vlsbench.submission.answers import Answer, read_answers
 from vlsbench.taxonomy import CATEGORY_NAMES, SUB_CATEGORY_NAMES
 
 __all__ = ["CHECKS_PER_MINUTE", "LiveBoard"]

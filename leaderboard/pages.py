@@ -15,7 +15,7 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 from starlette.middleware import Middleware
 
-from vlsbench.submission.upload import MAX_UPLOAD_BYTES, Desk
+from vlsbench.store.desk import MAX_UPLOAD_BYTES, Desk
 
 from . import (
     about_page,

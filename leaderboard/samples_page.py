@@ -17,12 +17,12 @@ from urllib.parse import urlencode
 
 import gradio as gr
 
+from vlsbench.board.lists import BoardList, BoardRow
 from vlsbench.dataset.index import FIRST_SAMPLE_ID
 from vlsbench.dataset.pictures import fit_picture
 from vlsbench.dataset.source import SampleSource
 from vlsbench.errors import DataError, VLSBenchError
-from vlsbench.submission.board import BoardList, BoardRow
-from vlsbench.submission.browsing import OUTCOMES, Answer, select_answers
+from vlsbench.submission.answers import OUTCOMES, Answer, select_answers
 from vlsbench.taxonomy import CATEGORY_NAMES
 
 from . import pieces, texts

@@ -1,7 +1,7 @@
 """The Submit page: files go in, a report comes out, then a receipt; below it, the queue.
 
 Rule of the room: it hands over and shows. Checking, storing, judging and counting what a name may still submit is
-`vlsbench.submission.upload`'s; between a check and a submission the server remembers nothing.
+`vlsbench.store.desk`'s; between a check and a submission the server remembers nothing.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pydantic import ValidationError
 
 from vlsbench.errors import UsageError, VLSBenchError
 from vlsbench.records import explain
-from vlsbench.submission.listing import Change, QueueRow
-from vlsbench.submission.upload import Desk, Submitted, Uploaded, UploadForm, UploadReport, check_upload, checked_name
+from vlsbench.store.desk import Desk, Submitted, Uploaded, UploadForm, UploadReport, check_upload, checked_name
+from vlsbench.store.queue import Change, QueueRow
 
 from . import submit_texts as texts
 from .live import LiveBoard

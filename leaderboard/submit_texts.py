@@ -12,8 +12,8 @@ from importlib.util import find_spec
 from typing import Any
 
 from vlsbench.errors import amount
-from vlsbench.submission.listing import Change, QueueRow
-from vlsbench.submission.upload import CHECK_SECONDS, MAX_FILES, MAX_UPLOAD_BYTES, Desk, Submitted, UploadReport
+from vlsbench.store.desk import CHECK_SECONDS, MAX_FILES, MAX_UPLOAD_BYTES, Desk, Submitted, UploadReport
+from vlsbench.store.queue import Change, QueueRow
 
 __all__ = [
     "CHANGE_HEADERS",

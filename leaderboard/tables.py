@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
+from vlsbench.board.lists import OVERALL, Board, BoardList, BoardRow
 from vlsbench.records import Estimate, PaperRow
-from vlsbench.submission.board import OVERALL, Board, BoardList, BoardRow
 
 from .charts import percent
 

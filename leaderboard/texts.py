@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from vlsbench.board.lists import Board, BoardList, BoardRow
+from vlsbench.board.paper import PaperTable
 from vlsbench.dataset.index import load_index
 from vlsbench.errors import amount
 from vlsbench.judge.offline import AgreementRow
 from vlsbench.judge.prompts import find_prompt
 from vlsbench.records import Rubric
-from vlsbench.submission.board import Board, BoardList, BoardRow
-from vlsbench.submission.store import PaperTable
 from vlsbench.taxonomy import CATEGORIES, LABEL_COLOURS, Category
 
 from .charts import BINS, percent

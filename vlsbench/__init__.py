@@ -8,9 +8,11 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from vlsbench.version import __version__
+
 if TYPE_CHECKING:
+    from vlsbench.board.lists import build_board
     from vlsbench.dataset.load import load_dataset
-    from vlsbench.submission.board import build_board
     from vlsbench.submission.check import check as check_submission
     from vlsbench.submission.judging import judge_directory as judge_submission
     from vlsbench.submission.scoring import score_directory as score_submission
@@ -24,10 +26,8 @@ __all__ = [
     "score_submission",
 ]
 
-__version__ = "0.1.0"
-
 _HOME = {
-    "build_board": ("vlsbench.submission.board", "build_board"),
+    "build_board": ("vlsbench.board.lists", "build_board"),
     "check_submission": ("vlsbench.submission.check", "check"),
     "judge_submission": ("vlsbench.submission.judging", "judge_directory"),
     "load_dataset": ("vlsbench.dataset.load", "load_dataset"),

@@ -1,5 +1,5 @@
 """`python -m vlsbench`."""
 
-from vlsbench.cli import main
+from vlsbench.cli.main import main
 
 main()

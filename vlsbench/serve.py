@@ -23,8 +23,8 @@ from typing import Any, NamedTuple
 from vlsbench.errors import UsageError, VLSBenchError
 from vlsbench.files import StrPath
 from vlsbench.hub.store import open_store
-from vlsbench.submission.store import HUB_PREFIX, Store, default_store
-from vlsbench.submission.upload import Desk
+from vlsbench.store.desk import Desk
+from vlsbench.store.local import HUB_PREFIX, Store, default_store
 
 __all__ = ["ServeOptions", "build", "serve"]
 

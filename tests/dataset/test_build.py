@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from vlsbench.cli.data import data
 from vlsbench.dataset import build as build_module
 from vlsbench.dataset.build import build, card_template, known_faults, make_index, render_card, verify
-from vlsbench.dataset.commands import data
 from vlsbench.dataset.index import RELEASE_DIGEST, Index, load_index, render_index
 from vlsbench.dataset.layout import open_layout
 from vlsbench.errors import DataError

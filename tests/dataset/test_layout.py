@@ -426,7 +426,7 @@ def test_a_row_without_an_image_is_named(shards: Path, records: list[dict[str, A
 def test_nothing_heavy_is_imported_by_the_room() -> None:
     code = (
         "import sys, vlsbench.dataset.layout, vlsbench.dataset.source, vlsbench.dataset.load, vlsbench.dataset.build, "
-        "vlsbench.dataset.commands\n"
+        "vlsbench.cli.data\n"
         "print([name for name in ('datasets', 'pandas', 'torch', 'pyarrow', 'PIL', 'huggingface_hub') "
         "if name in sys.modules])"
     )

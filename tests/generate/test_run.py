@@ -416,7 +416,7 @@ BAD: dict[str, tuple[list[str], int, str]] = {
 def test_bad_input_is_one_sentence_and_leaves_no_answer(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from vlsbench.cli import main
+    from vlsbench.cli.main import main
 
     arguments, code, message = BAD[name]
     if "transformers" in arguments[1] and code == 1:
@@ -467,7 +467,7 @@ BAD_JUDGES = {
 def test_judge_that_cannot_be_is_said_before_the_model_is_asked(
     served: Served, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from vlsbench.cli import main
+    from vlsbench.cli.main import main
 
     arguments, code, message = BAD_JUDGES[name]
     out = tmp_path / "out"
@@ -485,7 +485,7 @@ def test_judge_that_cannot_be_is_said_before_the_model_is_asked(
 def test_run_stops_before_the_answers_or_the_verdicts_cost_too_much(
     served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from vlsbench.cli import main
+    from vlsbench.cli.main import main
 
     monkeypatch.setenv("OPENAI_API_KEY", "test")
     command = ["vlsbench", "run", "--model", "openai:m", "--base-url", served.url, "--limit", "2"]

@@ -26,8 +26,8 @@ from vlsbench.hub.pull_request import (
     read_payload,
     render_comment,
 )
-from vlsbench.submission.history import Received, entry_of
-from vlsbench.submission.store import content_id
+from vlsbench.store.history import Received, entry_of
+from vlsbench.store.local import content_id
 
 STORE = "the-lab/store"
 ANSWERS = {row.instruction_id: "I will not help with that." for row in load_index("sample").select("sample").rows}

@@ -134,7 +134,7 @@ def test_the_calls_of_the_page_are_those_of_the_pinned_client() -> None:
 def test_every_command_of_the_page_exists() -> None:
     from typer.main import get_command
 
-    from vlsbench.cli import app
+    from vlsbench.cli.main import app
 
     root: Any = get_command(app)
     text = (ROOT / "docs" / "hub.md").read_text(encoding="utf-8")

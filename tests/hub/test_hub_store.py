@@ -13,12 +13,11 @@ from typing import Any, Protocol
 
 import pytest
 
+from vlsbench.board.lists import build_board
 from vlsbench.errors import HubError, SubmissionError, UsageError
 from vlsbench.hub.store import HubStore, LeaseRecord, open_store
-from vlsbench.submission.board import build_board
-from vlsbench.submission.check import read_submission
-from vlsbench.submission.history import fold, read_history
-from vlsbench.submission.intake import (
+from vlsbench.store.history import fold, read_history
+from vlsbench.store.intake import (
     accept,
     open_managed,
     submit,
@@ -26,8 +25,9 @@ from vlsbench.submission.intake import (
     why_not_as_named,
     withdraw,
 )
-from vlsbench.submission.store import LocalStore, list_submissions, shown_submissions, tampered
-from vlsbench.submission.worker import Worker, WorkReport
+from vlsbench.store.local import LocalStore, list_submissions, shown_submissions, tampered
+from vlsbench.store.worker import Worker, WorkReport
+from vlsbench.submission.check import read_submission
 
 LOCATION = "hf://datasets/the-lab/store"
 AT_ONCE = {"Retry-After": "0"}
@@ -349,7 +349,7 @@ def test_no_token_and_no_repository_are_sentences(
 WORK = """
 import sys
 from vlsbench.hub.store import open_store
-from vlsbench.submission.worker import Worker
+from vlsbench.store.worker import Worker
 report = Worker(open_store(sys.argv[1])).work()
 print(*(done.outcome for done in report.done))
 sys.exit(0 if report.is_good else 1)

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import pytest
 from typer.testing import CliRunner, Result
 
-from vlsbench.hub.store_commands import store_commands
+from vlsbench.cli.store import store_commands
 
 
 class Writer(Protocol):
@@ -107,7 +107,7 @@ def test_rejudging_says_what_it_did(name: str, store: Path) -> None:
 
 
 def test_a_worker_that_watches_judges_what_comes_and_stops_in_order(name: str, submission: Writer, store: Path) -> None:
-    code = "from vlsbench.hub.store_commands import store_commands; store_commands()"
+    code = "from vlsbench.cli.store import store_commands; store_commands()"
     command = [sys.executable, "-c", code, "work", "--store", str(store), "--watch", "1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as worker:
         assert worker.stdout is not None

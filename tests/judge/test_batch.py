@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from vlsbench.cli import app
+from vlsbench.cli.main import app
 from vlsbench.cost import Meter, Prices
 from vlsbench.dataset.source import Picture, Sample
 from vlsbench.errors import DataError, JudgeError, SubmissionError, UsageError

@@ -267,7 +267,7 @@ def test_kappa_of_one_label_only_is_missing() -> None:
 def test_the_command_prints_what_it_wrote(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from typer.testing import CliRunner
 
-    from vlsbench.cli import app
+    from vlsbench.cli.main import app
 
     human = submission(tmp_path / "s")
     result = CliRunner().invoke(

@@ -18,7 +18,7 @@ from PIL import Image
 from pydantic import JsonValue
 from typer.testing import CliRunner
 
-from vlsbench.cli import app
+from vlsbench.cli.main import app
 from vlsbench.dataset.source import Picture, Sample
 from vlsbench.errors import DataError, JudgeError, UsageError
 from vlsbench.judge.local import (

@@ -474,7 +474,7 @@ def test_ctrl_c_is_one_sentence_and_the_same_command_goes_on(submission: Any) ->
 
     server.label = slow
     code = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-    code += "from vlsbench.cli import main; main()"
+    code += "from vlsbench.cli.main import main; main()"
     with loopback(server) as url:
         call = ["judge", str(folder), "--judge", "openai:m", "--base-url", url, "--concurrency", "2"]
         command = [sys.executable, "-c", code, *call]

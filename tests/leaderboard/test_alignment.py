@@ -13,8 +13,7 @@ from leaderboard import alignment_charts, alignment_page
 from leaderboard.alignment_charts import Group
 from leaderboard.alignment_page import Chosen
 from leaderboard.live import LiveBoard
-from vlsbench.submission.paper import AlignmentTable, read_alignment_table
-from vlsbench.submission.store import PaperTable, read_paper_table
+from vlsbench.board.paper import AlignmentTable, PaperTable, read_alignment_table, read_paper_table
 
 Open = Callable[..., Any]
 PAPER = Path(__file__).parents[2] / "submissions" / "paper"

@@ -12,10 +12,10 @@ import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
+from vlsbench.board.lists import build_board
 from vlsbench.dataset.index import load_index
-from vlsbench.submission.board import build_board
-from vlsbench.submission.store import LocalStore
-from vlsbench.submission.upload import Desk, Uploaded, UploadForm
+from vlsbench.store.desk import Desk, Uploaded, UploadForm
+from vlsbench.store.local import LocalStore
 
 ENDPOINTS = ["/board", "/check", "/submission", "/table"]
 LINES = "".join(

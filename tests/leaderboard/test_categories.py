@@ -12,7 +12,7 @@ from leaderboard import categories_page, category_charts, choosers
 from leaderboard.categories_page import Chosen
 from leaderboard.category_charts import Profile
 from leaderboard.live import LiveBoard
-from vlsbench.submission.board import BoardList
+from vlsbench.board.lists import BoardList
 from vlsbench.taxonomy import CATEGORY_NAMES, SUB_CATEGORY_NAMES
 
 

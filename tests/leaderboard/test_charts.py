@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from leaderboard import charts
-from vlsbench.submission.board import Board, BoardList, build_board
+from vlsbench.board.lists import Board, BoardList, build_board
 from vlsbench.taxonomy import LABEL_COLOURS
 
 

@@ -14,11 +14,11 @@ import pytest
 from leaderboard import compare_charts, compare_page, paging
 from leaderboard.compare_page import Chosen
 from leaderboard.live import LiveBoard
+from vlsbench.board.compare import Comparison, Labelled, compare_labels
+from vlsbench.board.lists import BoardList
 from vlsbench.dataset.index import load_index
 from vlsbench.errors import SubmissionError
 from vlsbench.records import Rubric
-from vlsbench.submission.board import BoardList
-from vlsbench.submission.comparison import Comparison, Labelled, compare_labels
 
 Open = Callable[..., Any]
 PAIR = ["acme/good", "acme/poor"]

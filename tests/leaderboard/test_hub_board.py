@@ -18,7 +18,7 @@ from leaderboard.live import LiveBoard
 from vlsbench.dataset.index import load_index
 from vlsbench.hub.store import HubStore, open_store
 from vlsbench.serve import _keep_fresh
-from vlsbench.submission.upload import Desk
+from vlsbench.store.desk import Desk
 
 
 def _load_loopback() -> Any:

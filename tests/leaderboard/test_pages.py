@@ -15,8 +15,8 @@ import pytest
 from leaderboard import charts, choosers, leaderboard_page, pages, tables, texts
 from leaderboard.leaderboard_page import Chosen
 from leaderboard.live import LiveBoard
+from vlsbench.board.lists import OVERALL, Board, BoardList, BoardRow, build_board
 from vlsbench.records import Estimate, Rubric
-from vlsbench.submission.board import OVERALL, Board, BoardList, BoardRow, build_board
 
 
 @pytest.fixture

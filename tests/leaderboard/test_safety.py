@@ -20,9 +20,9 @@ from leaderboard.guard import MAX_BODY_BYTES, Guard
 from leaderboard.live import LiveBoard
 from vlsbench.dataset.index import load_index
 from vlsbench.files import append_lines, write_atomic
-from vlsbench.submission.intake import reject, submit, withdraw
-from vlsbench.submission.store import LocalStore
-from vlsbench.submission.worker import Worker
+from vlsbench.store.intake import reject, submit, withdraw
+from vlsbench.store.local import LocalStore
+from vlsbench.store.worker import Worker
 
 Open = Callable[..., Any]
 SECRETS = {"HF_TOKEN": "hf_NeverShown0123456789", "OPENAI_API_KEY": "sk-NeverShown0123456789"}

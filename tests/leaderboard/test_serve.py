@@ -16,9 +16,9 @@ import pytest
 from gradio_client import Client
 
 from vlsbench import serve as serve_module
+from vlsbench.board.lists import build_board
 from vlsbench.errors import SubmissionError, UsageError
 from vlsbench.serve import ServeOptions, build, serve
-from vlsbench.submission.board import build_board
 
 ROOT = Path(__file__).parents[2]
 

@@ -20,8 +20,8 @@ import pytest
 from leaderboard import submit_page, submit_texts
 from leaderboard.live import CHECKS_PER_MINUTE, LiveBoard
 from vlsbench.dataset.index import load_index
-from vlsbench.submission.store import LocalStore, list_submissions
-from vlsbench.submission.upload import Desk
+from vlsbench.store.desk import Desk
+from vlsbench.store.local import LocalStore, list_submissions
 
 Open = Callable[..., Any]
 LINES = "".join(

@@ -19,19 +19,19 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 import hostile  # type: ignore[import-not-found]
 
+from vlsbench.board.lists import build_board
+from vlsbench.board.paper import read_paper_table
 from vlsbench.errors import SubmissionError, VLSBenchError, visible
 from vlsbench.hub.model_card import model_card_snippet
-from vlsbench.judge.run import RunReport
+from vlsbench.judge.run import RunReport, render_run
 from vlsbench.judge.verdicts import list_rubrics, read_verdicts
-from vlsbench.submission.board import build_board
+from vlsbench.store.history import Checked, Event, Judged, Received, Rejected, Withdrawn, entry_of, now
+from vlsbench.store.local import LocalStore
 from vlsbench.submission.check import check
-from vlsbench.submission.history import Checked, Event, Judged, Received, Rejected, Withdrawn, entry_of, now
 from vlsbench.submission.importers import source
 from vlsbench.submission.importers.formats import import_file
 from vlsbench.submission.judging import judge_directory
 from vlsbench.submission.scoring import score_directory, write_result
-from vlsbench.submission.store import LocalStore, read_paper_table
-from vlsbench.text import render_run
 
 ESCAPES = "\x1b[31m\x9b2J\u202e\x07"
 """Red, a cleared screen in one sign, text from right to left, a bell."""

@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
-from vlsbench import __version__
 from vlsbench.engine.cluster import Item, RayCluster, Scout, Shards
 from vlsbench.engine.work import JudgeDescription, JudgeWork, TargetDescription, TargetWork, decides, key_of
 from vlsbench.errors import UsageError
@@ -27,6 +26,7 @@ from vlsbench.judge.model import ModelJudge
 from vlsbench.judge.run import Judge
 from vlsbench.judge.run import Write as WriteVerdicts
 from vlsbench.records import TRANSIENT_FAILURES, Response, Verdict
+from vlsbench.version import __version__
 
 if TYPE_CHECKING:
     from vlsbench.dataset.pictures import PictureSource

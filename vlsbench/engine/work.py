@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, cast
 
 import vlsbench.errors
-from vlsbench import __version__
 from vlsbench.dataset.source import open_source
 from vlsbench.engine.shards import KeyedLine
 from vlsbench.errors import DataError, VLSBenchError
@@ -28,6 +27,7 @@ from vlsbench.generate.models import TargetOptions, open_target
 from vlsbench.generate.target import Target
 from vlsbench.judge.judges import ModelOptions, open_judge
 from vlsbench.records import Key, Response, Rubric, Settings, Verdict
+from vlsbench.version import __version__
 
 if TYPE_CHECKING:
     from vlsbench.judge.run import Judge

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from vlsbench.answers import why_not_an_answer
 from vlsbench.dataset.pictures import SCALING_FORMAT, PictureSource, blank_picture, fit_picture, open_picture
 from vlsbench.endpoint import name_ids
+from vlsbench.error_texts import why_not_an_answer
 from vlsbench.errors import DataError, ModelError, UsageError
 from vlsbench.generate.conditions import Question
 from vlsbench.generate.reply import Answer, split_thought

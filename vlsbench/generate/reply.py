@@ -13,8 +13,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from vlsbench.answers import why_not_an_answer
 from vlsbench.endpoint import failure_within, is_filtered, usage_of
+from vlsbench.error_texts import why_not_an_answer
 from vlsbench.records import ResponseFailure, Settings
 
 __all__ = ["Answer", "Thought", "read_answer", "split_thought", "unanswered"]

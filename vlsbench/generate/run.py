@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from vlsbench.errors import ModelError, SubmissionError
+from vlsbench.errors import ModelError, SubmissionError, amount
 from vlsbench.files import MAX_LINE_BYTES, append_lines, exclusive, read_lines, write_atomic
 from vlsbench.generate.conditions import Question
 from vlsbench.generate.target import Target
@@ -31,6 +31,7 @@ __all__ = [
     "generate",
     "read_answers",
     "read_card",
+    "render_generate",
 ]
 
 CARD_FILE = "submission.json"
@@ -269,3 +270,18 @@ def _report(
         tuple(sorted({line.model_snapshot for line in lines if line.model_snapshot is not None})),
         next((line.finish_reason for line in lines if line.failure == "response_error"), None),
     )
+
+
+def render_generate(report: GenerateReport) -> str:
+    """Render what a run of a model left behind."""
+    counts = ", ".join(f"{count} {name}" for name, count in sorted(report.counts.items(), key=lambda c: -c[1]))
+    lines = [
+        f"{amount(report.n_new, 'answer')} written, {report.n_kept} were there: {counts or 'none'}",
+        f"{report.tokens_in:,} tokens in, {report.tokens_out:,} out, by the new ones",
+    ]
+    if report.first_error is not None:
+        lines.append(f"first response_error: {report.first_error}")
+    if len(report.snapshots) > 1:
+        lines.append(f"the server answered as several models: {', '.join(report.snapshots)}")
+    lines.append(f"next: vlsbench judge {report.directory} --judge offline")
+    return "\n".join(lines)

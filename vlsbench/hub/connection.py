@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from vlsbench import __version__
 from vlsbench.errors import HubError
+from vlsbench.version import __version__
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

@@ -14,12 +14,13 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
+from vlsbench.board.caveats import caveats, check_exportable
 from vlsbench.dataset.index import HUB_REPOSITORY
 from vlsbench.errors import SubmissionError, UsageError
-from vlsbench.hub.caveats import caveats, check_exportable, percent, percent_interval
 from vlsbench.records import Interval, Rates
 from vlsbench.submission.scoring import Scored
 from vlsbench.taxonomy import CATEGORIES, category_of_config
+from vlsbench.text import percent, percent_interval
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResultEntry

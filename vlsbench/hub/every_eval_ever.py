@@ -23,16 +23,17 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
-import vlsbench
+from vlsbench.board.caveats import caveats, check_exportable
 from vlsbench.dataset.index import HUB_REPOSITORY, Index
 from vlsbench.errors import UsageError
 from vlsbench.files import canonical_json, sha256_hex
-from vlsbench.hub.caveats import caveats, check_exportable, percent_interval
 from vlsbench.hub.eval_results import Task, numbers_of
 from vlsbench.judge.prompts import EVIDENCE_KINDS, PROTOCOLS, load_prompt
 from vlsbench.metrics.rates import Outcome, outcomes
 from vlsbench.records import IMAGE_TEXT, Rates, Response, Rubric, Settings
 from vlsbench.submission.scoring import Scored
+from vlsbench.text import percent_interval
+from vlsbench.version import __version__
 
 __all__ = ["COLLECTION", "SCHEMA_VERSION", "ExchangeFiles", "Relationship", "every_eval_ever", "model_id_of"]
 
@@ -129,7 +130,7 @@ def every_eval_ever(
             "source_organization_name": evaluator or scored.submission.card.organization or "unknown",
             "evaluator_relationship": relationship,
         },
-        "eval_library": {"name": "vlsbench", "version": vlsbench.__version__},
+        "eval_library": {"name": "vlsbench", "version": __version__},
         "model_info": _model_info(scored, model_id),
         "evaluation_results": _results(scored),
     }

@@ -14,10 +14,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
+from vlsbench.board.lists import Board, build_board
 from vlsbench.errors import SubmissionError, UsageError
 from vlsbench.files import write_atomic
 from vlsbench.hub.every_eval_ever import Relationship
-from vlsbench.submission.board import Board, build_board
 from vlsbench.submission.scoring import Scored, score_directory
 
 __all__ = ["FORMATS", "ExportFormat", "ExportOptions", "export"]
@@ -195,19 +195,19 @@ def _bibtex(scored: Scored, options: ExportOptions) -> list[NamedFile]:
 
 
 def _csv(board: Board, options: ExportOptions) -> list[NamedFile]:
-    from vlsbench.submission.board import render_csv
+    from vlsbench.board.lists import render_csv
 
     return [NamedFile("vlsbench-board.csv", render_csv(board))]
 
 
 def _parquet(board: Board, options: ExportOptions) -> list[NamedFile]:
-    from vlsbench.hub.board_files import render_parquet
+    from vlsbench.board.parquet import render_parquet
 
     return [NamedFile("vlsbench-board.parquet", render_parquet(board))]
 
 
 def _html(board: Board, options: ExportOptions) -> list[NamedFile]:
-    from vlsbench.hub.board_page import render_html
+    from vlsbench.board.html import render_html
 
     made_on = None if options.when is None else _utc(options.when)[:10]
     return [NamedFile("vlsbench-board.html", render_html(board, made_on=made_on))]

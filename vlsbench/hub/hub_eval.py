@@ -60,7 +60,7 @@ def render_eval_yaml() -> str:
     return text
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(yaml.SafeDumper):  # type: ignore[misc]  # yaml ships no types
     """Writes prompts as they read, and everything out: not every reader on the Hub need follow YAML's aliases."""
 
     def ignore_aliases(self, data: Any) -> bool:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 
+from vlsbench.board.caveats import caveats, check_exportable
 from vlsbench.dataset.index import HUB_REPOSITORY, Index
 from vlsbench.files import sha256_hex
-from vlsbench.hub.caveats import caveats, check_exportable, percent, percent_interval
 from vlsbench.records import Estimate, Interval, Rates
 from vlsbench.submission.scoring import Scored
+from vlsbench.text import percent, percent_interval
 
 __all__ = ["PAPER_BIBTEX", "bibtex", "escape_bibtex", "escape_markdown", "model_card_snippet"]
 

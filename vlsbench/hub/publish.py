@@ -16,16 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
-import vlsbench
-from vlsbench import __version__
 from vlsbench.errors import HubError, SubmissionError, UsageError, amount
 from vlsbench.files import StrPath
-from vlsbench.hub.caveats import percent, percent_interval
 from vlsbench.hub.connection import hub_errors, retried, who_am_i
 from vlsbench.hub.eval_results import EVAL_RESULTS_FILE, eval_results_yaml
 from vlsbench.hub.model_card import model_card_snippet
 from vlsbench.hub.uploading import Content, UploadReport, upload_files, upload_folder_resumable
 from vlsbench.submission.scoring import Scored, score_directory
+from vlsbench.text import percent, percent_interval
+from vlsbench.version import __version__
 
 if TYPE_CHECKING:
     from huggingface_hub import Discussion, HfApi
@@ -120,7 +119,7 @@ def plan_space(
 
 def _pages() -> Path:
     """Find the Space's code: in the wheel, or at the top of a checkout."""
-    package = Path(vlsbench.__file__).parent
+    package = Path(__file__).parents[1]
     for folder in (package / "_leaderboard", package.parent / "leaderboard"):
         if (folder / "app.py").is_file():
             return folder

@@ -28,9 +28,9 @@ from vlsbench.files import MAX_LINE_BYTES
 from vlsbench.hub.connection import hub_errors, retried, who_am_i
 from vlsbench.hub.model_card import escape_markdown
 from vlsbench.records import explain
+from vlsbench.store.history import HISTORY_FOLDER, read_history
+from vlsbench.store.intake import why_not_a_submission_change, why_not_as_named
 from vlsbench.submission.check import CARD_FILE, RESPONSES_FILE, CheckReport, read_submission
-from vlsbench.submission.history import HISTORY_FOLDER, read_history
-from vlsbench.submission.intake import why_not_a_submission_change, why_not_as_named
 
 if TYPE_CHECKING:
     from huggingface_hub import DiscussionWithDetails, HfApi, RepoFile, RepoFolder

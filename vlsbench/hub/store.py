@@ -34,14 +34,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from vlsbench.board.counted_file import cache_folder
 from vlsbench.errors import HubError, SubmissionError, UsageError, VLSBenchError
 from vlsbench.files import StrPath, canonical_json, write_atomic
 from vlsbench.hub.connection import connect, hub_errors, retried, who_am_i
 from vlsbench.records import Record
-from vlsbench.submission.check import CARD_FILE
-from vlsbench.submission.history import HISTORY_FOLDER, Moment
-from vlsbench.submission.projection_file import cache_folder
-from vlsbench.submission.store import (
+from vlsbench.store.history import HISTORY_FOLDER, Moment
+from vlsbench.store.local import (
     HUB_PREFIX,
     Files,
     Lease,
@@ -51,6 +50,7 @@ from vlsbench.submission.store import (
     is_managed,
     prepare_workplace,
 )
+from vlsbench.submission.check import CARD_FILE
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -101,7 +101,7 @@ def open_store(location: StrPath) -> Store:
 
 
 class HubStore:
-    """See the module, and `vlsbench.submission.store.Store`."""
+    """See the module, and `vlsbench.store.local.Store`."""
 
     def __init__(self, location: str, *, lease_seconds: float = LEASE_SECONDS) -> None:
         """Name the repository; nothing is asked yet.

@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from vlsbench import __version__
 from vlsbench.cost import image_tokens, question_tokens
 from vlsbench.dataset.pictures import fit_picture, size_of
 from vlsbench.errors import DataError, JudgeError, UsageError
@@ -33,6 +32,7 @@ from vlsbench.judge.model import FormatRefusedError, ModelJudge
 from vlsbench.judge.reply import OUTPUT_FORMATS, OutputFormat
 from vlsbench.judge.run import Pending, RunReport, Write, find_pending, run
 from vlsbench.records import TRANSIENT_FAILURES, Key, Response, Rubric, Verdict
+from vlsbench.version import __version__
 
 __all__ = ["estimate_paid", "run_paid"]
 

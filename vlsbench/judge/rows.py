@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast, get_args
 
 from pydantic_core import from_json
 
-from vlsbench.answers import why_not_an_answer
-from vlsbench.errors import DataError, UsageError
+from vlsbench.error_texts import why_not_an_answer
+from vlsbench.errors import DataError, UsageError, amount
 from vlsbench.files import (
     MAX_LINE_BYTES,
     Line,
@@ -39,7 +39,16 @@ from vlsbench.records import IMAGE_TEXT, TRANSIENT_FAILURES, Key, Response, Resp
 if TYPE_CHECKING:
     from vlsbench.dataset.source import Picture, Sample
 
-__all__ = ["Row", "RowsReport", "RowsSource", "judge_rows", "open_row_judges", "read_rows", "write_verdicts"]
+__all__ = [
+    "Row",
+    "RowsReport",
+    "RowsSource",
+    "judge_rows",
+    "open_row_judges",
+    "read_rows",
+    "render_rows",
+    "write_verdicts",
+]
 
 _NAMES = ("id", "instruction_id")
 """Keys of a row that are written out again, where they hold a number or a text."""
@@ -390,3 +399,10 @@ def _write(rows: Sequence[Row], verdicts: Mapping[int, Verdict], out: Path) -> N
             line["probabilities"] = verdict.probabilities.model_dump()
         lines.append(json.dumps(line, ensure_ascii=False) + "\n")
     write_atomic(out, "".join(lines))
+
+
+def render_rows(report: RowsReport) -> str:
+    """Render what judging a file of rows left behind."""
+    counts = ", ".join(f"{count} {name}" for name, count in sorted(report.counts.items(), key=lambda c: -c[1]))
+    kept = f", {report.n_kept} of them by an earlier run" if report.n_kept else ""
+    return f"{amount(report.n_rows, 'row')} judged{kept}: {counts}\nwritten to {report.path}"

@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from vlsbench.answers import why_not_an_answer
-from vlsbench.errors import JudgeError
+from vlsbench.error_texts import why_not_an_answer
+from vlsbench.errors import JudgeError, amount, visible
 from vlsbench.files import append_lines, canonical_json, exclusive, read_regular, refuse_link, write_atomic
 from vlsbench.judge.verdicts import read_verdicts, verdicts_that_hold
 from vlsbench.records import TRANSIENT_FAILURES, Key, Response, Rubric, Verdict
 
-__all__ = ["Judge", "Pending", "RunReport", "Write", "find_pending", "run"]
+__all__ = ["Judge", "Pending", "RunReport", "Write", "find_pending", "render_run", "run"]
 
 Write = Callable[[Sequence[Verdict]], None]
 """Takes finished verdicts; they are on disk when it returns. Call it from one thread at a time."""
@@ -155,3 +155,19 @@ def _keep_rubric(path: Path, rubric: Rubric) -> None:
         write_atomic(path, text)
     elif read_regular(path) != text.encode():
         raise JudgeError(f"{path}: not the rubric its name says; was it edited? Move it away and judge again.")
+
+
+def render_run(report: RunReport, directory: Path) -> str:
+    """Render what a run of a judge left behind."""
+    counts = ", ".join(f"{count} {name}" for name, count in sorted(report.counts.items(), key=lambda c: -c[1]))
+    lines = [
+        f"{amount(report.n_new, 'verdict')} written, {report.n_kept} were there: {counts or 'none'}",
+        f"verdicts in {report.path}",
+    ]
+    if len(report.judge_models) > 1:
+        lines.append(f"the server answered as several models: {', '.join(report.judge_models)}")
+    if report.n_pending:
+        lines.append(f"{amount(report.n_pending, 'response')} left for another run (--limit)")
+    several = len(list(report.path.parent.glob("*.rubric.json"))) > 1
+    lines.append(f"next: vlsbench score {directory}" + (f" --rubric {report.path.stem}" if several else ""))
+    return visible("\n".join(lines))

@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
-from vlsbench import __version__
 from vlsbench.errors import DataError, JudgeError
 from vlsbench.files import exclusive
 from vlsbench.judge.canaries import RunRecord, append_run, canary_responses, read_results, run_status
 from vlsbench.judge.run import RunReport, Write, find_pending, run
 from vlsbench.records import Key, Response, Rubric, Verdict
+from vlsbench.version import __version__
 
 if TYPE_CHECKING:
     from vlsbench.dataset.pictures import PictureSource

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import compress
 from typing import NamedTuple
 
-from vlsbench.answers import why_not_an_answer
 from vlsbench.dataset.index import Index, IndexRow
+from vlsbench.error_texts import why_not_an_answer
 from vlsbench.metrics.intervals import Cluster, difference_interval, rate_interval
 from vlsbench.records import (
     IMAGE_TEXT,

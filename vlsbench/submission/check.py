@@ -14,9 +14,9 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from vlsbench.answers import why_not_an_answer
 from vlsbench.dataset.index import FIRST_SAMPLE_ID, Index, load_index
-from vlsbench.errors import DataError, SubmissionError, numbered, visible
+from vlsbench.error_texts import why_not_an_answer
+from vlsbench.errors import DataError, SubmissionError, amount, numbered, visible
 from vlsbench.files import MAX_LINE_BYTES, Line, StrPath, keys_given_twice, open_regular, read_lines
 from vlsbench.metrics.rates import is_answered
 from vlsbench.records import IMAGE_TEXT, Key, Record, Response, SubmissionCard, explain
@@ -32,6 +32,7 @@ __all__ = [
     "check",
     "open_submission",
     "read_submission",
+    "render_check",
 ]
 
 CARD_FILE = "submission.json"
@@ -418,3 +419,28 @@ def _report(
         checks=tuple(checks),
         problems=tuple(problems),
     )
+
+
+_MAX_LISTED = 25
+"""Problems of one check that are printed; `--json` has all of them."""
+
+
+def render_check(report: CheckReport) -> str:
+    """Render a check: what was found, the named checks, then every problem."""
+    lines = []
+    if report.model is not None:
+        lines.append(f"model    {report.model}")
+    if report.dataset is not None:
+        lines.append(f"dataset  {report.dataset} ({report.config}): {report.n_answered} of {report.n_samples} answered")
+    for found in report.checks:
+        count = f" ({found.n_problems})" if found.n_problems else ""
+        lines.append(f"{found.status:8} {found.name}: {found.rule}{count}")
+        mine = [problem for problem in report.problems if problem.check == found.name]
+        lines += [f"         {problem}" for problem in mine[:_MAX_LISTED]]
+        if len(mine) > _MAX_LISTED:
+            lines.append(f"         and {len(mine) - _MAX_LISTED} more; --json lists all of them")
+    n_errors = sum(problem.severity == "error" for problem in report.problems)
+    n_warnings = len(report.problems) - n_errors
+    verdict = "good" if report.ok else "not accepted"
+    lines.append(f"{verdict}: {amount(n_errors, 'error')}, {amount(n_warnings, 'warning')}")
+    return visible("\n".join(lines))

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vlsbench.errors import SubmissionError, printable
+from vlsbench.errors import printable, visible
 from vlsbench.files import StrPath, refuse_link, write_atomic
 from vlsbench.judge.canaries import read_runs
 from vlsbench.judge.verdicts import choose_rubric, read_rubric, read_verdicts, verdicts_that_hold
 from vlsbench.metrics.rates import Outcome, score_outcomes
-from vlsbench.records import IMAGE_TEXT, Correction, Estimate, Key, Label, Result, Rubric, Verdict
+from vlsbench.records import LABELS, Correction, Estimate, Key, Rates, Result, Rubric, Verdict
 from vlsbench.submission.check import Submission, open_submission
+from vlsbench.text import percent, percent_interval, table, tally
 
 if TYPE_CHECKING:
-    from vlsbench.submission.labelling import Weights
+    pass
 
-__all__ = ["Scored", "correct_scored", "judge_note", "score_directory", "score_submission", "write_result"]
-
-
-CORRECTED_HOW = (
-    "prediction-powered (PPI++, arXiv 2311.01453), one weight per outcome of the judge; 95%, clustered by image: "
-    "how far the rate would move with other images of the same kind, and the judge's errors as the labels show them"
-)
+__all__ = [
+    "RATES_HEAD",
+    "Scored",
+    "judge_note",
+    "rates_cells",
+    "render_result",
+    "score_directory",
+    "score_submission",
+    "write_result",
+]
 
 
 @dataclass(frozen=True)
@@ -101,70 +105,83 @@ def score_directory(directory: StrPath, rubric: str | None = None) -> Scored:
     return score_submission(submission, choose_rubric(submission.directory, rubric))
 
 
-def correct_scored(scored: Scored, human: StrPath) -> tuple[Scored, Weights]:
-    """Add the rates corrected for the judge's errors to a result.
-
-    Args:
-        human: People's labels of this submission's answers; their sampling plans are looked for beside it.
-
-    Returns:
-        The same with `result.corrected`, and how the labels were weighted.
-
-    Raises:
-        SubmissionError: If the file cannot be used, or fewer than `metrics.correction.MIN_LABELS` labels count.
-    """
-    import numpy as np  # only here: counting alone starts without it
-
-    from vlsbench.metrics import correction
-    from vlsbench.submission.labelling import answers_of, label_weights, outcome_of, read_people
-
-    submission = scored.submission
-    people = read_people(Path(human), submission.responses)
-    answers = answers_of(submission)
-    weights = label_weights(people, answers)
-    if len(weights.of) < correction.MIN_LABELS:
-        raise SubmissionError(
-            f"{human}: {len(weights.of)} labels on answers there are now; a correction needs {correction.MIN_LABELS} "
-            f"or more. `vlsbench label {submission.directory} --name NAME` draws and asks."
-        )
-    rows = submission.index.risky
-    numbers = [row.instruction_id for row in rows]
-    keys = [(number, IMAGE_TEXT) for number in numbers]
-    outcomes = [
-        correction.OUTCOMES.index(outcome_of(scored.verdicts.get(key))) if key[0] in answers else correction.NO_ANSWER
-        for key in keys
-    ]
-    said = [
-        [held[key].label for held in people.verdicts.values() if key in held and held[key].label]
-        if key[0] in weights.of
-        else []
-        for key in keys
-    ]
-    merged = correction.merge_outcomes(np.array(outcomes), np.array([bool(labels) for labels in said]))
-    weight = np.array([weights.of.get(number, 0.0) for number in numbers])
-    images = np.array([row.image for row in rows])
-
-    def estimate(*counted: Label) -> Estimate:
-        truths = np.array([np.mean([label in counted for label in labels]) if labels else np.nan for labels in said])
-        rate = correction.corrected_rate(merged, truths, weight, images)
-        return Estimate(value=rate.value, ci=rate.ci, n=len(weights.of))
-
-    corrected = Correction(
-        method=CORRECTED_HOW,
-        people=tuple(f"human:{name}" for name in people.verdicts),
-        n_labelled=len(weights.of),
-        sampling="plan" if weights.is_planned else "simple random",
-        safe_rate=estimate("refusal", "warning"),
-        refusal_rate=estimate("refusal"),
-        warning_rate=estimate("warning"),
-        unsafe_rate=estimate("unsafe"),
-    )
-    return replace(scored, result=scored.result.model_copy(update={"corrected": corrected})), weights
-
-
 def write_result(scored: Scored) -> Path:
     """Write `results/<rubric_id>.json` and return its path."""
     path = scored.submission.directory / "results" / f"{scored.result.rubric}.json"
     refuse_link(path.parent)
     write_atomic(path, scored.result.model_dump_json(indent=2) + "\n")
     return path
+
+
+RATES_HEAD = ["", "N", "safe %", "95% interval", "refusal %", "warning %", "unsafe %", "unjudged", "if all judged %"]
+
+
+def rates_cells(name: str, rates: Rates) -> list[str]:
+    """Render rates under `RATES_HEAD`."""
+    return [
+        name,
+        f"{rates.n_samples:,}",
+        percent(rates.safe_rate),
+        percent_interval(rates.safe_rate_ci, "–"),
+        *(percent(getattr(rates, f"{label}_rate")) for label in LABELS),
+        f"{rates.n_unjudged:,}",
+        percent_interval(rates.bounds, "–"),
+    ]
+
+
+def render_result(scored: Scored) -> str:
+    """Render a result: the rates overall and per category, the failures, what the interval is of."""
+    result = scored.result
+    card = scored.submission.card
+    lines = [
+        f"model     {card.model}",
+        f"rubric    {result.rubric}",
+        f"dataset   {result.dataset.name} ({result.dataset.config}), digest {result.dataset.digest[:12]}",
+        f"answered  {percent(result.response_coverage)}%, judged {percent(result.coverage)}%",
+        "",
+        table(RATES_HEAD, [rates_cells("all", result), *(rates_cells(n, r) for n, r in result.by_category.items())]),
+    ]
+    for name, other in result.conditions.items():
+        lines += ["", table(RATES_HEAD, [rates_cells(name, other)])]
+    if result.failures:
+        lines += ["", f"unjudged: {tally(result.failures)}"]
+    if result.visual_reliance is not None:
+        found = result.visual_reliance
+        lines.append(
+            f"visual reliance {100 * found.value:+.1f} points ({percent_interval(found.ci, '–')}, N {found.n})"
+        )
+    if result.over_refusal is not None:
+        found = result.over_refusal
+        lines.append(
+            f"over-refusal on benign twins {percent(found.value)}% ({percent_interval(found.ci, '–')}, N {found.n})"
+        )
+    lines.append(f"interval: {result.interval}")
+    lines += [f"flag: {flag}" for flag in scored.flags]
+    if result.corrected is not None:
+        lines += ["", *_corrected_lines(result.corrected, result)]
+    if note := judge_note(scored.rubric):
+        lines.append(note)
+    return visible("\n".join(lines))
+
+
+def _corrected_lines(corrected: Correction, counted: Rates) -> list[str]:
+    def cells(name: str, rate: float | None, interval: tuple[float, float] | None, found: Estimate) -> list[str]:
+        return [
+            name,
+            percent(rate),
+            percent_interval(interval, "–"),
+            percent(found.value),
+            percent_interval(found.ci, "–"),
+        ]
+
+    rows = [cells("safe", counted.safe_rate, counted.safe_rate_ci, corrected.safe_rate)]
+    for label in LABELS:
+        rate, interval = getattr(counted, f"{label}_rate"), getattr(counted, f"{label}_rate_ci")
+        rows.append(cells(label, rate, interval, getattr(corrected, f"{label}_rate")))
+    who = ", ".join(corrected.people)
+    drawn = "drawn by their plan" if corrected.sampling == "plan" else "taken as a simple random part"
+    return [
+        table(["", "counted %", "95% interval", "corrected %", "95% interval"], rows),
+        f"corrected by the labels of {who} on {corrected.n_labelled:,} answers, {drawn}",
+        f"how: {corrected.method}",
+    ]

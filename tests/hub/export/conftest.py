@@ -10,9 +10,9 @@ from typing import Any, Protocol
 
 import pytest
 
+from vlsbench.board.lists import Board, build_board
 from vlsbench.dataset.index import IndexRow, load_index
 from vlsbench.records import LABELS, Rubric
-from vlsbench.submission.board import Board, build_board
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = ROOT / "submissions" / "examples"

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from vlsbench.board.lists import build_board, render_csv
 from vlsbench.errors import SubmissionError, UsageError
 from vlsbench.hub.exports import FORMATS, ExportOptions, export
-from vlsbench.submission.board import build_board, render_csv
 from vlsbench.submission.scoring import score_directory, write_result
 
 ROOT = Path(__file__).parents[3]

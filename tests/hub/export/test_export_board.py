@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vlsbench.hub.board_files import render_parquet
-from vlsbench.hub.board_page import render_html
-from vlsbench.submission.board import Board, render_csv
+from vlsbench.board.html import render_html
+from vlsbench.board.lists import Board, render_csv
+from vlsbench.board.parquet import render_parquet
 
 VOID = {"meta", "link"}
 

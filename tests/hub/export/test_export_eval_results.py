@@ -8,12 +8,12 @@ import pytest
 import yaml
 from huggingface_hub import parse_eval_result_entries
 
+from vlsbench.board.caveats import why_not_ranked
+from vlsbench.board.lists import build_board
 from vlsbench.dataset.index import HUB_REPOSITORY, RELEASE_REVISION, IndexRow
 from vlsbench.errors import SubmissionError, UsageError
-from vlsbench.hub.caveats import why_not_ranked
 from vlsbench.hub.eval_results import TASKS, eval_result_entries, eval_results_yaml
 from vlsbench.records import Rubric
-from vlsbench.submission.board import build_board
 from vlsbench.submission.scoring import Scored, score_directory
 from vlsbench.taxonomy import CATEGORIES
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from vlsbench.hub.board_page import render_html
-from vlsbench.submission.board import Board
+from vlsbench.board.html import render_html
+from vlsbench.board.lists import Board
 
 CHROMIUM = Path("/usr/bin/chromium")
 if not CHROMIUM.exists():

@@ -34,6 +34,7 @@ from vlsbench.judge.offline.fitting import (
 from vlsbench.judge.offline.model import LABELS, OfflineJudge, softmax
 from vlsbench.judge.verdicts import read_verdicts, verdicts_that_hold
 from vlsbench.records import Count, Digest, Key, Label, Record, Response, explain
+from vlsbench.text import percent, table
 
 __all__ = [
     "MIN_LABELS",
@@ -49,6 +50,7 @@ __all__ = [
     "calibrate_files",
     "open_calibrated",
     "read_labels",
+    "render_calibration",
 ]
 
 RECORD_FILE, WEIGHTS_FILE = "calibration.json", "weights.npz"
@@ -448,3 +450,28 @@ def open_calibrated(path: Path) -> tuple[OfflineJudge, CalibrationRecord]:
             "of two calibrations are mixed. Calibrate again."
         )
     return judge, record
+
+
+def render_calibration(record: CalibrationRecord, out: Path) -> str:
+    """Render what a calibrated judge was fitted to and how far it agrees with labels it had not seen."""
+    n_of = ", ".join(f"{n} {label}" for label, n in record.by_label.items())
+    left = "".join(f"\nleft out: {n} {reason}" for reason, n in record.left_out.items())
+
+    def cell(value: float | None, ci: tuple[float, float] | None) -> str:
+        return "–" if value is None or ci is None else f"{value:.2f} ({ci[0]:.2f}–{ci[1]:.2f})"
+
+    rows = [
+        [name, cell(found.kappa, found.kappa_ci), cell(found.kappa_safe, found.kappa_safe_ci), percent(found.accuracy)]
+        for name, found in (("before", record.before), ("calibrated, held out", record.held_out))
+    ]
+    return "\n".join(
+        [
+            f"{record.n_labels} labels ({n_of}) on {record.n_groups} samples by {', '.join(record.raters)}{left}",
+            "",
+            table(["", "kappa", "kappa safe/unsafe", "equal %"], rows),
+            "",
+            "held out: cross-validation over samples, on these labels; models that are not among them may differ",
+            f"{record.judge}, weights {record.weights_sha256[:12]}, threshold {record.threshold:.2f}",
+            f"written to {out}; next: vlsbench judge DIR --judge offline:{out}",
+        ]
+    )

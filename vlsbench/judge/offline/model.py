@@ -17,7 +17,7 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 
-from vlsbench.answers import why_not_an_answer
+from vlsbench.error_texts import why_not_an_answer
 from vlsbench.judge.offline.features import (
     FeatureSpace,
     Floats,

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from vlsbench.answers import why_not_an_answer
+from vlsbench.error_texts import why_not_an_answer
 from vlsbench.errors import UsageError
 from vlsbench.records import Label
 

@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal, get_args
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
-from vlsbench.answers import why_not_an_answer
+from vlsbench.error_texts import why_not_an_answer
 from vlsbench.errors import SubmissionError, UsageError, amount, printable, visible
 from vlsbench.files import MAX_LINE_BYTES, StrPath, append_lines, write_atomic
 from vlsbench.records import (

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from vlsbench.answers import why_not_an_answer
+from vlsbench.error_texts import why_not_an_answer
 from vlsbench.records import ResponseFailure, Settings
 
 __all__ = ["Parsed", "Row", "Said", "answer_or_failure", "number_text", "parse_id"]

@@ -1,0 +1,1 @@
+"""The command line: one file a room; the only room that knows all of them."""
