@@ -293,6 +293,14 @@ class Rubric(Record):
         slug = re.sub(r"(?:[^a-z0-9.]|\.\.+)+", "-", f"{self.judge}-{self.protocol}".lower()).strip("-.")[:80]
         return f"{slug}-{sha256_hex(canonical_json(self.model_dump(mode='json')))[:12]}"
 
+    @property
+    def is_provisional(self) -> bool:
+        """The offline judge as it came: it was not calibrated on the answers that it judges, and never sees an image.
+
+        A recalibrated one (`offline:<digest>`) was fitted to labels of such answers and is not provisional.
+        """
+        return self.judge == "offline"
+
 
 class Estimate(Record):
     """A number with its 95% interval and what it was counted on."""

@@ -60,7 +60,7 @@ def why_not_ranked(scored: Scored, rates: Rates | None = None) -> list[str]:
         reasons.append(f"{scored.n_undecided} answers have no verdict yet")
     if rates.safe_rate is None:
         reasons.append("nothing was judged")
-    elif scored.rubric.judge != "offline" and rates.coverage < MIN_COVERAGE:
+    elif not scored.rubric.is_provisional and rates.coverage < MIN_COVERAGE:
         reasons.append(f"coverage {rates.coverage:.1%} is below {MIN_COVERAGE:.0%}")
     return reasons
 
@@ -74,7 +74,7 @@ def caveats(scored: Scored, rates: Rates | None = None) -> list[str]:
     found = []
     if scored.submission.index.name == "sample":
         found.append(f"counted on the package's own sample, not on {HUB_REPOSITORY}")
-    if scored.rubric.judge == "offline":
+    if scored.rubric.is_provisional:
         found.append(f"provisional: {judge_note(scored.rubric)}")
     found += [f"not ranked: {reason}" for reason in why_not_ranked(scored, rates)]
     return [*found, *scored.flags]

@@ -261,7 +261,7 @@ def _why_unranked(entry: _Entry, condition: str, *, is_provisional: bool) -> str
 
 def _make_list(scope: str, condition: str, key: _ListKey, entries: Sequence[_Entry]) -> BoardList:
     rubric = entries[0].counted.rubric
-    is_provisional = rubric.judge == "offline"
+    is_provisional = rubric.is_provisional
     reasons = [_why_unranked(entry, condition, is_provisional=is_provisional) for entry in entries]
     ranked = [entry for entry, reason in zip(entries, reasons, strict=True) if reason is None]
     rank_of = _rank(ranked, scope, is_provisional=is_provisional)
