@@ -1,0 +1,81 @@
+"""`vlsbench check, import, score`. Thin: stdout is data, stderr is talk."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vlsbench.cli.options import AsJson, DataPath, Directory, HumanFile, RubricId
+from vlsbench.errors import visible
+
+__all__ = ["check", "import_", "score"]
+
+
+def check(directory: Directory, as_json: AsJson = False) -> None:
+    """Check a submission: every problem at once, by named check."""
+    from vlsbench.submission.check import check as check_submission
+    from vlsbench.submission.check import render_check
+
+    report = check_submission(directory)
+    print(report.model_dump_json(indent=2) if as_json else render_check(report))
+    raise typer.Exit(0 if report.ok else 1)
+
+
+def import_(
+    source: Annotated[
+        Path, typer.Argument(metavar="SOURCE", help="Answers in another tool's file; the format is guessed.")
+    ],
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The submission to make; absent or empty.")],
+    from_format: Annotated[
+        str | None,
+        typer.Option("--from", help="plain, authors, lmms-eval, vlmevalkit, inspect or openai-batch."),
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Name of the model, where the file does not say.")] = None,
+    condition: Annotated[
+        str | None, typer.Option(help="What the model was shown, where the rows do not say; default image+text.")
+    ] = None,
+    data: DataPath = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a submission of the answers in another tool's file, and check it."""
+    from vlsbench.submission.check import render_check
+    from vlsbench.submission.importers.formats import import_file, render_import
+
+    report = import_file(source, directory, from_format=from_format, model=model, condition=condition, data=data)
+    if as_json:
+        print(report.model_dump_json(indent=2))
+    else:
+        print(render_import(report))
+        if report.check is not None:
+            print(render_check(report.check))
+    raise typer.Exit(0 if report.ok else 1)
+
+
+def score(directory: Directory, rubric: RubricId = None, human: HumanFile = None, as_json: AsJson = False) -> None:
+    """Count the verdicts of one rubric and write results/<rubric_id>.json."""
+    from vlsbench.people.corrected import correct_scored
+    from vlsbench.submission.scoring import render_result, score_directory, write_result
+
+    scored = score_directory(directory, rubric)
+    if human is not None:
+        scored, weights = correct_scored(scored, human)
+        if not weights.is_planned:
+            print("no sampling plan beside the labels: they are taken as a simple random part.", file=sys.stderr)
+        if weights.n_merged:
+            print(f"{weights.n_merged} strata of the plan have no label yet and count with another.", file=sys.stderr)
+        if weights.n_outside:
+            print(f"{weights.n_outside} labels are on samples that no plan drew and do not count.", file=sys.stderr)
+    path = write_result(scored)
+    print(scored.result.model_dump_json(indent=2) if as_json else render_result(scored))
+    print(visible(f"written to {path}"), file=sys.stderr)
+    if scored.n_stale:
+        print(f"{scored.n_stale} verdicts are on answers that have changed and do not count.", file=sys.stderr)
+    if scored.n_undecided:
+        sentence = (
+            f"{scored.n_undecided} responses have no verdict of this rubric yet; `vlsbench judge {directory} "
+            f"--judge {scored.rubric.judge}` goes on."
+        )
+        print(visible(sentence), file=sys.stderr)
