@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BlockReport",
+    "Description",
     "JudgeDescription",
     "JudgeWork",
     "Sent",

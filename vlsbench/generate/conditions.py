@@ -40,7 +40,7 @@ CONDITIONS = (IMAGE_TEXT, "text-only", "blank-image", "caption", "safety-prompt"
 """Names a user asks for; a file or a captioner makes the last two more precise."""
 
 _CAPTION_FORMAT = "The image shows: {caption}\n\n{instruction}"
-"""How a caption stands in for the image. The paper does not print its own (FACTS: caption prompt not found)."""
+"""How a caption stands in for the image. The paper (arXiv:2411.19939v3, App. H.2) does not print its own."""
 
 _PROMPT_BYTES = 20_000
 """A safety prompt has a few hundred words; a file that is larger is another file."""

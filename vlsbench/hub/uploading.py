@@ -24,7 +24,7 @@ from vlsbench.hub.connection import hub_errors, retried
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd, HfApi, RepoFile
 
-__all__ = ["UploadReport", "upload_files", "upload_folder_resumable"]
+__all__ = ["Content", "UploadReport", "upload_files", "upload_folder_resumable"]
 
 logger = logging.getLogger(__name__)
 

@@ -31,6 +31,7 @@ __all__ = [
     "Entry",
     "Event",
     "Judged",
+    "Moment",
     "Published",
     "Received",
     "Rejected",

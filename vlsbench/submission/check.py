@@ -27,6 +27,7 @@ __all__ = [
     "MAX_PROBLEMS",
     "RESPONSES_FILE",
     "CheckReport",
+    "NamedCheck",
     "Problem",
     "Submission",
     "check",

@@ -14,7 +14,7 @@ from vlsbench.submission.importers.rows import Parsed, Row, Said, number_text, p
 from vlsbench.submission.importers.source import Problems, Source, parse_json
 from vlsbench.submission.importers.tables import Sniffed, is_cut_cell, read_table
 
-__all__ = ["ID_COLUMNS", "RESPONSE_COLUMNS", "Columns", "choose_columns", "optional_text", "read_plain"]
+__all__ = ["ID_COLUMNS", "RESPONSE_COLUMNS", "TEXT_COLUMNS", "Columns", "choose_columns", "optional_text", "read_plain"]
 
 ID_COLUMNS: Final = ("instruction_id", "id", "index")
 RESPONSE_COLUMNS: Final = ("response", "prediction", "pred_answer", "answer", "output")
