@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from vlsbench.cli.talk import say, show
 from vlsbench.errors import amount
 
 __all__ = ["data"]
@@ -46,9 +47,12 @@ def verify(
     from vlsbench.dataset.build import verify as verify_dataset
 
     report = verify_dataset(path)
-    typer.echo(report.as_json() if as_json else report.as_text())
+    if as_json:
+        print(report.as_json())
+    else:
+        show(report.as_text())
     if not report.is_good:
-        typer.echo(f"{path}: {amount(len(report.problems), 'problem')}", err=True)
+        say(f"{path}: {amount(len(report.problems), 'problem')}", "error")
         raise typer.Exit(1)
 
 

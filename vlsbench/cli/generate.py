@@ -21,7 +21,7 @@ from vlsbench.cli.options import (
     TargetSettings,
     with_groups,
 )
-from vlsbench.cli.stopping import stoppable
+from vlsbench.cli.talk import say, show, stoppable
 from vlsbench.errors import UsageError, amount
 
 __all__ = ["generate", "run"]
@@ -64,7 +64,7 @@ def generate(
         )
     print(render_generate(report))
     if report.n_unanswered:
-        print(f"{amount(report.n_unanswered, 'question')} got no reply; the same command asks again.", file=sys.stderr)
+        say(f"{amount(report.n_unanswered, 'question')} got no reply; the same command asks again.", "warning")
         raise typer.Exit(1)
 
 
@@ -120,14 +120,14 @@ def run(
             on_stage=lambda verb: setattr(progress, "verb", verb),
             on_progress=progress,
         )
-    print(render_generate(done.generated), file=sys.stderr)
-    print("\n".join([*done.judged.notes, render_run(done.judged, out)]), file=sys.stderr)
+    say(render_generate(done.generated))
+    show("\n".join([*done.judged.notes, render_run(done.judged, out)]), sys.stderr)
     print(render_result(done.scored))
-    print(f"written to {done.result_path}", file=sys.stderr)
+    say(f"written to {done.result_path}")
     if done.generated.n_unanswered or done.judged.n_transient:
-        print(
+        say(
             f"{amount(done.generated.n_unanswered, 'question')} got no reply and "
             f"{amount(done.judged.n_transient, 'response')} no label; the same command tries again.",
-            file=sys.stderr,
+            "warning",
         )
         raise typer.Exit(1)

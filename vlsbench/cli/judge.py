@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +19,7 @@ from vlsbench.cli.options import (
     RequestsAtOnce,
     with_groups,
 )
-from vlsbench.cli.stopping import stoppable
+from vlsbench.cli.talk import say, show, stoppable
 from vlsbench.errors import UsageError, amount
 
 __all__ = ["calibrate", "judge", "judge_rows", "judges"]
@@ -71,11 +70,9 @@ def judge(
             opener=engine.open_judge,
             on_progress=progress,
         )
-    print("\n".join([*report.notes, render_run(report, directory)]))
+    show("\n".join([*report.notes, render_run(report, directory)]))
     if report.n_transient:
-        print(
-            f"{amount(report.n_transient, 'response')} without a label; the same command tries again.", file=sys.stderr
-        )
+        say(f"{amount(report.n_transient, 'response')} without a label; the same command tries again.", "warning")
         raise typer.Exit(1)
 
 
@@ -134,5 +131,5 @@ def judge_rows(
         )
     print(render_rows(report))
     if report.n_transient:
-        print(f"{report.n_transient} rows are without a label; the same command tries them again.", file=sys.stderr)
+        say(f"{amount(report.n_transient, 'row')} without a label; the same command tries again.", "warning")
         raise typer.Exit(1)

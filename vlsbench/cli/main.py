@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
+from typing import Annotated, Final
 
 import typer
+from typer.core import TyperGroup
 
 from vlsbench.cli.board import board, export, serve
 from vlsbench.cli.data import data
@@ -19,29 +22,67 @@ from vlsbench.cli.judge import calibrate, judge, judge_rows, judges
 from vlsbench.cli.people import agree, label
 from vlsbench.cli.store import accept, changelog, queue, reject, rejudge, submit, withdraw, work
 from vlsbench.cli.submission import check, import_, score
+from vlsbench.cli.talk import show
 from vlsbench.errors import UsageError, VLSBenchError, visible
+from vlsbench.version import __version__
 
-__all__ = ["app", "main"]
+__all__ = ["COMMANDS", "app", "main"]
+
+COMMANDS: Final[dict[str, dict[str, Callable[..., None] | typer.Typer]]] = {
+    "Start": {"run": run, "board": board, "serve": serve},
+    "Make": {"generate": generate, "import": import_, "check": check, "judge": judge, "score": score},
+    "Trust": {"judges": judges, "agree": agree, "label": label, "calibrate": calibrate, "judge-rows": judge_rows},
+    "Store": {
+        "submit": submit,
+        "queue": queue,
+        "work": work,
+        "accept": accept,
+        "reject": reject,
+        "rejudge": rejudge,
+        "withdraw": withdraw,
+        "changelog": changelog,
+    },
+    "Publish": {"publish": publish, "export": export, "hub-check": hub_check, "data": data},
+}
+"""Every command under its group, in the order of the work; `--help` shows them so."""
+
+
+class _InOrder(TyperGroup):
+    """typer lists commands before groups of commands, whatever order they were added in."""
+
+    def list_commands(self, ctx: object) -> list[str]:
+        """Return the names in the order of `COMMANDS`."""
+        return [name for commands in COMMANDS.values() for name in commands]
+
 
 app = typer.Typer(
     name="vlsbench",
+    cls=_InOrder,
     help="VLSBench: the benchmark of multimodal safety whose risk is only visible in the image.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command()(check)
-app.command("import")(import_)
-for command in (generate, run, judge, judges, calibrate):
-    app.command()(command)
-app.command("judge-rows")(judge_rows)
-for command in (score, agree, label, board, serve, export):
-    app.command()(command)
-app.command("hub-check")(hub_check)
-for command in (submit, queue, changelog, accept, reject, withdraw, work, rejudge):
-    app.command()(command)
-app.add_typer(data, name="data")
-app.add_typer(publish, name="publish")
+for _panel, _commands in COMMANDS.items():
+    for _name, _command in _commands.items():
+        if isinstance(_command, typer.Typer):
+            app.add_typer(_command, name=_name, rich_help_panel=_panel)
+        else:
+            app.command(_name, rich_help_panel=_panel)(_command)
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        print(f"vlsbench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Take what is said before a command."""
 
 
 def main() -> None:
@@ -59,12 +100,12 @@ def main() -> None:
         if error.filename is None and error.strerror is None:
             raise
         place = f"{error.filename}: " if error.filename is not None else ""
-        print(visible(f"error: {place}{error.strerror}. What was finished before is kept."), file=sys.stderr)
+        show(visible(f"error: {place}{error.strerror}. What was finished before is kept."), sys.stderr)
         sys.exit(1)
 
 
 def _say(error: VLSBenchError, code: int) -> int:
-    print(f"error: {error}", file=sys.stderr)
+    show(f"error: {error}", sys.stderr)
     return code
 
 

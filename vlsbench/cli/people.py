@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from vlsbench.cli.options import AsJson, DataPath, Directory, HumanFile, Port
+from vlsbench.cli.talk import say
 from vlsbench.errors import UsageError, visible
 
 __all__ = ["agree", "label"]
@@ -36,7 +36,7 @@ def agree(
     report = agree_directory(directory, [*(between or ()), *(more or ())], human)
     if plot is not None:
         draw_agreement(report, plot)
-        print(visible(f"written to {plot}"), file=sys.stderr)
+        say(visible(f"written to {plot}"))
     print(report.model_dump_json(indent=2) if as_json else render_agreement(report, has_paper_tables=paper_tables))
 
 

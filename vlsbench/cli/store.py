@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vlsbench.cli.options import AsJson, JudgeName, StoreAt, SubmissionId, WhoWrites, WorkSettings, with_groups
-from vlsbench.cli.stopping import stoppable
+from vlsbench.cli.talk import say, show, stoppable
 from vlsbench.errors import UsageError, VLSBenchError, numbered
 
 if TYPE_CHECKING:
@@ -56,13 +56,13 @@ def submit(
         shown = [f"{p.severity:8} {p}" for p in problems[:50]]
         if len(problems) > 50:
             shown.append(f"and {len(problems) - 50} more; `vlsbench check {directory}` lists them.")
-        print("\n".join(shown), file=sys.stderr, end="\n" if shown else "")
+        show("\n".join(shown), sys.stderr, end="\n" if shown else "")
         if receipt.pull_request is not None:
             print(f"{receipt.submission_id}\n{receipt.pull_request}")
         elif receipt.submission_id is not None:
             print(receipt.submission_id)
-            print("received" if receipt.is_new else f"is there already: {receipt.state}", file=sys.stderr)
-        print(f"next: {receipt.next_step}", file=sys.stderr)
+            show("received" if receipt.is_new else f"is there already: {receipt.state}", sys.stderr)
+        say(f"next: {receipt.next_step}")
     raise typer.Exit(0 if receipt.report.ok else 1)
 
 
@@ -71,7 +71,10 @@ def queue(store: StoreAt = None, as_json: AsJson = False) -> None:
     from vlsbench.store.queue import list_queue, render_queue
 
     rows = list_queue(_open(store).sync())
-    print(f"[{', '.join(row.model_dump_json() for row in rows)}]" if as_json else render_queue(rows))
+    if as_json:
+        print(f"[{', '.join(row.model_dump_json() for row in rows)}]")
+    else:
+        show(render_queue(rows))
 
 
 def changelog(
@@ -91,7 +94,7 @@ def accept(submission_id: SubmissionId, store: StoreAt = None, name: WhoWrites =
     from vlsbench.store.intake import accept as accept_submission
 
     accept_submission(submission_id, _open(store), name=name)
-    print(f"{submission_id}: accepted", file=sys.stderr)
+    say(f"{submission_id}: accepted")
 
 
 def reject(
@@ -104,7 +107,7 @@ def reject(
     from vlsbench.store.intake import reject as reject_submission
 
     reject_submission(submission_id, _open(store), reason, name=name)
-    print(f"{submission_id}: rejected", file=sys.stderr)
+    say(f"{submission_id}: rejected")
 
 
 def withdraw(
@@ -117,7 +120,7 @@ def withdraw(
     from vlsbench.store.intake import withdraw as withdraw_submission
 
     withdraw_submission(submission_id, _open(store), reason, name=name)
-    print(f"{submission_id}: withdrawn", file=sys.stderr)
+    say(f"{submission_id}: withdrawn")
 
 
 @with_groups
@@ -142,7 +145,7 @@ def work(
             except UsageError:
                 raise
             except VLSBenchError as error:
-                print(f"error: {error}\nLooking again in {watch:g} s.", file=sys.stderr)
+                show(f"error: {error}\nLooking again in {watch:g} s.", sys.stderr)
                 continue
             if report.n_judged:
                 _sum_up(report)
@@ -195,7 +198,7 @@ def _stoppable() -> AbstractContextManager[None]:
 
 def _say(done: Done) -> None:
     if done.outcome != "waiting":
-        print(f"{done.outcome:9} {done.submission_id}  {done.note}", flush=True)
+        show(f"{done.outcome:9} {done.submission_id}  {done.note}")
 
 
 def _sum_up(report: WorkReport) -> None:
@@ -203,6 +206,6 @@ def _sum_up(report: WorkReport) -> None:
 
     if waiting := report.of("waiting"):
         ids = numbered([item.submission_id for item in waiting], limit=5)
-        print(f"{len(waiting)} wait for a maintainer: {waiting[0].note}; so for {ids}", file=sys.stderr)
+        say(f"{len(waiting)} wait for a maintainer: {waiting[0].note}; so for {ids}", "warning")
     counts = ", ".join(f"{len(report.of(outcome))} {outcome}" for outcome in OUTCOMES if report.of(outcome))
-    print(counts or "nothing to do", file=sys.stderr)
+    say(counts or "nothing to do")

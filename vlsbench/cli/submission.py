@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from vlsbench.cli.options import AsJson, DataPath, Directory, HumanFile, RubricId
+from vlsbench.cli.talk import say, show
 from vlsbench.errors import visible
 
 __all__ = ["check", "import_", "score"]
@@ -20,7 +20,10 @@ def check(directory: Directory, as_json: AsJson = False) -> None:
     from vlsbench.submission.check import render_check
 
     report = check_submission(directory)
-    print(report.model_dump_json(indent=2) if as_json else render_check(report))
+    if as_json:
+        print(report.model_dump_json(indent=2))
+    else:
+        show(render_check(report))
     raise typer.Exit(0 if report.ok else 1)
 
 
@@ -48,9 +51,9 @@ def import_(
     if as_json:
         print(report.model_dump_json(indent=2))
     else:
-        print(render_import(report))
+        show(render_import(report))
         if report.check is not None:
-            print(render_check(report.check))
+            show(render_check(report.check))
     raise typer.Exit(0 if report.ok else 1)
 
 
@@ -63,19 +66,19 @@ def score(directory: Directory, rubric: RubricId = None, human: HumanFile = None
     if human is not None:
         scored, weights = correct_scored(scored, human)
         if not weights.is_planned:
-            print("no sampling plan beside the labels: they are taken as a simple random part.", file=sys.stderr)
+            say("no sampling plan beside the labels: they are taken as a simple random part.", "warning")
         if weights.n_merged:
-            print(f"{weights.n_merged} strata of the plan have no label yet and count with another.", file=sys.stderr)
+            say(f"{weights.n_merged} strata of the plan have no label yet and count with another.", "warning")
         if weights.n_outside:
-            print(f"{weights.n_outside} labels are on samples that no plan drew and do not count.", file=sys.stderr)
+            say(f"{weights.n_outside} labels are on samples that no plan drew and do not count.", "warning")
     path = write_result(scored)
     print(scored.result.model_dump_json(indent=2) if as_json else render_result(scored))
-    print(visible(f"written to {path}"), file=sys.stderr)
+    say(visible(f"written to {path}"))
     if scored.n_stale:
-        print(f"{scored.n_stale} verdicts are on answers that have changed and do not count.", file=sys.stderr)
+        say(f"{scored.n_stale} verdicts are on answers that have changed and do not count.", "warning")
     if scored.n_undecided:
         sentence = (
             f"{scored.n_undecided} responses have no verdict of this rubric yet; `vlsbench judge {directory} "
             f"--judge {scored.rubric.judge}` goes on."
         )
-        print(visible(sentence), file=sys.stderr)
+        say(visible(sentence), "warning")
