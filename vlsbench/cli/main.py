@@ -368,12 +368,10 @@ def judge(
     if batch and engine != "local":
         raise UsageError("--batch asks the provider's own queue; it takes no --engine.")
     if dry_run:
-        from vlsbench.judge.cost import render_estimate
-
         estimate = estimate_directory(
             directory, judge_name, protocol=protocol, data=data_path, limit=limit, options=options
         )
-        print(render_estimate(estimate))
+        print(estimate)
         return
     try:
         with (
