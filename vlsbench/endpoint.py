@@ -443,9 +443,8 @@ class EndpointRun(ABC, Generic[ItemT, OutcomeT]):
             while not meter.can_afford(price := meter.price(tokens_in, self.max_tokens)):
                 if not self.n_under_way:
                     raise self.asker.error(
-                        f"stopped before --max-cost {meter.max_cost:g}: {meter.spent:.4f} are spent and the next "
-                        f"question may cost {price:.4f}. Finished {self.asker.results} are kept; the same command goes "
-                        "on from there, with the same limit anew."
+                        f"{meter.why_stopped(price)}. Finished {self.asker.results} are kept; the same command goes on "
+                        "from there, with the same limit anew."
                     )
                 self.something_settled.clear()
                 await self.something_settled.wait()

@@ -48,12 +48,10 @@ def judge(
     if batch and where.engine != "local":
         raise UsageError("--batch asks the provider's own queue; it takes no --engine.")
     if dry_run:
-        from vlsbench.judge.cost import render_estimate
-
         estimate = estimate_directory(
             directory, judge, protocol=settings.protocol, data=settings.data, limit=limit, options=options
         )
-        print(render_estimate(estimate))
+        print(estimate)
         return
     with stoppable("finished verdicts are"), where.open(directory, settings.data) as engine, Progress() as progress:
         report = judge_directory(

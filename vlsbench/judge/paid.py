@@ -12,9 +12,16 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
 
-from vlsbench.cost import image_tokens, question_tokens
+from vlsbench.cost import (
+    Measured,
+    RunEstimate,
+    count_tokens,
+    image_tokens,
+    measure_pictures,
+    question_tokens,
+    render_tokens,
+)
 from vlsbench.dataset.pictures import fit_picture, size_of
 from vlsbench.errors import DataError, JudgeError, UsageError
 from vlsbench.files import exclusive
@@ -27,7 +34,6 @@ from vlsbench.judge.canaries import (
     read_runs,
     run_status,
 )
-from vlsbench.judge.cost import RunEstimate, count_tokens, render_tokens
 from vlsbench.judge.model import FormatRefusedError, ModelJudge
 from vlsbench.judge.reply import OUTPUT_FORMATS, OutputFormat
 from vlsbench.judge.run import Pending, RunReport, Write, find_pending, run
@@ -37,9 +43,6 @@ from vlsbench.version import __version__
 __all__ = ["estimate_paid", "run_paid"]
 
 log = logging.getLogger(__name__)
-
-_MEASURED_PICTURES = 64
-"""Pictures whose size an estimate looks at: the release has 1,957, and reading all of them takes a minute."""
 
 
 def run_paid(
@@ -189,12 +192,6 @@ def _render_canaries(record: RunRecord) -> str:
     return f"{head} ({wrong}). This run is marked; do not trust its labels before you know why"
 
 
-class _Sizes(NamedTuple):
-    tokens: float
-    """Mean per picture."""
-    n_measured: int
-
-
 def _refuse_too_small_a_limit(directory: Path, responses: Mapping[Key, Response], judge: ModelJudge) -> None:
     """Refuse a `--max-cost` that the canaries and one question may use up: run again, it would be spent for nothing.
 
@@ -237,22 +234,21 @@ def estimate_paid(
         canary_samples = judge.variant(source=source, use_cache=False).look_up(canaries)
     texts = [(samples[r.instruction_id], r) for r in paid] + [(canary_samples[r.instruction_id], r) for r in canaries]
     tokens = sum(question_tokens(judge.question(sample, response, None)) for sample, response in texts)
-    sizes = _measure(judge, [response.instruction_id for response in paid])
+    measured = _measure(judge, [response.instruction_id for response in paid])
     return RunEstimate(
         rubric=judge.rubric.rubric_id,
         n_asked=len(asked),
         n_canaries=len(canaries),
         n_from_cache=None if judge.cache is None else len(asked) - len(paid),
-        tokens_in=tokens + round(sizes.tokens * len(texts)),
+        tokens_in=tokens + round(measured.tokens * len(texts)),
         most_tokens_out=judge.max_tokens * len(texts),
-        n_pictures_measured=sizes.n_measured,
+        n_pictures_measured=measured.n,
         prices=judge.meter.prices,
     )
 
 
-def _measure(judge: ModelJudge, ids: Sequence[int]) -> _Sizes:
-    if not judge.prompt.has_image or not ids:
-        return _Sizes(0.0, 0)
-    step = -(-len(ids) // _MEASURED_PICTURES)
-    pictures = [fit_picture(judge.source.picture(i), max_side=judge.max_side) for i in sorted(ids)[::step]]
-    return _Sizes(sum(image_tokens(*size_of(picture)) for picture in pictures) / len(pictures), len(pictures))
+def _measure(judge: ModelJudge, ids: Sequence[int]) -> Measured:
+    def tokens_of(number: int) -> int:
+        return image_tokens(*size_of(fit_picture(judge.source.picture(number), max_side=judge.max_side)))
+
+    return measure_pictures(sorted(ids) if judge.prompt.has_image else (), tokens_of)

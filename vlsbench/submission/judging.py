@@ -13,7 +13,7 @@ from vlsbench.judge.run import Judge, RunReport, run
 from vlsbench.submission.check import open_submission
 
 if TYPE_CHECKING:
-    from vlsbench.judge.cost import RunEstimate
+    from vlsbench.cost import RunEstimate
 
 __all__ = ["estimate_directory", "judge_directory"]
 
