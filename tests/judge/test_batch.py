@@ -465,8 +465,46 @@ def test_answer_is_not_superseded_by_an_error_about_the_same_line(provider: Prov
         id, output_file_id, error_file_id = "batch_0", "a", "b"
 
     with judge_._open_client() as client:
-        lines = judge_._read_results(client, Ended())  # type: ignore[arg-type]
+        lines, _ = judge_._read_results(client, Ended())  # type: ignore[arg-type]
     assert {name: line.outcome.label for name, line in lines.items()} == {"x": "unsafe"}
+
+
+def test_no_error_file_may_be_written_as_an_empty_name(provider: Provider, tmp_path: Path) -> None:
+    see = provider.see
+    provider.see = lambda name: {**see(name), "error_file_id": ""}  # type: ignore[method-assign]
+    assert judge(provider, tmp_path).counts == {"unsafe": 3}
+
+
+def test_what_was_answered_is_written_where_the_error_file_is_gone(provider: Provider, tmp_path: Path) -> None:
+    provider.answer = lambda line: (
+        error_of(line["custom_id"], "x") if line["custom_id"].startswith("1|") else answer(line)
+    )
+    provider.fail["GET /files/file_2/content"] = (404, {"error": {"message": "No such File object"}})
+    assert judge(provider, tmp_path).counts == {"unsafe": 2, "judge_unreachable": 1}
+    provider.answer = answer
+    assert judge(provider, tmp_path).counts == {"unsafe": 3}
+    assert [len(names) for names in provider.sent] == [3, 1], "what was answered is not paid again"
+
+
+def test_what_can_be_read_is_written_before_the_run_ends_for_a_file_that_cannot(
+    provider: Provider, tmp_path: Path
+) -> None:
+    provider.answer = lambda line: (
+        error_of(line["custom_id"], "content_filter") if line["custom_id"].startswith("1|") else answer(line)
+    )
+    provider.fail["GET /files/file_1/content"] = (500, {"error": {"message": "try later"}})
+    with pytest.raises(JudgeError, match=r"cannot download the results of batch batch_0: HTTP 500"):
+        judge(provider, tmp_path)
+    assert {i: v.failure for i, v in verdicts_of(tmp_path).items()} == {1: "judge_filtered"}
+    provider.fail.clear()
+    assert judge(provider, tmp_path).counts == {"unsafe": 2, "judge_filtered": 1}
+    assert [len(names) for names in provider.sent] == [3], "nothing is sent twice"
+
+
+def test_batches_of_a_deployment_are_refused_with_the_way_out(tmp_path: Path) -> None:
+    judge_ = open_judge("http://azure.test/openai/deployments/m?api-version=2026-01-01")
+    with pytest.raises(UsageError, match="without /deployments/NAME"):
+        run_batch(tmp_path, answers(1), judge_)
 
 
 def test_batch_that_fails_its_check_ends_the_run_with_the_reason(provider: Provider, tmp_path: Path) -> None:

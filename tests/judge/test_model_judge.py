@@ -776,6 +776,7 @@ RECOVERS = {
     "429 with Retry-After, then fine": with_status(429, "slow down", Retry_After="0.01"),
     "429 with Retry-After in ms, then fine": with_status(429, "slow down", retry_after_ms="5"),
     "429 without Retry-After, then fine": with_status(429, "slow down"),
+    "429 within a 200, then fine": with_status(200, '{"error": {"code": 429, "message": "later"}}'),
     "breaks off mid-body, then fine": breaks_off,
 }
 
@@ -798,6 +799,13 @@ LASTS = {
     "429": (with_status(429, "slow down"), "HTTP 429: slow down"),
     "429 that asks for an hour": (with_status(429, "slow down", Retry_After="3600"), "asks to wait 3600 s"),
     "503 that asks until a date": (with_status(503, "", Retry_After="Fri, 31 Dec 2199 23:59:59 GMT"), "asks to wait"),
+    "429 that asks for a year no calendar has": (
+        with_status(429, "slow down", Retry_After="Wed, 21 Oct 99999 07:28:00 GMT"),
+        "HTTP 429: slow down",
+    ),
+    "429 that asks for ever": (with_status(429, "slow down", Retry_After="1e308"), "asks to wait more than a day"),
+    "429 that asks for nothing that is": (with_status(429, "slow down", Retry_After="nan"), "HTTP 429: slow down"),
+    "429 within a 200": (with_status(200, '{"error": {"code": 429, "message": "later"}}'), "with an error: .*later"),
     "400": (with_status(400, "too long"), "HTTP 400: too long"),
     "breaks off mid-body": (breaks_off, "ReadError|ContentLength|payload"),
     "silent": (hangs, "Timeout"),

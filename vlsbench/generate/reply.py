@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from vlsbench.endpoint import failure_within, is_filtered, usage_of
+from vlsbench.endpoint import failure_within, is_filter_finish, is_filtered, usage_of
 from vlsbench.error_texts import why_not_an_answer
 from vlsbench.records import ResponseFailure, Settings
 
@@ -126,8 +126,8 @@ def _read_choice(choice: object) -> Answer:
     answer = Answer(text, finish_reason=finish, reasoning=reasoning)
     if why_not_an_answer(text) != "response_empty":
         return answer
-    is_filter = finish is not None and finish.casefold().startswith(("content_filter", "safety", "prohibited"))
-    return answer._replace(response=None, failure="response_filtered" if is_filter else "response_empty")
+    failure: ResponseFailure = "response_filtered" if is_filter_finish(finish) else "response_empty"
+    return answer._replace(response=None, failure=failure)
 
 
 def _text_of(content: object) -> str:

@@ -247,12 +247,19 @@ class BatchJudge:
     def _open_client(self) -> openai.OpenAI:
         import openai
 
+        from vlsbench.transport import MAX_FILE_BYTES, guard
+
         judge = self._judge
+        if "/deployments/" in judge.endpoint.url:
+            raise UsageError(
+                f"--batch asks for /files and /batches, which lie above {judge.endpoint.shown}; name the endpoint "
+                "without /deployments/NAME."
+            )
         return openai.OpenAI(
-            api_key=judge.endpoint.key,
-            base_url=judge.endpoint.url,
+            **judge.endpoint.sdk_options(),
             max_retries=judge.max_retries,
             timeout=judge.timeout_seconds,
+            http_client=guard(openai.DefaultHttpxClient(), max_bytes=MAX_FILE_BYTES),
         )
 
     @contextlib.contextmanager
@@ -260,8 +267,12 @@ class BatchJudge:
         """Turn what the endpoint refuses into one sentence."""
         import openai
 
+        from vlsbench.transport import OtherHostError, ReplyError
+
         try:
             yield
+        except (OtherHostError, ReplyError) as error:
+            raise self._refusal(what, str(error)) from error
         except openai.APIStatusError as error:
             raise self._refusal(what, f"HTTP {error.status_code}: {error.message}", error.status_code) from error
         except openai.APIConnectionError as error:
@@ -385,19 +396,26 @@ class BatchJudge:
     # Results
 
     def _collect(self, client: openai.OpenAI, wanted: Mapping[str, Response], write: Write) -> None:
-        """Write the verdicts of every batch that has ended."""
+        """Write the verdicts of every batch that has ended; what cannot be read now stays under way, said last."""
+        unread: list[JudgeError] = []
         for part in self._state.parts:
             batch_id = part.batch_id or ""
             with self._trying(f"see batch {batch_id} (made with another key? Else move {self._path} away to ask anew)"):
                 batch = client.batches.retrieve(batch_id)
             if batch.status not in _ENDED:
                 continue
-            lines = self._read_results(client, batch)
+            lines, problem = self._read_results(client, batch)
+            left = () if problem is None else tuple(name for name in part.custom_ids if name not in lines)
             missing = unreachable(f"batch {batch_id} {batch.status} without a result for this line")
-            outcomes = {name: lines[name].outcome if name in lines else missing for name in part.custom_ids}
+            names = [name for name in part.custom_ids if name not in left]
+            outcomes = {name: lines[name].outcome if name in lines else missing for name in names}
             write([self._verdict(wanted[name], outcome) for name, outcome in outcomes.items() if name in wanted])
-            self._written.update(part.custom_ids)
+            self._written.update(outcomes)
             self._record_canaries(part, outcomes)
+            if problem is not None and left:
+                unread.append(problem)
+                self._put_part(part, part.model_copy(update={"custom_ids": left}))
+                continue
             field = next((line.wants_field for line in lines.values() if line.wants_field is not None), None)
             if field is not None:
                 self._save(budget_field=field)
@@ -405,20 +423,35 @@ class BatchJudge:
             elif not any(line.is_answered for line in lines.values()) and batch.status != "expired":
                 self._dead.append(_why_dead(batch, lines))
             self._put_part(part, None)
+        if unread:
+            raise unread[0]
 
-    def _read_results(self, client: openai.OpenAI, batch: Batch) -> dict[str, _Line]:
+    def _read_results(self, client: openai.OpenAI, batch: Batch) -> tuple[dict[str, _Line], JudgeError | None]:
+        """Read both files of a batch as far as they can be read.
+
+        Returns:
+            The lines by id, and why a file could not be read. An error file that is gone holds nothing that was paid
+            for: its lines are asked again.
+        """
         lines: dict[str, _Line] = {}
+        problem: JudgeError | None = None
         for file_id in (batch.output_file_id, batch.error_file_id):
-            if file_id is None:
+            if not file_id:  # some servers write "" where there is no file
                 continue
-            with self._trying(f"download the results of batch {batch.id}"):
-                content = client.files.content(file_id)
+            try:
+                with self._trying(f"download the results of batch {batch.id}"):
+                    content = client.files.content(file_id)
+            except JudgeError as error:
+                status = getattr(error.__cause__, "status_code", None)
+                if file_id == batch.output_file_id or status not in (404, 410):
+                    problem = problem or error
+                continue
             for data in content.content.splitlines():
                 name, line = self._read_line(data)
                 # An answer is never superseded by an error about the same line.
                 if name is not None and (name not in lines or not lines[name].is_answered):
                     lines[name] = line
-        return lines
+        return lines, problem
 
     def _read_line(self, data: bytes) -> tuple[str | None, _Line]:
         nothing = _Line(unreachable("no result"), is_answered=False)

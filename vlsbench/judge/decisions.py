@@ -287,13 +287,14 @@ class DecisionJudge:
     def _open_client(self) -> openai.OpenAI:
         import openai
 
+        from vlsbench.transport import guard
+
         asking = self._asking
         return openai.OpenAI(
-            api_key=asking.endpoint.key,
-            base_url=asking.endpoint.url,
+            **asking.endpoint.sdk_options(),
             max_retries=asking.max_retries,
             timeout=asking.timeout_seconds,
-            http_client=self._http_client,
+            http_client=guard(self._http_client or openai.DefaultHttpxClient()),
         )
 
     def ask(self, client: openai.OpenAI, sample: Sample, response: Response) -> Decided:
@@ -304,6 +305,8 @@ class DecisionJudge:
             JudgeError: If no sample can be judged.
         """
         import openai
+
+        from vlsbench.transport import OtherHostError, ReplyError
 
         asking, url = self._asking, None
         if asking.prompt.has_image:
@@ -319,6 +322,10 @@ class DecisionJudge:
             if error.status_code in _ADVICE or error.code in _STOPPING_CODES:
                 raise self._stop(reason, _ADVICE.get(error.status_code, "")) from None
             return Decided(unreachable(reason, is_free=True))
+        except OtherHostError as error:
+            raise self._stop(str(error), " (answers are sent to no other host than the one that is named)") from None
+        except ReplyError as error:
+            return Decided(unreachable(str(error)))
         except openai.APIConnectionError as error:
             return Decided(unreachable(str(error.__cause__ or error)))
         return read_decision(reply.content)
