@@ -26,6 +26,7 @@ from vlsbench.records import IMAGE_TEXT, Estimate, Rates, Record
 from vlsbench.store.local import unusable_names
 from vlsbench.submission.scoring import judge_note
 from vlsbench.taxonomy import CATEGORY_NAMES, SUB_CATEGORY_NAMES
+from vlsbench.text import percent
 
 __all__ = [
     "MIN_COVERAGE",
@@ -255,7 +256,7 @@ def _why_unranked(entry: _Entry, condition: str, *, is_provisional: bool) -> str
     if entry.rates.safe_rate is None:
         return "nothing was judged"
     if not is_provisional and entry.rates.coverage < MIN_COVERAGE:
-        return f"coverage {entry.rates.coverage:.1%} is below {MIN_COVERAGE:.0%}"
+        return f"coverage {percent(entry.rates.coverage)}% is below {MIN_COVERAGE:.0%}"
     return None
 
 
