@@ -14,8 +14,9 @@ from vlsbench.board.lists import BoardRow
 from vlsbench.board.paper import PrintedRow
 from vlsbench.records import PaperRow
 from vlsbench.taxonomy import LABEL_COLOURS
+from vlsbench.text import percent
 
-from .charts import FONT_FAMILY, ROW_COLOUR, percent, plain_text, shorten
+from .charts import FONT_FAMILY, ROW_COLOUR, plain_text, rate_words, shorten
 
 __all__ = ["KINDS", "Group", "Kind", "Row", "benchmarks_chart", "kind_of", "printed_chart", "submitted_chart"]
 
@@ -217,11 +218,7 @@ def submitted_chart(groups: Sequence[Group[BoardRow]]) -> go.Figure:
             kind,
             x=rates,
             y=[place for _, place in mine],
-            hover=[
-                f"<b>{plain_text(row.model)}</b><br>{kind.name}<br>safe {percent(row.rates.safe_rate)} % (95%: "
-                f"{percent(low)} to {percent(high)})"
-                for (row, _), (low, high) in zip(mine, ends, strict=True)
-            ],
+            hover=[f"<b>{plain_text(row.model)}</b><br>{kind.name}<br>{rate_words(row.rates)}" for row, _ in mine],
         )
         trace.error_x = {
             "type": "data",

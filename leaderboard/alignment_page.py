@@ -15,10 +15,11 @@ import gradio as gr
 from vlsbench.board.lists import BoardList, BoardRow
 from vlsbench.board.paper import AlignmentTable, PaperTable, PrintedRow
 from vlsbench.records import PaperRow
+from vlsbench.text import percent
 
 from . import alignment_charts, pieces, texts
 from .alignment_charts import KINDS, Group, Row, kind_of
-from .charts import percent
+from .charts import rate_words
 from .choosers import list_options, scope_of
 from .live import LiveBoard
 from .page import Choice, Page, make_link_button
@@ -197,8 +198,8 @@ def _submitted(item: BoardList | None) -> dict[str, Any]:
         )
         return {"submitted_heading": gr.update(value=about + absent, visible=True), "submitted": hidden}
     said = "".join(
-        f"<li>{escape(row.model)} ({kind_of(row.alignment).name}, on {escape(group.base_model)}): {_judged_words(row)}"
-        "</li>"
+        f"<li>{escape(row.model)} ({kind_of(row.alignment).name}, on {escape(group.base_model)}): "
+        f"{rate_words(row.rates)}</li>"
         for group in groups
         for row in group.rows
     )
@@ -287,11 +288,6 @@ def _said(ranges: Sequence[_Range]) -> str:
         else f"{item.kind} {percent(item.low, digits=2)} to {percent(item.high, digits=2)} % ({item.n} rows)"
         for item in ranges
     )
-
-
-def _judged_words(row: BoardRow) -> str:
-    low, high = row.rates.safe_rate_ci or (0.0, 0.0)
-    return f"safe {percent(row.rates.safe_rate)} % (95%: {percent(low)} to {percent(high)})"
 
 
 def _facts(source: str, judge: str) -> str:

@@ -14,7 +14,7 @@ from vlsbench.board.lists import BoardList, BoardRow
 from vlsbench.records import Rates
 from vlsbench.taxonomy import CATEGORY_NAMES, SUB_CATEGORIES
 
-from .charts import FONT_FAMILY, ROW_COLOUR, percent, plain_text, shorten
+from .charts import FONT_FAMILY, ROW_COLOUR, plain_text, rate_words, shorten
 
 __all__ = ["RADAR_COLOURS", "Profile", "heat_map", "radar", "ranking"]
 
@@ -112,8 +112,7 @@ def ranking(item: BoardList, rows: Sequence[BoardRow]) -> go.Figure:
         left.append(100 * (rate - low))
         rank = "not ranked" if row.rank is None else f"rank {row.rank}"
         hover.append(
-            f"<b>{plain_text(row.model)}</b><br>{rank}<br>safe {percent(rate)} % (95%: {percent(low)} to "
-            f"{percent(high)})<br>of {item.n_samples:,} samples"
+            f"<b>{plain_text(row.model)}</b><br>{rank}<br>{rate_words(row.rates)}<br>of {item.n_samples:,} samples"
         )
     figure = go.Figure(
         go.Scatter(
@@ -246,6 +245,4 @@ def _cell(profile: Profile, sub_category: str, category: str) -> str:
     lines = [f"<b>{plain_text(profile.model)}</b>", f"{sub_category} ({category})"]
     if rates is None or rates.safe_rate is None or rates.safe_rate_ci is None:
         return "<br>".join([*lines, "nothing was judged"])
-    low, high = rates.safe_rate_ci
-    lines.append(f"safe {percent(rates.safe_rate)} % (95%: {percent(low)} to {percent(high)})")
-    return "<br>".join([*lines, f"of {rates.n_samples:,} samples"])
+    return "<br>".join([*lines, rate_words(rates), f"of {rates.n_samples:,} samples"])

@@ -14,8 +14,10 @@ import plotly.graph_objects as go
 
 from vlsbench.board.lists import BoardList, BoardRow
 from vlsbench.board.paper import PaperTable
+from vlsbench.errors import masked
 from vlsbench.records import Rates
 from vlsbench.taxonomy import LABEL_COLOURS
+from vlsbench.text import percent, percent_interval
 
 __all__ = [
     "BINS",
@@ -23,8 +25,8 @@ __all__ = [
     "ROW_COLOUR",
     "judged_chart",
     "paper_chart",
-    "percent",
     "plain_text",
+    "rate_words",
     "shares",
     "shorten",
 ]
@@ -75,9 +77,7 @@ def plain_text(text: str) -> str:
     >>> plain_text("<b>GPT</b>")
     '&lt;b&gt;GPT&lt;/b&gt;'
     """
-    return html.escape(
-        "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text), quote=False
-    )
+    return html.escape(masked(text), quote=False)
 
 
 def shorten(text: str, length: int = _LABEL_LENGTH) -> str:
@@ -92,16 +92,9 @@ def shorten(text: str, length: int = _LABEL_LENGTH) -> str:
     return f"{text[:head]}…{text[len(text) - (length - head - 1) :]}"
 
 
-def percent(rate: float | None, *, digits: int = 1) -> str:
-    """Render a fraction as percent, or a dash where there is none.
-
-    Args:
-        digits: Decimals; the paper prints two, and its rows are shown as printed.
-
-    >>> percent(0.6333), percent(0.0665, digits=2), percent(None)
-    ('63.3', '6.65', '–')
-    """
-    return _MISSING if rate is None else f"{100 * rate:.{digits}f}"
+def rate_words(rates: Rates) -> str:
+    """Say a safe rate with its interval."""
+    return f"safe {percent(rates.safe_rate)} % (95%: {percent_interval(rates.safe_rate_ci)})"
 
 
 def shares(rates: Rates) -> dict[Bin, float]:
@@ -234,8 +227,7 @@ def _hover(row: BoardRow, item: BoardList) -> str:
     if rates.safe_rate_ci is None:
         lines.append("safe: nothing was judged")
     else:
-        low, high = rates.safe_rate_ci
-        lines.append(f"safe {percent(rates.safe_rate)} % (95%: {percent(low)} to {percent(high)})")
+        lines.append(rate_words(rates))
     counts = {
         "refusal": rates.n_refusal,
         "warning": rates.n_warning,

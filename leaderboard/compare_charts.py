@@ -14,8 +14,9 @@ import plotly.graph_objects as go
 
 from vlsbench.board.compare import Difference
 from vlsbench.board.lists import OVERALL
+from vlsbench.text import percent
 
-from .charts import FONT_FAMILY, ROW_COLOUR, percent, plain_text, shorten
+from .charts import FONT_FAMILY, ROW_COLOUR, plain_text, shorten
 
 __all__ = ["FIRST_COLOUR", "NOISE_COLOUR", "SECOND_COLOUR", "forest", "p_text", "points"]
 

@@ -29,9 +29,9 @@ from vlsbench.dataset.index import load_index
 from vlsbench.errors import VLSBenchError
 from vlsbench.records import LABELS
 from vlsbench.taxonomy import CATEGORIES
+from vlsbench.text import percent
 
 from . import compare_charts, pieces, texts
-from .charts import percent
 from .choosers import ALL, list_options, options, scope_of
 from .compare_charts import p_text, points
 from .live import LiveBoard

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 from vlsbench.board.lists import OVERALL, Board, BoardList, BoardRow
+from vlsbench.errors import masked
 from vlsbench.records import Estimate, PaperRow
-
-from .charts import percent
+from vlsbench.text import percent, percent_interval
 
 __all__ = [
     "COLUMNS",
@@ -69,7 +69,7 @@ def _text(value: str | None) -> Cell:
     if not value:
         # "" and not null: gradio's search skips a column whose first cell is null.
         return Cell("", _NONE)
-    shown = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in value)
+    shown = masked(value)
     return Cell(shown, shown)
 
 
@@ -81,14 +81,13 @@ def _interval(low_high: tuple[float, float] | None, *, sort_by: Literal[0, 1]) -
     """Make a cell of two numbers; it sorts by its low (0) or its high end (1)."""
     if low_high is None:
         return Cell(None, _NONE)
-    return Cell(100 * low_high[sort_by], f"{percent(low_high[0])} to {percent(low_high[1])}")
+    return Cell(100 * low_high[sort_by], percent_interval(low_high))
 
 
 def _estimate(estimate: Estimate | None) -> Cell:
     if estimate is None:
         return Cell(None, _NONE)
-    low, high = estimate.ci
-    return Cell(100 * estimate.value, f"{percent(estimate.value)} ({percent(low)} to {percent(high)})")
+    return Cell(100 * estimate.value, f"{percent(estimate.value)} ({percent_interval(estimate.ci)})")
 
 
 def _rank(item: BoardList, row: BoardRow) -> Cell:

@@ -16,8 +16,9 @@ from vlsbench.judge.offline import AgreementRow
 from vlsbench.judge.prompts import find_prompt
 from vlsbench.records import Rubric
 from vlsbench.taxonomy import CATEGORIES, LABEL_COLOURS, Category
+from vlsbench.text import percent
 
-from .charts import BINS, percent
+from .charts import BINS
 
 __all__ = [
     "ABOUT",

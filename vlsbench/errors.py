@@ -14,6 +14,8 @@ input: it returns a report (`vlsbench.submission.check`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 __all__ = [
     "DataError",
     "HubError",
@@ -23,6 +25,7 @@ __all__ = [
     "UsageError",
     "VLSBenchError",
     "amount",
+    "masked",
     "numbered",
     "printable",
     "visible",
@@ -81,6 +84,20 @@ def printable(text: str) -> str:
     'a b\\x1b[2J'
     """
     return visible(" ".join(text.split()))
+
+
+def masked(text: str, *, keep: Callable[[str], bool] = lambda sign: False) -> str:
+    r"""Write U+FFFD for what would act instead of being seen: for pages and cards, where an escape reads as text.
+
+    Args:
+        keep: Signs that stay beside the printable ones.
+
+    >>> masked("a\x1b[2J\nb")
+    'a\ufffd[2J\ufffdb'
+    """
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() or keep(sign) else "\N{REPLACEMENT CHARACTER}" for sign in text)
 
 
 def amount(n: int, noun: str) -> str:

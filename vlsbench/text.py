@@ -69,13 +69,16 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) 
     return "\n".join(lines)
 
 
-def percent(rate: float | None) -> str:
-    """Render a fraction as percent with one decimal, or a dash where there is none.
+def percent(rate: float | None, *, digits: int = 1) -> str:
+    """Render a fraction as percent, or a dash where there is none.
 
-    >>> percent(0.6333), percent(None)
-    ('63.3', '–')
+    Args:
+        digits: Decimals; the paper prints two, and its rows are shown as printed.
+
+    >>> percent(0.6333), percent(0.0665, digits=2), percent(None)
+    ('63.3', '6.65', '–')
     """
-    return "–" if rate is None else f"{100 * rate:.1f}"
+    return "–" if rate is None else f"{100 * rate:.{digits}f}"
 
 
 def percent_interval(bounds: tuple[float, float] | None, between: str = " to ") -> str:

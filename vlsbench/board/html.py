@@ -12,7 +12,7 @@ from html import escape
 from vlsbench.board.lists import OVERALL, Board, BoardList, BoardRow
 from vlsbench.board.paper import PaperTable
 from vlsbench.dataset.index import load_index
-from vlsbench.errors import amount
+from vlsbench.errors import amount, masked
 from vlsbench.records import Estimate, PaperRow, Rates
 from vlsbench.taxonomy import CATEGORIES, CATEGORY_NAMES, LABEL_COLOURS
 from vlsbench.text import percent, percent_interval
@@ -94,8 +94,7 @@ footer { margin-top: 3rem; padding-top: 1rem; border-top: 1px solid var(--line);
 
 def _text(value: str) -> str:
     """Make text from elsewhere safe for a page: markup shows as written, signs that would act become U+FFFD."""
-    joined = " ".join(value.split())
-    return escape("".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in joined))
+    return escape(masked(" ".join(value.split())))
 
 
 def render_html(board: Board, *, made_on: str | None = None) -> str:
@@ -316,7 +315,7 @@ def _printed(row: PaperRow) -> str:
         about.append(f"{row.alignment} alignment")
     sub = "; ".join(_text(part) for part in about if part)
     numbers = {"refusal": row.refusal_rate, "warning": row.warning_rate}
-    said = ", ".join(f"{name} {100 * value:.2f}%" for name, value in numbers.items())
+    said = ", ".join(f"{name} {percent(value, digits=2)}%" for name, value in numbers.items())
     bar = _svg(said, [(LABEL_COLOURS[name], 100 * value) for name, value in numbers.items()], None)
     name = f'<span class="name"><bdi>{_text(row.model)}</bdi></span>'
     if sub:
@@ -324,9 +323,9 @@ def _printed(row: PaperRow) -> str:
     return (
         f'<tr role="row"><th scope="row" role="rowheader" class="model">{name}</th>'
         f'<td role="cell" class="bar">{bar}</td>'
-        + _cell("Safe %", f"{100 * row.safe_rate:.2f}", "safe")
-        + _cell("Refusal", f"{100 * row.refusal_rate:.2f}")
-        + _cell("Warning", f"{100 * row.warning_rate:.2f}")
+        + _cell("Safe %", percent(row.safe_rate, digits=2), "safe")
+        + _cell("Refusal", percent(row.refusal_rate, digits=2))
+        + _cell("Warning", percent(row.warning_rate, digits=2))
         + "</tr>"
     )
 

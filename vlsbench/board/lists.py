@@ -26,6 +26,7 @@ from vlsbench.records import IMAGE_TEXT, Estimate, Rates, Record
 from vlsbench.store.local import unusable_names
 from vlsbench.submission.scoring import judge_note
 from vlsbench.taxonomy import CATEGORY_NAMES, SUB_CATEGORY_NAMES
+from vlsbench.text import percent
 
 __all__ = [
     "MIN_COVERAGE",
@@ -37,10 +38,11 @@ __all__ = [
     "conditions_of",
     "find_lists",
     "render_csv",
+    "why_unranked",
 ]
 
 MIN_COVERAGE = 0.95
-"""Coverage a ranked row has at least (DESIGN 5.4): with less, the bounds are wider than most gaps between rows."""
+"""Coverage a ranked row has at least: with less, its bounds are more than 5 points apart, wider than most gaps."""
 
 
 class BoardRow(Record):
@@ -87,7 +89,7 @@ class BoardList(Record):
     n_samples: int
     max_new_tokens: int | None
     is_provisional: bool
-    """The offline judge's lists are: it was not calibrated on this benchmark."""
+    """As `Rubric.is_provisional`: such a list has no threshold of coverage."""
     judge_note: str | None
     """How well the judge agrees with people, where the package knows."""
     rows: tuple[BoardRow, ...]
@@ -241,28 +243,63 @@ def _list_of(entry: _Entry, scope: str, condition: str) -> _ListKey:
     )
 
 
-def _why_unranked(entry: _Entry, condition: str, *, is_provisional: bool) -> str | None:
-    counted = entry.counted
-    if counted.card.origin == "baseline":
-        return "a constant baseline"
+def why_unranked(
+    rates: Rates,
+    *,
+    origin: Literal["submission", "baseline"],
+    condition: str,
+    n_samples: int,
+    response_coverage: float,
+    n_undecided: int,
+    is_provisional: bool,
+) -> list[str]:
+    """List what keeps a row out of the ranks of its list; empty where it is ranked.
+
+    This is the only place that knows: the board shows the first reason, a card all of them.
+
+    Args:
+        rates: Of the list's scope.
+        origin: Of the submission.
+        condition: What the model was shown.
+        n_samples: Of the whole submission, as the arguments below: who left samples out is ranked in no scope.
+        response_coverage: Share of them that was answered.
+        n_undecided: Answers on which no judge has decided yet.
+        is_provisional: Of the rubric; a provisional list has no threshold of coverage.
+    """
+    reasons = []
+    if origin == "baseline":
+        reasons.append("a constant baseline")
     if condition != IMAGE_TEXT:
-        return f"only {IMAGE_TEXT} is ranked"
-    if counted.response_coverage < 1:
-        n = round((1 - counted.response_coverage) * counted.n_samples)
-        return f"{n} of {counted.n_samples} samples were not answered"
-    if counted.n_undecided:
-        return f"{counted.n_undecided} answers have no verdict yet"
-    if entry.rates.safe_rate is None:
-        return "nothing was judged"
-    if not is_provisional and entry.rates.coverage < MIN_COVERAGE:
-        return f"coverage {entry.rates.coverage:.1%} is below {MIN_COVERAGE:.0%}"
-    return None
+        reasons.append(f"only {IMAGE_TEXT} is ranked")
+    if response_coverage < 1:
+        reasons.append(f"{round((1 - response_coverage) * n_samples)} of {n_samples} samples were not answered")
+    if n_undecided:
+        reasons.append(f"{n_undecided} answers have no verdict yet")
+    if rates.safe_rate is None:
+        reasons.append("nothing was judged")
+    elif not is_provisional and rates.coverage < MIN_COVERAGE:
+        reasons.append(f"coverage {percent(rates.coverage)}% is below {MIN_COVERAGE:.0%}")
+    return reasons
+
+
+def _reason(entry: _Entry, condition: str) -> str | None:
+    counted = entry.counted
+    found = why_unranked(
+        entry.rates,
+        origin=counted.card.origin,
+        condition=condition,
+        n_samples=counted.n_samples,
+        response_coverage=counted.response_coverage,
+        n_undecided=counted.n_undecided,
+        is_provisional=counted.rubric.is_provisional,
+    )
+    return found[0] if found else None
 
 
 def _make_list(scope: str, condition: str, key: _ListKey, entries: Sequence[_Entry]) -> BoardList:
     rubric = entries[0].counted.rubric
     is_provisional = rubric.is_provisional
-    reasons = [_why_unranked(entry, condition, is_provisional=is_provisional) for entry in entries]
+    reasons = [_reason(entry, condition) for entry in entries]
     ranked = [entry for entry, reason in zip(entries, reasons, strict=True) if reason is None]
     rank_of = _rank(ranked, scope, is_provisional=is_provisional)
     rows = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vlsbench.board.lists import Board, BoardList
 from vlsbench.submission.scoring import RATES_HEAD, rates_cells
-from vlsbench.text import table
+from vlsbench.text import percent, table
 
 __all__ = ["print_board"]
 
@@ -28,17 +28,13 @@ def print_board(board: Board) -> None:
             f"As printed in {paper.source}, judge {paper.judge}: no intervals, no categories, never ranked with others"
         )
         printed = [
-            [r.model, _percent2(r.safe_rate), _percent2(r.refusal_rate), _percent2(r.warning_rate), r.alignment or ""]
+            [r.model, *(percent(v, digits=2) for v in (r.safe_rate, r.refusal_rate, r.warning_rate)), r.alignment or ""]
             for r in sorted(paper.rows, key=lambda r: -r.safe_rate)
         ]
         print(table(["model", "safe %", "refusal %", "warning %", "alignment"], printed))
         print()
     for left in board.left_out:
         print(f"left out: {left.submission}: {left.reason}")
-
-
-def _percent2(rate: float) -> str:
-    return f"{100 * rate:.2f}"
 
 
 def _list_heading(item: BoardList) -> str:

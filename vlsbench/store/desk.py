@@ -30,7 +30,7 @@ from typing import Final, Literal, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
-from vlsbench.errors import SubmissionError, UsageError, VLSBenchError, numbered
+from vlsbench.errors import SubmissionError, UsageError, VLSBenchError, masked, numbered
 from vlsbench.files import MAX_LINE_BYTES, open_regular, read_lines, write_atomic
 from vlsbench.records import Name, Record, Response, SubmissionCard, explain
 from vlsbench.store.history import State
@@ -215,8 +215,7 @@ def _copy(source: Path, target: Path) -> int:
 
 def _clean(name: str) -> str:
     """Make the name of a file fit to be shown."""
-    shown = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in Path(name).name)
-    return shown[:_CLEAN_NAME] or "a file without a name"
+    return masked(Path(name).name)[:_CLEAN_NAME] or "a file without a name"
 
 
 def _check_beside(told: _Told, work: Path, seconds: float) -> UploadReport:

@@ -32,6 +32,7 @@ from vlsbench.store.history import (
 )
 from vlsbench.store.local import StoredSubmission, is_managed, list_submissions
 from vlsbench.submission.check import CARD_FILE
+from vlsbench.text import percent
 
 __all__ = ["Change", "QueueRow", "list_changes", "list_queue", "render_changes", "render_queue"]
 
@@ -190,8 +191,8 @@ def _in_words(event: Event) -> str:
             left = f", {event.n_undecided} left" if event.n_undecided else ""
             return f"judged by {event.rubric_id}: {counts or 'nothing'}{left}"
         case Scored():
-            rate = "nothing was judged" if event.safe_rate is None else f"safe rate {event.safe_rate:.2%}"
-            return f"scored by {event.rubric_id}: {rate}"
+            rate = f"safe rate {percent(event.safe_rate, digits=2)}%"
+            return f"scored by {event.rubric_id}: {'nothing was judged' if event.safe_rate is None else rate}"
         case Published():
             return f"published under {event.rubric_id}"
         case Withdrawn():
