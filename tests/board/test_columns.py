@@ -6,7 +6,8 @@ import io
 
 import pyarrow.parquet as pq
 
-from vlsbench.board.lists import Board, render_csv
+from vlsbench.board.columns import render_csv
+from vlsbench.board.lists import Board
 from vlsbench.board.parquet import render_parquet
 
 PUBLISHED = (
