@@ -32,6 +32,7 @@ __all__ = [
     "cells_of",
     "columns_at",
     "orders",
+    "paper_columns_at",
     "render_csv",
     "sort_rows",
     "text_of",
@@ -238,6 +239,11 @@ def columns_at(place: Place, scope: str = OVERALL) -> tuple[Column, ...]:
     return tuple(
         column for column in COLUMNS if place & column.shown and (scope == OVERALL or not column.is_overall_only)
     )
+
+
+def paper_columns_at(place: Place) -> tuple[Column, ...]:
+    """Return the columns that show in a place for the paper's rows."""
+    return tuple(column for column in COLUMNS if place & column.of_paper)
 
 
 def text_of(column: Column, value: Value, *, digits: int = 1, between: str = " to ", absent: str = "–") -> str:

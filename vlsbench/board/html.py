@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from vlsbench.board.columns import COLUMNS, Column, Place, Value, columns_at, text_of
+from vlsbench.board.columns import Column, Place, Value, columns_at, paper_columns_at, text_of
 from vlsbench.board.lists import OVERALL, Board, BoardList, BoardRow
 from vlsbench.board.paper import PaperTable
 from vlsbench.dataset.index import load_index
@@ -297,7 +297,7 @@ def _svg(said: str, parts: Sequence[tuple[str, float]], interval: tuple[float, f
 
 
 def _paper(number: int, table: PaperTable) -> str:
-    columns = [column for column in COLUMNS if Place.HTML in column.of_paper]
+    columns = paper_columns_at(Place.HTML)
     rows = "\n".join(_printed(table, row, columns) for row in sorted(table.rows, key=lambda row: -row.safe_rate))
     return f"""<section aria-labelledby="paper-{number}">
 <h2 id="paper-{number}">As printed in the paper</h2>

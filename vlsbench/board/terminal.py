@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from vlsbench.board.columns import COLUMNS, Place, columns_at, text_of
+from vlsbench.board.columns import Place, columns_at, paper_columns_at, text_of
 from vlsbench.board.lists import OVERALL, Board, BoardList
 from vlsbench.board.paper import PaperTable
+from vlsbench.errors import printable
 from vlsbench.text import table
 
 __all__ = ["print_board"]
@@ -34,16 +35,16 @@ def print_board(board: Board) -> None:
 def _judged(item: BoardList) -> str:
     columns = columns_at(Place.TERMINAL, item.scope)
     rows = [
-        [text_of(c, c.value(item, row), between="–", absent=_ABSENT.get(c.name, "–")) for c in columns]
+        [printable(text_of(c, c.value(item, row), between="–", absent=_ABSENT.get(c.name, "–"))) for c in columns]
         for row in item.rows
     ]
     return table([_HEADS.get(column.name, column.title.lower()) for column in columns], rows, left=2)
 
 
 def _printed(paper: PaperTable) -> str:
-    columns = [column for column in COLUMNS if Place.TERMINAL in column.of_paper]
+    columns = paper_columns_at(Place.TERMINAL)
     rows = [
-        [text_of(c, c.printed(paper, row), digits=2, absent=_ABSENT.get(c.name, "–")) for c in columns]
+        [printable(text_of(c, c.printed(paper, row), digits=2, absent=_ABSENT.get(c.name, "–"))) for c in columns]
         for row in sorted(paper.rows, key=lambda row: -row.safe_rate)
     ]
     return table([column.title.lower() for column in columns], rows)
