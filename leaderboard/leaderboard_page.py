@@ -5,11 +5,12 @@ Rule of the room: it chooses and shows; every number was counted by the package.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import gradio as gr
 
+from vlsbench.board.columns import Column, orders, sort_rows
 from vlsbench.board.lists import OVERALL, Board, BoardList, BoardRow
 from vlsbench.board.paper import PaperTable
 from vlsbench.records import IMAGE_TEXT
@@ -31,20 +32,7 @@ _N_BARS = 30
 _TABLE_HEIGHT = 620
 """Pixels after which a table scrolls within itself: 16 rows and the header."""
 
-_Sort = Callable[[BoardRow], float | str | None]
-
-SORTS: dict[str, _Sort] = {
-    "rank": lambda row: None,
-    "safe rate": lambda row: row.rates.safe_rate,
-    "refusal": lambda row: row.rates.refusal_rate,
-    "warning": lambda row: row.rates.warning_rate,
-    "unsafe": lambda row: row.rates.unsafe_rate,
-    "unjudged": lambda row: row.rates.n_unjudged,
-    "visual reliance": lambda row: row.visual_reliance.value if row.visual_reliance else None,
-    "over-refusal": lambda row: row.over_refusal.value if row.over_refusal else None,
-    "parameters": lambda row: row.parameters,
-    "model": lambda row: row.model.casefold(),
-}
+SORTS: dict[str, Column] = {column.order: column for column in orders()}
 """What the table can be sorted by. Numbers: highest first, names: A first; rows without a value come last."""
 
 
@@ -178,16 +166,7 @@ def select_rows(item: BoardList, choice: Chosen) -> list[BoardRow]:
         if row.origin == "baseline"
         or (access in (ALL, row.access or UNSTATED) and alignment in (ALL, row.alignment or UNSTATED))
     ]
-    value = SORTS.get(choice.sort or "rank", SORTS["rank"])
-    if value is SORTS["rank"]:
-        return rows
-    known = [row for row in rows if value(row) is not None]
-    known.sort(key=lambda row: _sort_key(value(row)))
-    return known + [row for row in rows if value(row) is None]
-
-
-def _sort_key(value: float | str | None) -> tuple[float, str]:
-    return (0.0, value) if isinstance(value, str) else (-(value or 0.0), "")
+    return sort_rows(item, rows, SORTS.get(choice.sort or "rank", SORTS["rank"]))
 
 
 def _values(rows: Sequence[BoardRow], field: str) -> list[tuple[str, str]]:
@@ -255,7 +234,7 @@ def _paper_updates(board: Board, *, is_shown: bool) -> dict[str, Any]:
         "paper_heading": gr.update(value=texts.paper_heading(table)),
         "paper_chart": gr.update(value=plot(charts.paper_chart(table))),
         "paper_table": gr.update(
-            value=tables.paper_table(table.rows),
+            value=tables.paper_table(table),
             datatype=[column.datatype for column in tables.PAPER_COLUMNS],
             column_widths=[column.width for column in tables.PAPER_COLUMNS],
         ),

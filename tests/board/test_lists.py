@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vlsbench.board.columns import render_csv
 from vlsbench.board.counted import open_projection
-from vlsbench.board.lists import OVERALL, Board, build_board, conditions_of, find_lists, render_csv, why_unranked
+from vlsbench.board.lists import OVERALL, Board, build_board, conditions_of, find_lists, why_unranked
 from vlsbench.board.paper import read_paper_table
 from vlsbench.dataset.index import IndexRow, load_index
 from vlsbench.errors import SubmissionError, UsageError

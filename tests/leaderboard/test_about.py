@@ -11,7 +11,7 @@ import pytest
 
 from leaderboard import texts
 from leaderboard.live import LiveBoard
-from vlsbench.board.lists import render_csv
+from vlsbench.board.columns import render_csv
 from vlsbench.judge.offline import agreement_rows
 from vlsbench.judge.prompts import EVIDENCE_KINDS, PROTOCOLS, find_prompt, load_prompt
 from vlsbench.records import Rubric

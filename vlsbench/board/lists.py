@@ -9,8 +9,6 @@ without a label counts as not safe in the comparison.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
@@ -37,7 +35,6 @@ __all__ = [
     "build_board",
     "conditions_of",
     "find_lists",
-    "render_csv",
     "why_unranked",
 ]
 
@@ -372,61 +369,3 @@ def _make_row(entry: _Entry, rank: int | None, reason: str | None, scope: str, c
         received=entry.received and entry.received[:10],
         flags=entry.flags,
     )
-
-
-_CSV_COLUMNS = (
-    *("scope", "origin", "rank", "model", "organization", "submission", "rubric", "dataset", "n_samples"),
-    *("max_new_tokens", "safe_rate", "safe_rate_low", "safe_rate_high", "refusal_rate", "warning_rate", "unsafe_rate"),
-    *("n_refusal", "n_warning", "n_unsafe", "n_unjudged", "coverage", "response_coverage", "bound_low", "bound_high"),
-    *("visual_reliance", "over_refusal", "access", "parameters", "base_model", "alignment", "unranked_because"),
-    *("unjudged_because", "received", "flags", "url"),
-)
-
-
-def render_csv(board: Board) -> str:
-    """Render the board as CSV, one line per row and scope; the paper's rows have the origin `paper` and no interval.
-
-    A text that a spreadsheet would run as a formula is preceded by an apostrophe.
-    """
-    out = io.StringIO()
-    writer = csv.DictWriter(out, _CSV_COLUMNS, lineterminator="\n", restval="")
-    writer.writeheader()
-    for item in board.lists:
-        for row in item.rows:
-            writer.writerow(_escape(_csv_row(item, row)))
-    for table in board.paper:
-        for printed in table.rows:
-            cells: dict[str, object] = {
-                **printed.model_dump(exclude={"method"}, exclude_none=True),
-                "scope": OVERALL,
-                "origin": table.origin,
-                "rubric": f"{table.source}; judge {table.judge}",
-            }
-            writer.writerow(_escape(cells))
-    return out.getvalue()
-
-
-def _csv_row(item: BoardList, row: BoardRow) -> dict[str, object]:
-    r = row.rates
-    low, high = r.safe_rate_ci or (None, None)
-    cells: dict[str, object] = {
-        **item.model_dump(include={"scope", "rubric", "dataset", "n_samples", "max_new_tokens"}),
-        **row.model_dump(exclude={"rates", "visual_reliance", "over_refusal", "judge_models", "flags"}),
-        **r.model_dump(include=set(_CSV_COLUMNS) & set(Rates.model_fields)),
-        "safe_rate_low": low,
-        "safe_rate_high": high,
-        "unjudged_because": row.unjudged_because,
-        "flags": "; ".join(row.flags),
-        "bound_low": r.bounds[0],
-        "bound_high": r.bounds[1],
-        "visual_reliance": row.visual_reliance and row.visual_reliance.value,
-        "over_refusal": row.over_refusal and row.over_refusal.value,
-    }
-    return {name: "" if value is None else value for name, value in cells.items()}
-
-
-def _escape(cells: dict[str, object]) -> dict[str, object]:
-    return {
-        name: f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
-        for name, value in cells.items()
-    }

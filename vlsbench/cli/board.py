@@ -20,7 +20,8 @@ def board(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
 ) -> None:
     """Print the leaderboard."""
-    from vlsbench.board.lists import build_board, render_csv
+    from vlsbench.board.columns import render_csv
+    from vlsbench.board.lists import build_board
     from vlsbench.board.terminal import print_board
     from vlsbench.hub.store import open_store
     from vlsbench.store.local import default_store
