@@ -17,6 +17,7 @@ import typer
 
 from vlsbench.cli.data import data
 from vlsbench.cli.hub import hub_check, publish
+from vlsbench.cli.importing import ImportCommand, import_
 from vlsbench.cli.store import store_commands
 from vlsbench.errors import UsageError, VLSBenchError, amount, visible
 
@@ -85,35 +86,7 @@ def check(directory: Directory, as_json: AsJson = False) -> None:
     raise typer.Exit(0 if report.ok else 1)
 
 
-@app.command("import")
-def import_(
-    source: Annotated[
-        Path, typer.Argument(metavar="SOURCE", help="Answers in another tool's file; the format is guessed.")
-    ],
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The submission to make; absent or empty.")],
-    from_format: Annotated[
-        str | None,
-        typer.Option("--from", help="plain, authors, lmms-eval, vlmevalkit, inspect or openai-batch."),
-    ] = None,
-    model: Annotated[str | None, typer.Option(help="Name of the model, where the file does not say.")] = None,
-    condition: Annotated[
-        str | None, typer.Option(help="What the model was shown, where the rows do not say; default image+text.")
-    ] = None,
-    data_path: Annotated[Path | None, typer.Option("--data", help="The release: its folder, or a built one.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Make a submission of the answers in another tool's file, and check it."""
-    from vlsbench.submission.check import render_check
-    from vlsbench.submission.importers.formats import import_file, render_import
-
-    report = import_file(source, directory, from_format=from_format, model=model, condition=condition, data=data_path)
-    if as_json:
-        print(report.model_dump_json(indent=2))
-    else:
-        print(render_import(report))
-        if report.check is not None:
-            print(render_check(report.check))
-    raise typer.Exit(0 if report.ok else 1)
+app.command("import", cls=ImportCommand)(import_)
 
 
 @app.command()
