@@ -8,12 +8,12 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from html import escape
-from importlib.util import find_spec
 from typing import Any
 
 from vlsbench.errors import amount, masked
 from vlsbench.store.desk import CHECK_SECONDS, MAX_FILES, MAX_UPLOAD_BYTES, Desk, Submitted, UploadReport
 from vlsbench.store.queue import Change, QueueRow
+from vlsbench.submission.importers.registry import describe_formats
 
 __all__ = [
     "CHANGE_HEADERS",
@@ -46,24 +46,16 @@ CHANGE_HEADERS = ("When (UTC)", "What happened", "Who")
 
 _MIB = 1 << 20
 
-_FORMATS = (
-    "<strong>one file of another tool</strong>: JSON lines, Parquet, CSV, the authors' output JSON, lmms-eval samples, "
-    "VLMEvalKit xlsx, tsv or json, OpenAI batch output, an Inspect log (<code>.eval</code>)"
-)
-
-
-_NO_INSPECT = " (this server reads no Inspect log: inspect-ai is not installed on it)"
-
 
 def intro(desk: Desk) -> str:
     """Say what is taken and what happens to it."""
-    without = "" if find_spec("inspect_ai") is not None else _NO_INSPECT
+    taken = escape(describe_formats())
     per_day = "" if desk.per_day is None else f" {desk.per_day} submissions a day and name are taken."
     return f"""
 <h2 class="vls-h2">Submit a model's answers</h2>
 <ol class="vls-steps">
 <li><strong>Choose the files</strong>: <code>responses.jsonl</code> with or without its <code>submission.json</code>, or
-{_FORMATS}{without}. At most {MAX_FILES} files of {MAX_UPLOAD_BYTES // _MIB} MiB.</li>
+<strong>one file of another tool</strong>: {taken}. At most {MAX_FILES} files of {MAX_UPLOAD_BYTES // _MIB} MiB.</li>
 <li><strong>Check.</strong> The same gate as <code>vlsbench check</code>, within {CHECK_SECONDS} seconds. Nothing is
 stored.</li>
 <li><strong>Submit.</strong> The answers are stored and public from then on. The offline judge judges them at once, and

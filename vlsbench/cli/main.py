@@ -18,10 +18,11 @@ from vlsbench.cli.board import board, export, serve
 from vlsbench.cli.data import data
 from vlsbench.cli.generate import generate, run
 from vlsbench.cli.hub import hub_check, publish
+from vlsbench.cli.importing import ImportCommand, import_
 from vlsbench.cli.judge import calibrate, judge, judge_rows, judges
 from vlsbench.cli.people import agree, label
 from vlsbench.cli.store import accept, changelog, queue, reject, rejudge, submit, withdraw, work
-from vlsbench.cli.submission import check, import_, score
+from vlsbench.cli.submission import check, score
 from vlsbench.cli.talk import show
 from vlsbench.errors import UsageError, VLSBenchError, visible
 from vlsbench.version import __version__
@@ -46,6 +47,9 @@ COMMANDS: Final[dict[str, dict[str, Callable[..., None] | typer.Typer]]] = {
 }
 """Every command under its group, in the order of the work; `--help` shows them so."""
 
+_CLASSES: Final = {"import": ImportCommand}
+"""Commands whose help is made when it is asked for."""
+
 
 class _InOrder(TyperGroup):
     """typer lists commands before groups of commands, whatever order they were added in."""
@@ -67,7 +71,7 @@ for _panel, _commands in COMMANDS.items():
         if isinstance(_command, typer.Typer):
             app.add_typer(_command, name=_name, rich_help_panel=_panel)
         else:
-            app.command(_name, rich_help_panel=_panel)(_command)
+            app.command(_name, cls=_CLASSES.get(_name), rich_help_panel=_panel)(_command)
 
 
 def _print_version(is_asked: bool) -> None:

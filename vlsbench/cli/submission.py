@@ -1,17 +1,14 @@
-"""`vlsbench check, import, score`. Thin: stdout is data, stderr is talk."""
+"""`vlsbench check, score`. Thin: stdout is data, stderr is talk."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
 
-from vlsbench.cli.options import AsJson, DataPath, Directory, HumanFile, RubricId
+from vlsbench.cli.options import AsJson, Directory, HumanFile, RubricId
 from vlsbench.cli.talk import say, show
 from vlsbench.errors import visible
 
-__all__ = ["check", "import_", "score"]
+__all__ = ["check", "score"]
 
 
 def check(directory: Directory, as_json: AsJson = False) -> None:
@@ -24,36 +21,6 @@ def check(directory: Directory, as_json: AsJson = False) -> None:
         print(report.model_dump_json(indent=2))
     else:
         show(render_check(report))
-    raise typer.Exit(0 if report.ok else 1)
-
-
-def import_(
-    source: Annotated[
-        Path, typer.Argument(metavar="SOURCE", help="Answers in another tool's file; the format is guessed.")
-    ],
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The submission to make; absent or empty.")],
-    from_format: Annotated[
-        str | None,
-        typer.Option("--from", help="plain, authors, lmms-eval, vlmevalkit, inspect or openai-batch."),
-    ] = None,
-    model: Annotated[str | None, typer.Option(help="Name of the model, where the file does not say.")] = None,
-    condition: Annotated[
-        str | None, typer.Option(help="What the model was shown, where the rows do not say; default image+text.")
-    ] = None,
-    data: DataPath = None,
-    as_json: AsJson = False,
-) -> None:
-    """Make a submission of the answers in another tool's file, and check it."""
-    from vlsbench.submission.check import render_check
-    from vlsbench.submission.importers.formats import import_file, render_import
-
-    report = import_file(source, directory, from_format=from_format, model=model, condition=condition, data=data)
-    if as_json:
-        print(report.model_dump_json(indent=2))
-    else:
-        show(render_import(report))
-        if report.check is not None:
-            show(render_check(report.check))
     raise typer.Exit(0 if report.ok else 1)
 
 

@@ -39,7 +39,7 @@ from vlsbench.store.local import Store, content_id
 from vlsbench.store.queue import list_queue
 from vlsbench.store.worker import Worker
 from vlsbench.submission.check import CARD_FILE, CHECKS, MAX_PROBLEMS, RESPONSES_FILE, CheckReport, NamedCheck, check
-from vlsbench.submission.importers.formats import Format, import_file
+from vlsbench.submission.importers.formats import import_file
 
 __all__ = [
     "CHECK_SECONDS",
@@ -119,7 +119,7 @@ class UploadReport(Record):
     """Nothing is wrong that would keep it from being submitted."""
     submission_id: str | None
     """The id that this content has; null where it does not pass."""
-    format: Format | Literal["submission"] | None
+    format: str | None
     """`submission`: the files of a submission as they are. Null where it could not be told."""
     card: SubmissionCard | None
     dataset: Literal["release", "sample"] | None
@@ -270,7 +270,7 @@ def _refused(problems: Sequence[UploadProblem]) -> UploadReport:
 def _report(
     gate: CheckReport | None,
     card: SubmissionCard | None,
-    format_name: Format | Literal["submission"] | None,
+    format_name: str | None,
     notes: Sequence[str],
     problems: Sequence[UploadProblem],
     *,
@@ -299,7 +299,7 @@ def _report(
 class _Made(NamedTuple):
     """A submission made of the files, without what the form says."""
 
-    format: Format | Literal["submission"] | None
+    format: str | None
     notes: tuple[str, ...]
     problems: list[UploadProblem]
     n_more: int

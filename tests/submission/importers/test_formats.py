@@ -85,7 +85,7 @@ def test_a_link_or_a_file_is_no_place_for_a_submission(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"from_format": "excel"}, "the formats are plain, authors, lmms-eval"),
+        ({"from_format": "excel"}, "the formats are inspect, lmms-eval"),
         ({"model": "../x"}, "--model: a name has no '..'"),
         ({"condition": "image only"}, "--condition: a condition is image"),
     ],

@@ -6,19 +6,27 @@ have to tell which samples these are. Their labels are a judge's and are not tak
 
 from __future__ import annotations
 
-from vlsbench.submission.importers.rows import Parsed, Row, Said, answer_or_failure, parse_id
-from vlsbench.submission.importers.source import Problems
-from vlsbench.submission.importers.tables import Sniffed
+from typing import Final
 
-__all__ = ["read_authors"]
+from vlsbench.submission.importers.format import Format
+from vlsbench.submission.importers.rows import Parsed, Row, Said, answer_or_failure, parse_id
+from vlsbench.submission.importers.source import Problems, Source
+from vlsbench.submission.importers.tables import Glimpse, Sniffed
+
+__all__ = ["FORMAT", "looks_like_authors", "read_authors"]
 
 _USED = frozenset({"id", "question", "pred_answer"})
 _LABELS = frozenset({"safe_label", "label_str"})
 
 
-def read_authors(sniffed: Sniffed, problems: Problems) -> Parsed:
+def looks_like_authors(glimpse: Glimpse) -> bool:
+    """Say whether a file is one object with `logs`."""
+    return glimpse.has_keys("logs")
+
+
+def read_authors(source: Source, sniffed: Sniffed, problems: Problems) -> Parsed:
     """Read the `logs` of an output of `eval.py`."""
-    logs = sniffed.first.get("logs") if isinstance(sniffed.first, dict) else None
+    logs = sniffed.whole.get("logs") if isinstance(sniffed.whole, dict) else None
     if not isinstance(logs, list):
         problems.add("", 'the authors\' output is one JSON object with a list "logs"; found another shape')
         logs = []
@@ -43,3 +51,6 @@ def read_authors(sniffed: Sniffed, problems: Problems) -> Parsed:
     if _LABELS & ignored.keys():
         notes.insert(0, "their labels are not taken over; `vlsbench judge` judges the answers again")
     return Parsed("authors", tuple(rows), numbering="row", ignored=tuple(ignored), notes=tuple(notes))
+
+
+FORMAT: Final = Format("authors", "the output of the authors' eval.py", looks_like_authors, read_authors)

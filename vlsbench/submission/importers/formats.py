@@ -7,7 +7,7 @@ import shutil
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Final, Literal, get_args
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
@@ -27,21 +27,14 @@ from vlsbench.records import (
     explain,
 )
 from vlsbench.submission.check import CARD_FILE, RESPONSES_FILE, CheckReport, check
-from vlsbench.submission.importers.authors import read_authors
-from vlsbench.submission.importers.inspect_logs import read_inspect
-from vlsbench.submission.importers.lmms_eval import read_lmms_eval
+from vlsbench.submission.importers.format import Format
 from vlsbench.submission.importers.matching import Matched, match_rows
-from vlsbench.submission.importers.openai_batch import read_openai_batch
-from vlsbench.submission.importers.plain import read_plain
+from vlsbench.submission.importers.registry import find_format, guess_format
 from vlsbench.submission.importers.rows import Parsed, Row
 from vlsbench.submission.importers.source import Problems, Source
-from vlsbench.submission.importers.tables import Sniffed, read_table, sniff
-from vlsbench.submission.importers.vlmevalkit import read_vlmevalkit
+from vlsbench.submission.importers.tables import glimpse, sniff
 
-__all__ = ["FORMATS", "Format", "ImportReport", "guess_format", "import_file", "render_import"]
-
-Format = Literal["plain", "authors", "lmms-eval", "vlmevalkit", "inspect", "openai-batch"]
-FORMATS: Final[tuple[Format, ...]] = get_args(Format)
+__all__ = ["ImportReport", "import_file", "render_import"]
 
 _MAX_SHOWN: Final = 25
 """Problems that are printed; `--json` has more of them."""
@@ -57,7 +50,7 @@ class ImportReport(Record):
     source: str
     directory: str | None
     """The submission; null where nothing was written."""
-    format: Format | None
+    format: str | None
     model: str | None
     dataset: Literal["release", "sample"] | None
     n_rows: int
@@ -79,53 +72,6 @@ class ImportReport(Record):
     """The gate's report on what was written."""
 
 
-def guess_format(source: Source, sniffed: Sniffed) -> Format:
-    """Guess a format by the content, never by the name alone.
-
-    Raises:
-        SubmissionError: If a workbook or Parquet file cannot be opened.
-    """
-    if sniffed.container == "inspect-zip":
-        return "inspect"
-    if sniffed.container == "json" and isinstance(sniffed.first, dict):
-        return "inspect" if "eval" in sniffed.first else "authors"
-    names = _names(source, sniffed)
-    if "custom_id" in names and names & {"response", "error"}:
-        return "openai-batch"
-    if "doc_id" in names and names & {"filtered_resps", "resps"}:
-        return "lmms-eval"
-    return "vlmevalkit" if {"index", "prediction"} <= names else "plain"
-
-
-def _names(source: Source, sniffed: Sniffed) -> set[str]:
-    """Name the columns of a table by its header or its first row."""
-    if sniffed.container in ("csv", "tsv"):
-        return set(sniffed.columns)
-    if sniffed.container == "jsonl":
-        return set(sniffed.first)
-    if sniffed.container == "json":
-        first = sniffed.first[0] if isinstance(sniffed.first, list) and sniffed.first else None
-        return set(first) if isinstance(first, dict) else set()
-    row = next(read_table(source, sniffed, Problems(str(source.path)), wanted=()), None)
-    return set() if row is None else set(row.values)
-
-
-def _read(source: Source, sniffed: Sniffed, chosen: Format, problems: Problems) -> Parsed:
-    match chosen:
-        case "plain":
-            return read_plain(source, sniffed, problems)
-        case "authors":
-            return read_authors(sniffed, problems)
-        case "lmms-eval":
-            return read_lmms_eval(source, sniffed, problems)
-        case "vlmevalkit":
-            return read_vlmevalkit(source, sniffed, problems)
-        case "inspect":
-            return read_inspect(source, sniffed, problems)
-        case "openai-batch":
-            return read_openai_batch(source, sniffed, problems)
-
-
 def import_file(
     source: StrPath,
     directory: StrPath,
@@ -141,7 +87,7 @@ def import_file(
 
     Args:
         directory: The submission to make; absent or empty.
-        from_format: One of `FORMATS`; None guesses by the content.
+        from_format: Name of one in `registry.FORMATS`; None guesses by the content.
         model: Name of the model, where the file does not say or says it otherwise.
         condition: What the model was shown, where the rows do not say; default `image+text`.
         data: The release on disk, so that prompts that wrap an instruction can be compared.
@@ -159,8 +105,8 @@ def import_file(
     try:
         opened = Source.open(path)
         sniffed = sniff(opened)
-        chosen = chosen or guess_format(opened, sniffed)
-        parsed = _read(opened, sniffed, chosen, problems)
+        chosen = chosen or guess_format(glimpse(opened, sniffed))
+        parsed = chosen.read(opened, sniffed, problems)
     except SubmissionError as error:
         problems.add_sentence(str(error))
     if parsed is not None and (parsed.rows or not problems.n):
@@ -175,8 +121,7 @@ def import_file(
 
 
 def _check_call(from_format: str | None, model: str | None, condition: str | None) -> Format | None:
-    if from_format is not None and from_format not in FORMATS:
-        raise UsageError(f"--from {from_format!r}: no such format; the formats are {', '.join(FORMATS)}.")
+    chosen = None if from_format is None else find_format(from_format)
     try:
         if model is not None:
             SubmissionCard(model=model)
@@ -186,7 +131,7 @@ def _check_call(from_format: str | None, model: str | None, condition: str | Non
         flag = "--model" if "SubmissionCard" in error.title else "--condition"
         reason = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
         raise UsageError(f"{flag}: {reason}.") from None
-    return next((name for name in FORMATS if name == from_format), None)
+    return chosen
 
 
 def _check_out(out: Path) -> None:
@@ -309,7 +254,7 @@ def _report(
         ok=gate is not None and gate.ok,
         source=source,
         directory=None if gate is None else visible(str(out)),
-        format=chosen,
+        format=None if chosen is None else chosen.name,
         model=card.model if card is not None else None,
         dataset=matched.index.name if matched is not None else None,
         n_rows=len(parsed.rows) if parsed is not None else 0,

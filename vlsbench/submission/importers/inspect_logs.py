@@ -14,14 +14,18 @@ from pydantic import ValidationError
 
 from vlsbench.errors import SubmissionError
 from vlsbench.records import Settings, explain
+from vlsbench.submission.importers.format import Format
 from vlsbench.submission.importers.rows import Parsed, Row, Said, answer_or_failure, parse_id
 from vlsbench.submission.importers.source import MAX_ROWS, ZIP_ERRORS, Problems, Source, check_zip
-from vlsbench.submission.importers.tables import Sniffed
+from vlsbench.submission.importers.tables import Glimpse, Sniffed
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog, EvalSample
 
-__all__ = ["read_inspect"]
+__all__ = ["FORMAT", "looks_like_inspect", "read_inspect"]
+
+_MEMBERS: Final = frozenset({"header.json", "_journal/start.json"})
+"""One of them is in every `.eval` log, whole or cut short."""
 
 _FINISH_REASONS: Final = {
     "stop": "stop",
@@ -32,13 +36,20 @@ _FINISH_REASONS: Final = {
 }
 
 
+def looks_like_inspect(glimpse: Glimpse) -> bool:
+    """Say whether a file is an `.eval` log, or one object that says what was evaluated."""
+    if glimpse.container == "zip":
+        return not glimpse.names.isdisjoint(_MEMBERS)
+    return glimpse.has_keys("eval")
+
+
 def read_inspect(source: Source, sniffed: Sniffed, problems: Problems) -> Parsed:
     """Read a log.
 
     Raises:
         SubmissionError: If inspect_ai is not installed, or the file is not a log.
     """
-    log = _read_log(source, is_zip=sniffed.container == "inspect-zip")
+    log = _read_log(source, is_zip=sniffed.container == "zip")
     samples = log.samples or []
     if len(samples) > MAX_ROWS:
         raise SubmissionError(f"{source.path}: more than {MAX_ROWS:,} samples; the release has 2,241.")
@@ -155,3 +166,8 @@ def _reasoning(sample: EvalSample) -> str | None:
     if isinstance(content, str):
         return None
     return "\n".join(part.reasoning for part in content if part.type == "reasoning") or None
+
+
+FORMAT: Final = Format(
+    "inspect", "an Inspect log (.eval or .json)", looks_like_inspect, read_inspect, needs="inspect_ai"
+)

@@ -18,15 +18,21 @@ from pydantic import ValidationError
 
 from vlsbench.errors import SubmissionError, amount
 from vlsbench.records import Settings
+from vlsbench.submission.importers.format import Format
 from vlsbench.submission.importers.rows import Parsed, Row, Said, answer_or_failure, parse_id
 from vlsbench.submission.importers.source import Problems, Source, parse_json
-from vlsbench.submission.importers.tables import Sniffed, read_table
+from vlsbench.submission.importers.tables import Glimpse, Sniffed, read_table
 
-__all__ = ["read_lmms_eval"]
+__all__ = ["FORMAT", "looks_like_lmms_eval", "read_lmms_eval"]
 
 _USED: Final = frozenset({"doc_id", "input", "filtered_resps", "resps", "token_counts"})
 _KNOWN: Final = _USED | {"target", "doc_hash", "input_media"}
 _FILE_NAME: Final = re.compile(r"(.+)_samples_(.+)")
+
+
+def looks_like_lmms_eval(glimpse: Glimpse) -> bool:
+    """Say whether a file numbers documents and holds responses, filtered or not."""
+    return "doc_id" in glimpse.names and not glimpse.names.isdisjoint({"filtered_resps", "resps"})
 
 
 def read_lmms_eval(source: Source, sniffed: Sniffed, problems: Problems) -> Parsed:
@@ -105,3 +111,6 @@ def _beside(path: Path) -> tuple[str | None, Settings]:
     except ValidationError:
         settings = Settings()
     return (model if isinstance(model, str) and model else None), settings
+
+
+FORMAT: Final = Format("lmms-eval", "lmms-eval samples", looks_like_lmms_eval, read_lmms_eval)

@@ -14,13 +14,19 @@ from typing import Any, Final
 
 from vlsbench.errors import amount
 from vlsbench.records import ResponseFailure
+from vlsbench.submission.importers.format import Format
 from vlsbench.submission.importers.rows import Parsed, Row, Said, answer_or_failure, parse_id
 from vlsbench.submission.importers.source import Problems, Source
-from vlsbench.submission.importers.tables import Sniffed, read_table
+from vlsbench.submission.importers.tables import Glimpse, Sniffed, read_table
 
-__all__ = ["read_openai_batch"]
+__all__ = ["FORMAT", "looks_like_openai_batch", "read_openai_batch"]
 
 _USED: Final = frozenset({"id", "custom_id", "response", "error"})
+
+
+def looks_like_openai_batch(glimpse: Glimpse) -> bool:
+    """Say whether a file's rows have a `custom_id` and what came of it."""
+    return "custom_id" in glimpse.names and not glimpse.names.isdisjoint({"response", "error"})
 
 
 def read_openai_batch(source: Source, sniffed: Sniffed, problems: Problems) -> Parsed:
@@ -101,3 +107,6 @@ def _said(body: Mapping[str, Any]) -> Said | None:
         model_snapshot=model if isinstance(model, str) else None,
         usage=usage if isinstance(usage, dict) else None,
     )
+
+
+FORMAT: Final = Format("openai-batch", "OpenAI batch output", looks_like_openai_batch, read_openai_batch)

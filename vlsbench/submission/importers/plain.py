@@ -10,11 +10,22 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from vlsbench.submission.importers.format import Format
 from vlsbench.submission.importers.rows import Parsed, Row, Said, number_text, parse_id
 from vlsbench.submission.importers.source import Problems, Source, parse_json
-from vlsbench.submission.importers.tables import Sniffed, is_cut_cell, read_table
+from vlsbench.submission.importers.tables import Glimpse, Sniffed, is_cut_cell, read_table
 
-__all__ = ["ID_COLUMNS", "RESPONSE_COLUMNS", "TEXT_COLUMNS", "Columns", "choose_columns", "optional_text", "read_plain"]
+__all__ = [
+    "FORMAT",
+    "ID_COLUMNS",
+    "RESPONSE_COLUMNS",
+    "TEXT_COLUMNS",
+    "Columns",
+    "choose_columns",
+    "looks_plain",
+    "optional_text",
+    "read_plain",
+]
 
 ID_COLUMNS: Final = ("instruction_id", "id", "index")
 RESPONSE_COLUMNS: Final = ("response", "prediction", "pred_answer", "answer", "output")
@@ -53,6 +64,11 @@ def choose_columns(names: Iterable[str], problems: Problems, *, may_lack_respons
     if number is None or response is None:
         return None
     return Columns(number, response)
+
+
+def looks_plain(glimpse: Glimpse) -> bool:
+    """Say yes: what no other format knows is a table, or says why it is none."""
+    return True
 
 
 def read_plain(source: Source, sniffed: Sniffed, problems: Problems) -> Parsed:
@@ -131,3 +147,8 @@ def _object(value: object) -> Mapping[str, Any] | None:
     if not isinstance(value, dict):
         raise ValueError(f"found {type(value).__name__}")  # noqa: TRY004 - the caller says where
     return value
+
+
+FORMAT: Final = Format(
+    "plain", "a table of answers as JSON lines, JSON, CSV, TSV, Parquet or xlsx", looks_plain, read_plain
+)

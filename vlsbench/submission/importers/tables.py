@@ -33,9 +33,19 @@ from vlsbench.submission.importers.source import (
     parse_json,
 )
 
-__all__ = ["MAX_CELL_CHARACTERS", "Cells", "Container", "Sniffed", "is_cut_cell", "read_table", "sniff"]
+__all__ = [
+    "MAX_CELL_CHARACTERS",
+    "Cells",
+    "Container",
+    "Glimpse",
+    "Sniffed",
+    "glimpse",
+    "is_cut_cell",
+    "read_table",
+    "sniff",
+]
 
-Container = Literal["jsonl", "json", "csv", "tsv", "parquet", "xlsx", "inspect-zip"]
+Container = Literal["jsonl", "json", "csv", "tsv", "parquet", "xlsx", "zip"]
 
 MAX_CELL_CHARACTERS: Final = 32_767
 """What Excel holds in a cell; xlsxwriter cuts longer texts there and goes on."""
@@ -45,7 +55,6 @@ _ESCAPED: Final = re.compile(r"_x00([01][0-9A-Fa-f])_")
 not written so; openpyxl has by then undone what marks a text that reads so itself."""
 
 _BATCH_ROWS: Final = 64
-_INSPECT_MEMBERS: Final = frozenset({"header.json", "_journal/start.json"})
 
 
 class Cells(NamedTuple):
@@ -60,10 +69,24 @@ class Sniffed:
     """What a file is, by its content."""
 
     container: Container
-    first: Any = None
-    """Of JSONL the first line, of JSON the whole; parsed."""
+    whole: Any = None
+    """The value, where the file is one JSON text; an object on one line is that, and a row of JSON lines as well."""
     columns: tuple[str, ...] = ()
-    """Of CSV and TSV."""
+    """Of CSV and TSV the header, of JSON the keys of the first row, of a zip its members; `glimpse` opens the rest."""
+
+
+class Glimpse(NamedTuple):
+    """What formats are told apart by."""
+
+    container: Container
+    names: frozenset[str]
+    """Columns of a table, members of a zip."""
+    whole: Any
+    """The value, where the file is one JSON text."""
+
+    def has_keys(self, *names: str) -> bool:
+        """Say whether the file is one object that has these keys."""
+        return isinstance(self.whole, dict) and self.whole.keys() >= set(names)
 
 
 # --- What is it? --------------------------------------------------------------------------------------------
@@ -84,7 +107,7 @@ def sniff(source: Source) -> Sniffed:
     if head.startswith(b"PAR1"):
         return Sniffed("parquet")
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        return Sniffed(_kind_of_zip(source))
+        return _sniff_zip(source)
     if head.startswith(b"\xd0\xcf\x11\xe0"):
         raise SubmissionError(f"{source.path}: an old .xls or an encrypted workbook. Save it as a plain .xlsx.")
     if head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")):
@@ -98,21 +121,17 @@ def sniff(source: Source) -> Sniffed:
     return _sniff_json(source) if start in (b"{", b"[") else _sniff_separated(source)
 
 
-def _kind_of_zip(source: Source) -> Container:
+def _sniff_zip(source: Source) -> Sniffed:
     import zipfile
 
     try:
         with source.binary() as file:
             check_members(file, source.path)
             with zipfile.ZipFile(file) as archive:
-                names = set(archive.namelist())
+                names = tuple(archive.namelist())
     except ZIP_ERRORS as error:
         raise SubmissionError(f"{source.path}: a broken zip ({error}). Copy it again.") from None
-    if "xl/workbook.xml" in names:
-        return "xlsx"
-    if names & _INSPECT_MEMBERS:
-        return "inspect-zip"
-    raise SubmissionError(f"{source.path}: a zip that is neither an xlsx nor an Inspect log. Unpack it first.")
+    return Sniffed("xlsx") if "xl/workbook.xml" in names else Sniffed("zip", columns=names)
 
 
 def _sniff_json(source: Source) -> Sniffed:
@@ -125,21 +144,26 @@ def _sniff_json(source: Source) -> Sniffed:
         except ValueError as error:
             reason = str(error)
     is_rows = second is not None and second.data.lstrip()[:1] == b"{"
-    if isinstance(value, dict) and (second is not None or not {"logs", "eval"} & value.keys()):
-        return Sniffed("jsonl", value)
+    if isinstance(value, dict):
+        return Sniffed("jsonl", value if second is None else None, tuple(value))
     if value is not None:
-        return Sniffed("json", value)
+        return _sniffed_json(value)
     if is_rows and first is not None and first.data.lstrip()[:1] == b"{":
-        return Sniffed("jsonl", {})
+        return Sniffed("jsonl")
     if source.size > MAX_JSON_BYTES:
         raise SubmissionError(
             f"{source.path}: one JSON text of {source.size:,} bytes; at most {MAX_JSON_BYTES:,} are parsed at once. "
             "Write one object per line (JSONL), for Inspect the .eval format."
         )
     try:
-        return Sniffed("json", parse_json(source.whole()))
+        return _sniffed_json(parse_json(source.whole()))
     except ValueError as error:
         raise SubmissionError(f"{source.path}: {error or reason}. Was it cut?") from None
+
+
+def _sniffed_json(value: Any) -> Sniffed:
+    rows = value if isinstance(value, list) else [value]
+    return Sniffed("json", value, tuple(rows[0]) if rows and isinstance(rows[0], dict) else ())
 
 
 def _sniff_separated(source: Source) -> Sniffed:
@@ -155,6 +179,19 @@ def _sniff_separated(source: Source) -> Sniffed:
     except csv.Error as error:
         raise SubmissionError(f"{source.path}:1: not a table ({error}).") from None
     return Sniffed("tsv" if is_tabbed else "csv", columns=tuple(name.strip() for name in names))
+
+
+def glimpse(source: Source, sniffed: Sniffed) -> Glimpse:
+    """Look at the names of the columns; of Parquet and workbooks that is to open them.
+
+    Raises:
+        SubmissionError: If that cannot be done.
+    """
+    names = sniffed.columns
+    if sniffed.container in ("parquet", "xlsx"):
+        row = next(read_table(source, sniffed, Problems(str(source.path)), wanted=()), None)
+        names = () if row is None else tuple(row.values)
+    return Glimpse(sniffed.container, frozenset(names), sniffed.whole)
 
 
 # --- Rows ---------------------------------------------------------------------------------------------------
@@ -174,7 +211,7 @@ def read_table(source: Source, sniffed: Sniffed, problems: Problems, *, wanted: 
         case "jsonl":
             rows = _read_jsonl(source, problems)
         case "json":
-            rows = _read_json(sniffed.first, source, problems)
+            rows = _read_json(sniffed.whole, source, problems)
         case "csv" | "tsv":
             rows = _read_separated(source, "\t" if sniffed.container == "tsv" else ",", problems)
         case "parquet":
@@ -182,7 +219,7 @@ def read_table(source: Source, sniffed: Sniffed, problems: Problems, *, wanted: 
         case "xlsx":
             rows = _read_xlsx(source, problems)
         case _:
-            raise SubmissionError(f"{source.path}: an Inspect log is not a table; --from inspect reads it.")
+            raise SubmissionError(f"{source.path}: a zip that is neither an xlsx nor a log. Unpack it first.")
     for n, row in enumerate(rows, start=1):
         if n > MAX_ROWS:
             raise SubmissionError(f"{source.path}: more than {MAX_ROWS:,} rows; the release has 2,241 samples.")
@@ -209,9 +246,9 @@ def _read_jsonl(source: Source, problems: Problems) -> Iterator[Cells]:
 
 
 def _read_json(value: Any, source: Source, problems: Problems) -> Iterator[Cells]:
-    if not isinstance(value, list):
+    if not isinstance(value, list | dict):
         raise SubmissionError(f"{source.path}: the rule is a list of objects; found {type(value).__name__}.")
-    for n, entry in enumerate(value):
+    for n, entry in enumerate([value] if isinstance(value, dict) else value):
         if isinstance(entry, dict):
             yield Cells(f" entry {n}", entry)
         else:

@@ -14,16 +14,22 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from vlsbench.submission.importers.format import Format
 from vlsbench.submission.importers.plain import TEXT_COLUMNS, optional_text
 from vlsbench.submission.importers.rows import Parsed, Row, Said, answer_or_failure, number_text, parse_id
 from vlsbench.submission.importers.source import Problems, Source
-from vlsbench.submission.importers.tables import Sniffed, is_cut_cell, read_table
+from vlsbench.submission.importers.tables import Glimpse, Sniffed, is_cut_cell, read_table
 
-__all__ = ["read_vlmevalkit"]
+__all__ = ["FORMAT", "looks_like_vlmevalkit", "read_vlmevalkit"]
 
 _ID: Final = ("instruction_id", "index")
 _USED: Final = frozenset({*_ID, "prediction", "thinking", *TEXT_COLUMNS})
 _FILE_NAME: Final = re.compile(r"(.+?)_vlsbench[^/]*", re.IGNORECASE)
+
+
+def looks_like_vlmevalkit(glimpse: Glimpse) -> bool:
+    """Say whether a file has the two columns that VLMEvalKit's own have."""
+    return glimpse.names >= {"index", "prediction"}
 
 
 def read_vlmevalkit(source: Source, sniffed: Sniffed, problems: Problems) -> Parsed:
@@ -69,3 +75,8 @@ def _row(place: str, values: Mapping[str, Any], problems: Problems, *, is_workbo
         reasoning=optional_text(values.get("thinking")),
     )
     return Row(place, number[0], text, said, number[1])
+
+
+FORMAT: Final = Format(
+    "vlmevalkit", "VLMEvalKit predictions (xlsx, tsv or json)", looks_like_vlmevalkit, read_vlmevalkit
+)
