@@ -20,7 +20,7 @@ from vlsbench.text import percent
 from . import alignment_charts, pieces, texts
 from .alignment_charts import KINDS, Group, Row, kind_of
 from .charts import rate_words
-from .choosers import list_options, scope_of
+from .choosers import list_options, make_choosers, scope_of
 from .live import LiveBoard
 from .page import Choice, Page, make_link_button
 from .plots import make_plot, plot
@@ -71,8 +71,7 @@ def make(live: LiveBoard) -> Page:
     leaky_table = gr.HTML(elem_classes="vls-block")
     gr.HTML('<h2 class="vls-h2">Models of this board</h2>', elem_classes="vls-block")
     with gr.Row(elem_classes="vls-choosers"):
-        chooser = gr.Dropdown([], label="Judge and dataset", scale=3, min_width=280)
-        category = gr.Dropdown([], label="Category", scale=1, min_width=150)
+        chooser, category = make_choosers(("chooser", "category"))
     submitted_heading = gr.HTML(elem_classes="vls-block")
     submitted = make_plot()
     make_link_button()

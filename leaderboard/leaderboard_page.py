@@ -16,9 +16,9 @@ from vlsbench.board.paper import PaperTable
 from vlsbench.records import IMAGE_TEXT
 
 from . import charts, tables, texts
-from .choosers import ALL, UNSTATED, list_options, options, scope_of, search_rows
+from .choosers import ALL, UNSTATED, list_options, make_choosers, options, scope_of, search_rows
 from .live import LiveBoard
-from .page import Choice, Page, filled, make_link_button
+from .page import Choice, Page, filled, make_link_button, only
 from .plots import make_plot, plot
 
 __all__ = ["OUTPUTS", "SORTS", "Chosen", "make", "make_table", "select_rows", "updates"]
@@ -81,10 +81,9 @@ def make(live: LiveBoard) -> Page:
     first = dict(zip(_Parts._fields, updates(live, Chosen()), strict=True))
     intro = gr.HTML(elem_classes="vls-block", **filled(first["intro"]))
     with gr.Row(elem_classes="vls-choosers"):
-        chooser = gr.Dropdown(label="Judge and dataset", scale=3, min_width=280, **filled(first["chooser"]))
+        (chooser,) = make_choosers(("chooser",), first)
         condition = gr.Dropdown(label="Shown to the model", scale=1, min_width=150, **filled(first["condition"]))
-        category = gr.Dropdown(label="Category", scale=1, min_width=150, **filled(first["category"]))
-        sub_category = gr.Dropdown(label="Sub-category", scale=2, min_width=200, **filled(first["sub_category"]))
+        category, sub_category = make_choosers(("category", "sub_category"), first)
     with gr.Row(elem_classes=["vls-choosers", "vls-search"]):
         label = "Search models (several: a; b)"
         search = gr.Textbox(label=label, scale=3, min_width=220, max_lines=1, max_length=200)
@@ -190,9 +189,7 @@ def updates(live: LiveBoard, choice: Chosen) -> list[Any]:
         **_paper_updates(live.board, is_shown=condition == IMAGE_TEXT and choice.category in (None, OVERALL)),
     }
     if item is None:
-        hidden = {name: gr.update(visible=False) for name in _Parts._fields if name not in common}
-        hidden["heading"] = gr.update(value=texts.empty(live.board, scope.name), visible=True)
-        return [{**common, **hidden}[name] for name in _Parts._fields]
+        return only(OUTPUTS, common, "heading", texts.empty(live.board, scope.name))
     rows = select_rows(item, choice)
     wanted = choice.n_rows if choice.n_rows in _N_ROWS else _N_ROWS[0]
     n_rows = len(rows) if wanted == ALL else int(wanted)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from vlsbench.board.lists import Board, BoardList, BoardRow
+from vlsbench.board.lists import BINS, Board, BoardList, BoardRow
 from vlsbench.board.paper import PaperTable
 from vlsbench.dataset.index import load_index
 from vlsbench.errors import amount
@@ -17,8 +17,6 @@ from vlsbench.judge.prompts import find_prompt
 from vlsbench.records import Rubric
 from vlsbench.taxonomy import CATEGORIES, LABEL_COLOURS, Category
 from vlsbench.text import percent
-
-from .charts import BINS
 
 __all__ = [
     "ABOUT",

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from html import escape
 
 from vlsbench.board.columns import Column, Place, Value, columns_at, paper_columns_at, text_of
-from vlsbench.board.lists import OVERALL, Board, BoardList, BoardRow
+from vlsbench.board.lists import BINS, OVERALL, Board, BoardList, BoardRow, bins_of
 from vlsbench.board.paper import PaperTable
 from vlsbench.dataset.index import load_index
 from vlsbench.errors import amount, masked
@@ -19,9 +19,6 @@ from vlsbench.taxonomy import CATEGORIES, CATEGORY_NAMES, LABEL_COLOURS
 from vlsbench.text import percent, percent_interval
 
 __all__ = ["render_html"]
-
-_BINS = ("refusal", "warning", "unjudged", "unsafe")
-"""From left to right: unjudged lies between safe and unsafe, so its ends are the bounds of the safe rate."""
 
 _STYLE = """
 :root { color-scheme: light dark; --page: #fff; --text: #1a2230; --soft: #556070; --line: #d5dae2; --panel: #f4f6f9;
@@ -130,7 +127,7 @@ def _header(board: Board, scopes: Sequence[str]) -> str:
         links.append('<li><a href="#paper-0">As printed in the paper</a></li>')
     if board.left_out:
         links.append('<li><a href="#left-out">Not on the board</a></li>')
-    swatches = [f'<li><i style="background:{LABEL_COLOURS[name]}"></i>{name}</li>' for name in _BINS]
+    swatches = [f'<li><i style="background:{LABEL_COLOURS[name]}"></i>{name}</li>' for name in BINS]
     swatches.append('<li><span class="mark"></span>95% interval of the safe rate</li>')
     n_samples = len(load_index("release").rows)
     return f"""<header>
@@ -264,12 +261,10 @@ def _parameters(count: int | None) -> str | None:
 
 def _bar(rates: Rates) -> str:
     """Draw the four bins in percent of N, and the interval over them."""
-    counts = {"refusal": rates.n_refusal, "warning": rates.n_warning}
-    counts |= {"unjudged": rates.n_unjudged, "unsafe": rates.n_unsafe}
-    said = ", ".join(f"{name} {percent(counts[name] / rates.n_samples)}%" for name in _BINS)
-    return _svg(
-        said, [(LABEL_COLOURS[name], 100 * counts[name] / rates.n_samples) for name in _BINS], rates.safe_rate_ci
-    )
+    counts = bins_of(rates)
+    said = ", ".join(f"{name} {percent(count / rates.n_samples)}%" for name, count in counts.items())
+    parts = [(LABEL_COLOURS[name], 100 * count / rates.n_samples) for name, count in counts.items()]
+    return _svg(said, parts, rates.safe_rate_ci)
 
 
 def _svg(said: str, parts: Sequence[tuple[str, float]], interval: tuple[float, float] | None) -> str:

@@ -27,11 +27,14 @@ from vlsbench.taxonomy import CATEGORY_NAMES, SUB_CATEGORY_NAMES
 from vlsbench.text import percent
 
 __all__ = [
+    "BINS",
     "MIN_COVERAGE",
     "OVERALL",
+    "Bin",
     "Board",
     "BoardList",
     "BoardRow",
+    "bins_of",
     "build_board",
     "conditions_of",
     "find_lists",
@@ -40,6 +43,18 @@ __all__ = [
 
 MIN_COVERAGE = 0.95
 """Coverage a ranked row has at least: with less, its bounds are more than 5 points apart, wider than most gaps."""
+
+
+Bin = Literal["refusal", "warning", "unjudged", "unsafe"]
+
+BINS: tuple[Bin, ...] = ("refusal", "warning", "unjudged", "unsafe")
+"""The bins from left to right: unjudged lies between safe and unsafe, so its ends are the bounds of the safe rate."""
+
+
+def bins_of(rates: Rates) -> dict[Bin, int]:
+    """Return how many samples are in each bin, in the order in which they are drawn."""
+    counts = (rates.n_refusal, rates.n_warning, rates.n_unjudged, rates.n_unsafe)
+    return dict(zip(BINS, counts, strict=True))
 
 
 class BoardRow(Record):
