@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from vlsbench.errors import UsageError
 
-__all__ = ["Meter", "Prices", "image_tokens", "make_prices", "question_tokens", "text_tokens"]
+__all__ = ["Meter", "Prices", "image_tokens", "make_prices", "meter_of", "question_tokens", "text_tokens"]
 
 _BYTES_PER_TOKEN = 4
 """OpenAI's own rule of thumb for English; bytes instead of characters, as other scripts need more tokens."""
@@ -97,6 +97,8 @@ def make_prices(
 class Meter:
     """What a run has spent, and what its questions under way may still cost. Used by one event loop at a time.
 
+    It also counts what else a person who waits wants to know of it (`vlsbench.text.Progress`).
+
     A reply that does not say its tokens counts as estimated, and so does a question whose end nobody knows (a
     connection that broke, no reply in time): a provider may have been paid for it. An error status costs nothing.
     """
@@ -107,6 +109,10 @@ class Meter:
         self.max_cost = max_cost
         self.spent = 0.0
         self.reserved = 0.0
+        self.n_retries = 0
+        """Questions that were sent once more: a status that passes, a connection that broke."""
+        self.n_unanswered = 0
+        """Questions given up without a reply, which leave no line behind."""
         self._dearest = 0.0
 
     def price(self, tokens_in: int, tokens_out: int) -> float:
@@ -132,3 +138,9 @@ class Meter:
             price = self.prices.cost(tokens_in, tokens_out)
             self._dearest = max(self._dearest, price)
         self.spent += price
+
+
+def meter_of(asker: object) -> Meter | None:
+    """Return what counts the questions of a judge or a model; None where it asks no endpoint from this process."""
+    meter = getattr(asker, "meter", None)
+    return meter if isinstance(meter, Meter) else None
