@@ -25,6 +25,7 @@ __all__ = [
     "image_tokens",
     "make_prices",
     "measure_pictures",
+    "meter_of",
     "question_tokens",
     "render_tokens",
     "text_tokens",
@@ -140,6 +141,8 @@ def make_prices(
 class Meter:
     """What a run has spent, and what its questions under way may still cost. Used by one event loop at a time.
 
+    It also counts what else a person who waits wants to know of it (`vlsbench.text.Progress`).
+
     A reply that does not say its tokens counts as estimated, and so does a question whose end nobody knows (a
     connection that broke, no reply in time): a provider may have been paid for it. An error status costs nothing.
     """
@@ -150,6 +153,10 @@ class Meter:
         self.max_cost = max_cost
         self.spent = 0.0
         self.reserved = 0.0
+        self.n_retries = 0
+        """Questions that were sent once more: a status that passes, a connection that broke."""
+        self.n_unanswered = 0
+        """Questions given up without a reply, which leave no line behind."""
         self._dearest = 0.0
 
     def price(self, tokens_in: int, tokens_out: int) -> float:
@@ -182,6 +189,12 @@ class Meter:
             price = self.prices.cost(tokens_in, tokens_out)
             self._dearest = max(self._dearest, price)
         self.spent += price
+
+
+def meter_of(asker: object) -> Meter | None:
+    """Return what counts the questions of a judge or a model; None where it asks no endpoint from this process."""
+    meter = getattr(asker, "meter", None)
+    return meter if isinstance(meter, Meter) else None
 
 
 # --- Before a run -------------------------------------------------------------------------------------------

@@ -424,7 +424,7 @@ class EndpointRun(ABC, Generic[ItemT, OutcomeT]):
         endpoint, concurrency, max_retries, timeout, _, http_client = self.connection
         limits = httpx2.Limits(max_connections=concurrency, max_keepalive_connections=concurrency)
         # aiohttp under the SDK: 0.6 ms of CPU per call, where the default transport needs 1.0.
-        return openai.AsyncOpenAI(
+        return _counting_client(self.meter)(
             **endpoint.sdk_options(),
             max_retries=max_retries,
             timeout=httpx2.Timeout(timeout, connect=min(_CONNECT_SECONDS, timeout)),
@@ -553,6 +553,7 @@ class EndpointRun(ABC, Generic[ItemT, OutcomeT]):
                     f"{reason} (asks to wait {_seconds(wait)}, longer than the deadline)", is_free=True
                 )
             log.warning("%s: HTTP %d, waiting %.0f s as the server asks", self.connection.endpoint.shown, status, wait)
+            self.meter.n_retries += 1
             await asyncio.sleep(wait)
             return None
         return self.unreachable(reason, is_free=True)
@@ -585,6 +586,18 @@ class EndpointRun(ABC, Generic[ItemT, OutcomeT]):
             f"{self.name} at {endpoint.shown}: {reason} {advice}. "
             f"Finished {self.asker.results} are kept; the same command goes on from there."
         )
+
+
+def _counting_client(meter: Meter) -> type[openai.AsyncOpenAI]:
+    """Return the SDK's client, which counts every try after the first of a question."""
+    import openai
+
+    class Client(openai.AsyncOpenAI):
+        async def _prepare_request(self, request: httpx2.Request) -> None:
+            if request.headers.get("x-stainless-retry-count", "0") != "0":
+                meter.n_retries += 1
+
+    return Client
 
 
 _ADVICE_BY_STATUS: Final = {

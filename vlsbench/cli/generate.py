@@ -117,7 +117,7 @@ def run(
             judge_options=ModelOptions(price_in=judge_price_in, price_out=judge_price_out, max_cost=judge_max_cost),
             target_opener=engine.open_target,
             judge_opener=engine.open_judge,
-            on_stage=lambda verb: setattr(progress, "verb", verb),
+            on_stage=progress.start,
             on_progress=progress,
         )
     say(render_generate(done.generated))

@@ -18,6 +18,7 @@ import typer
 from vlsbench.cli.options import AsJson, JudgeName, StoreAt, SubmissionId, WhoWrites, WorkSettings, with_groups
 from vlsbench.cli.talk import say, show, stoppable
 from vlsbench.errors import UsageError, VLSBenchError, numbered
+from vlsbench.text import Progress
 
 if TYPE_CHECKING:
     from vlsbench.store.local import Store
@@ -134,8 +135,8 @@ def work(
     settings: WorkSettings,
 ) -> None:
     """Check, judge and publish what waits in a store. A judge other than offline takes only what was accepted."""
-    worker = _open_worker(store, judge, name, settings)
-    with _stoppable():
+    with _stoppable(), Progress(stays=False) as progress:
+        worker = _open_worker(store, judge, name, settings, progress)
         report = worker.work(limit=limit)
         _sum_up(report)
         while watch is not None:
@@ -164,17 +165,26 @@ def rejudge(
     settings: WorkSettings,
 ) -> None:
     """Judge every submission of a store with another judge; the verdicts of the others stay beside its own."""
-    worker = _open_worker(store, judge, name, settings, is_for_all=is_for_all)
-    with _stoppable():
-        report = worker.rejudge()
+    with _stoppable(), Progress(stays=False) as progress:
+        report = _open_worker(store, judge, name, settings, progress, is_for_all=is_for_all).rejudge()
     _sum_up(report)
     raise typer.Exit(0 if report.is_good else 1)
 
 
 def _open_worker(
-    store: str | None, judge: str, name: str | None, settings: WorkSettings, *, is_for_all: bool = False
+    store: str | None,
+    judge: str,
+    name: str | None,
+    settings: WorkSettings,
+    progress: Progress,
+    *,
+    is_for_all: bool = False,
 ) -> Worker:
     from vlsbench.store.worker import Worker
+
+    def say_done(done: Done) -> None:
+        progress.start("judged")  # the next submission is counted anew
+        _say(done)
 
     return Worker(
         _open(store),
@@ -186,7 +196,8 @@ def _open_worker(
         concurrency=settings.concurrency,
         is_for_all=is_for_all,
         options=settings.model_options(),
-        on_done=_say,
+        on_progress=progress,
+        on_done=say_done,
     )
 
 

@@ -29,6 +29,7 @@ from vlsbench.generate.models import TargetOptions, open_target
 from vlsbench.generate.run import GenerateReport, answer_into, check_card, generate, read_answers, read_card
 from vlsbench.generate.target import Target
 from vlsbench.records import IMAGE_TEXT, DatasetReference, SubmissionCard, explain
+from vlsbench.text import OnProgress
 
 __all__ = ["Asked", "estimate_generate", "generate_directory"]
 
@@ -131,7 +132,7 @@ def generate_directory(
     name: str | None = None,
     is_resumed: bool = False,
     opener: Callable[..., Target] = open_target,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: OnProgress = lambda reached: None,
 ) -> GenerateReport:
     """Ask a model what has no answer yet; lines go to `responses.jsonl`, who answers to `submission.json`.
 
@@ -141,7 +142,7 @@ def generate_directory(
         name: Of the model on the card; None is its own.
         is_resumed: Insist that there is something to go on with.
         opener: Opens a model; another engine (`vlsbench.engine.engines`) has another.
-        on_progress: Called with (lines there are, lines wanted).
+        on_progress: Told how many lines there are, of how many.
 
     Raises:
         DataError: If the dataset is absent or incomplete (nothing was asked), or pictures cannot be used.
@@ -177,7 +178,7 @@ def _caption(
     plan: _Plan,
     options: TargetOptions,
     opener: Callable[..., Target],
-    on_progress: Callable[[int, int], None],
+    on_progress: OnProgress,
 ) -> Captions:
     """Let a model describe every image once; captions are kept in `captions/<digest8>.jsonl` and never asked again."""
     name = asked.captioner or ""

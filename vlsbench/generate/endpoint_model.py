@@ -245,6 +245,7 @@ class _Run(EndpointRun[Question, Answer]):
 
     def keep(self, item: Question, outcome: Answer) -> None:
         if outcome.unreached is not None:
+            self.meter.n_unanswered += 1
             return
         if outcome.failure == "response_error" and self.is_unanswered:
             self.refused.append((item, outcome))

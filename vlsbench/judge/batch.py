@@ -40,6 +40,7 @@ from vlsbench.judge.reply import Outcome, read_completion, unreachable
 from vlsbench.judge.run import RunReport, Write, run
 from vlsbench.judge.watched import make_record, render_record
 from vlsbench.records import Key, Record, Response, Verdict, explain
+from vlsbench.text import OnProgress
 
 if TYPE_CHECKING:
     import openai
@@ -118,7 +119,7 @@ def run_batch(
     limit: int | None = None,
     is_waiting: bool = True,
     poll_seconds: float = _POLL_SECONDS,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: OnProgress = lambda reached: None,
 ) -> RunReport:
     """Collect what batches have finished, send what has no verdict yet, and wait for it.
 

@@ -9,7 +9,7 @@ the canaries are asked with `json_schema`, then `json_object`, then in words onl
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -38,6 +38,7 @@ from vlsbench.judge.model import FormatRefusedError, ModelJudge
 from vlsbench.judge.reply import OUTPUT_FORMATS, OutputFormat
 from vlsbench.judge.run import Pending, RunReport, Write, find_pending, run
 from vlsbench.records import TRANSIENT_FAILURES, Key, Response, Rubric, Verdict
+from vlsbench.text import OnProgress
 from vlsbench.version import __version__
 
 __all__ = ["estimate_paid", "run_paid"]
@@ -52,7 +53,7 @@ def run_paid(
     *,
     output_format: OutputFormat | None = None,
     limit: int | None = None,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: OnProgress = lambda reached: None,
 ) -> RunReport:
     """Judge what has no verdict yet, canaries first; see `vlsbench.judge.run.run`.
 
@@ -105,6 +106,7 @@ class _Counted:
 
     def __init__(self, judge: ModelJudge, usages: list[Mapping[str, object] | None]) -> None:
         self.rubric = judge.rubric
+        self.meter = judge.meter
         self._judge = judge
         self._usages = usages
 

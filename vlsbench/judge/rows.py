@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast, get_args
 
 from pydantic_core import from_json
 
+from vlsbench.cost import meter_of
 from vlsbench.error_texts import why_not_an_answer
 from vlsbench.errors import DataError, UsageError, amount
 from vlsbench.files import (
@@ -35,6 +36,7 @@ from vlsbench.judge.judges import ModelOptions, open_judge
 from vlsbench.judge.run import Judge, Write
 from vlsbench.judge.verdicts import read_verdicts, verdicts_that_hold
 from vlsbench.records import IMAGE_TEXT, TRANSIENT_FAILURES, Key, Response, ResponseFailure, Verdict
+from vlsbench.text import OnProgress, Reached
 
 if TYPE_CHECKING:
     from vlsbench.dataset.source import Picture, Sample
@@ -278,7 +280,7 @@ def judge_rows(
     base_url: str | None = None,
     concurrency: int = 16,
     options: ModelOptions = ModelOptions(),  # noqa: B008  # frozen
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: OnProgress = lambda reached: None,
 ) -> RowsReport:
     """Judge the rows of a file and write one line per row, in order.
 
@@ -289,7 +291,7 @@ def judge_rows(
         path: JSON lines with a `response`; see `read_rows`.
         out: Written whole or not at all.
         name: Of the judge; see `open_row_judges` for this and what follows.
-        on_progress: Called with (rows judged, rows).
+        on_progress: Told how many rows are judged, of how many.
 
     Raises:
         DataError: If any line is not a row, or lacks what a model judge is to see; nothing is judged then.
@@ -322,7 +324,7 @@ def write_verdicts(
     judge: Judge,
     out: Path,
     *,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: OnProgress = lambda reached: None,
 ) -> RowsReport:
     """Judge rows with a judge that is open, and write `out`; see `judge_rows`.
 
@@ -332,10 +334,14 @@ def write_verdicts(
     named = {row.number: verdict for row in rows if (verdict := _named(row)) is not None}
     asked = {(row.number, IMAGE_TEXT): row.response for row in rows if row.number not in named}
     verdicts = dict(named)
+    n_failed = len(named)
+    meter = meter_of(judge)
 
     def keep(new: Sequence[Verdict]) -> None:
+        nonlocal n_failed
         verdicts.update({verdict.instruction_id: verdict for verdict in new})
-        on_progress(len(verdicts), len(rows))
+        n_failed += sum(verdict.failure is not None for verdict in new)
+        on_progress(Reached(len(verdicts), len(rows), n_failed, meter))
 
     if judge.rubric.judge.partition(":")[0] == "offline":
         n_kept = 0

@@ -11,11 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from vlsbench.cost import meter_of
 from vlsbench.error_texts import why_not_an_answer
 from vlsbench.errors import JudgeError, amount, visible
 from vlsbench.files import append_lines, canonical_json, exclusive, read_regular, refuse_link, write_atomic
 from vlsbench.judge.verdicts import read_verdicts, verdicts_that_hold
 from vlsbench.records import TRANSIENT_FAILURES, Key, Response, Rubric, Verdict
+from vlsbench.text import OnProgress, Reached
 
 __all__ = ["Judge", "Pending", "RunReport", "Write", "find_pending", "render_run", "run"]
 
@@ -97,7 +99,7 @@ def run(
     judge: Judge,
     *,
     limit: int | None = None,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: OnProgress = lambda reached: None,
 ) -> RunReport:
     """Judge what has no verdict under the judge's rubric, and say what is there now.
 
@@ -105,7 +107,7 @@ def run(
         directory: The submission; verdicts go to `verdicts/<rubric_id>.jsonl`, the rubric beside them.
         responses: The line that holds for every key.
         limit: Ask the judge about at most so many responses.
-        on_progress: Called with (verdicts written, verdicts wanted) after every batch.
+        on_progress: Told how many verdicts are written, of how many, after every batch.
 
     Raises:
         JudgeError: If the judge cannot go on; what it had decided is on disk.
@@ -118,13 +120,15 @@ def run(
         _keep_rubric(path.with_name(f"{rubric_id}.rubric.json"), judge.rubric)
         pending = find_pending(path, responses, rubric_id, limit=limit)
         total = len(pending.unanswered) + len(pending.asked)
-        n_new = 0
+        n_new = n_failed = 0
+        meter = meter_of(judge)
 
         def write(verdicts: Sequence[Verdict]) -> None:
-            nonlocal n_new
+            nonlocal n_new, n_failed
             append_lines(path, (verdict.model_dump_json(exclude_defaults=True) for verdict in verdicts))
             n_new += len(verdicts)
-            on_progress(n_new, total)
+            n_failed += sum(verdict.failure is not None for verdict in verdicts)
+            on_progress(Reached(n_new, total, n_failed, meter))
 
         write(pending.unanswered)
         if pending.asked:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
@@ -15,6 +15,7 @@ from vlsbench.files import exclusive
 from vlsbench.judge.canaries import RunRecord, append_run, canary_responses, read_results, run_status
 from vlsbench.judge.run import RunReport, Write, find_pending, run
 from vlsbench.records import Key, Response, Rubric, Verdict
+from vlsbench.text import OnProgress
 from vlsbench.version import __version__
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def run_watched(
     judge: WatchedJudge,
     *,
     limit: int | None = None,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: OnProgress = lambda reached: None,
 ) -> RunReport:
     """Judge what has no verdict yet, canaries first; see `vlsbench.judge.run.run`.
 

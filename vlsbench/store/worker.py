@@ -51,6 +51,7 @@ from vlsbench.submission.check import Submission, open_submission, read_submissi
 from vlsbench.submission.judging import judge_directory
 from vlsbench.submission.scoring import Scored as ScoredSubmission
 from vlsbench.submission.scoring import score_submission, write_result
+from vlsbench.text import OnProgress
 
 __all__ = ["OUTCOMES", "Done", "WorkReport", "Worker", "is_free"]
 
@@ -110,7 +111,7 @@ class Worker:
     """Also ask a judge that is not free about what no maintainer accepted."""
     options: ModelOptions = ModelOptions()  # noqa: RUF009  # frozen
     """`max_cost` holds for each submission."""
-    on_progress: Callable[[int, int], None] = lambda done, total: None
+    on_progress: OnProgress = lambda reached: None
     on_done: Callable[[Done], None] = lambda done: None
     """Called as soon as a submission is done with."""
     _rubrics: dict[str, frozenset[str]] = field(default_factory=dict, init=False, repr=False)

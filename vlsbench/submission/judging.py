@@ -11,6 +11,7 @@ from vlsbench.files import StrPath
 from vlsbench.judge.judges import ModelOptions, open_judge
 from vlsbench.judge.run import Judge, RunReport, run
 from vlsbench.submission.check import open_submission
+from vlsbench.text import OnProgress
 
 if TYPE_CHECKING:
     from vlsbench.cost import RunEstimate
@@ -31,7 +32,7 @@ def judge_directory(
     is_batch: bool = False,
     is_waiting: bool = True,
     opener: Callable[..., Judge] = open_judge,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: OnProgress = lambda reached: None,
 ) -> RunReport:
     """Judge what has no verdict yet; verdicts go to `verdicts/<rubric_id>.jsonl`.
 
@@ -48,7 +49,7 @@ def judge_directory(
         is_batch: Ask `openai:MODEL` through the endpoint's batches, at half the price; see `vlsbench.judge.batch`.
         is_waiting: Stay until the batches are back; otherwise the same call collects them later.
         opener: Opens the judge; another engine (`vlsbench.engine.engines`) has another.
-        on_progress: Called with (verdicts written, verdicts wanted).
+        on_progress: Told how many verdicts are written, of how many.
 
     Raises:
         SubmissionError: If the submission does not pass the gate.

@@ -18,6 +18,7 @@ from vlsbench.judge.judges import ModelOptions, open_judge
 from vlsbench.judge.run import Judge, RunReport
 from vlsbench.submission.judging import judge_directory
 from vlsbench.submission.scoring import Scored, score_directory, write_result
+from vlsbench.text import OnProgress
 
 __all__ = ["PipelineReport", "run_pipeline"]
 
@@ -45,7 +46,7 @@ def run_pipeline(
     target_opener: Callable[..., Target] = open_target,
     judge_opener: Callable[..., Judge] = open_judge,
     on_stage: Callable[[str], None] = lambda verb: None,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: OnProgress = lambda reached: None,
 ) -> PipelineReport:
     """Generate, judge, score. Questions without a reply are left to another run; what was answered is judged.
 
