@@ -28,7 +28,7 @@ from vlsbench.dataset.index import HUB_REPOSITORY, Index
 from vlsbench.errors import UsageError
 from vlsbench.files import canonical_json, sha256_hex
 from vlsbench.hub.eval_results import Task, numbers_of
-from vlsbench.judge.prompts import EVIDENCE_KINDS, PROTOCOLS, load_prompt
+from vlsbench.judge.prompts import find_prompt
 from vlsbench.metrics.rates import Outcome, outcomes
 from vlsbench.records import IMAGE_TEXT, Rates, Response, Rubric, Settings
 from vlsbench.submission.scoring import Scored
@@ -278,13 +278,10 @@ def _prompt_text(rubric: Rubric) -> str:
     """Return the package's wording where the rubric's digest is of it, else say what is known of the wording."""
     if rubric.prompt_sha256 is None:
         return "the judge's own template; the package adds no wording"
-    for kind in EVIDENCE_KINDS if rubric.protocol in PROTOCOLS else ():
-        for says_reply in (False, True):
-            prompt = load_prompt(rubric.protocol, evidence=kind, says_reply=says_reply)
-            if prompt.sha256 == rubric.prompt_sha256:
-                image = "{{image}}" if prompt.has_image else ""
-                parts = (prompt.rules, prompt.before_image, image, prompt.beside_image, prompt.after_image)
-                return "\n\n".join(part for part in parts if part)
+    if prompt := find_prompt(rubric):
+        image = "{{image}}" if prompt.has_image else ""
+        parts = (prompt.rules, prompt.before_image, image, prompt.beside_image, prompt.after_image)
+        return "\n\n".join(part for part in parts if part)
     return f"a wording that is not in the package; SHA-256 {rubric.prompt_sha256}"
 
 

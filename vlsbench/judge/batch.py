@@ -434,7 +434,7 @@ class BatchJudge:
         if status == 200:
             is_fence_allowed = self._judge.output_format == "text"
             reply = json.dumps(body).encode()
-            outcome = read_completion(reply, self._judge.protocol, may_be_fenced=is_fence_allowed)
+            outcome = read_completion(reply, self._judge.protocol.name, may_be_fenced=is_fence_allowed)
             return name, _Line(outcome, is_answered=True)
         error = line.get("error") or (body.get("error") if isinstance(body, Mapping) else body)
         if is_filtered(error):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
 from vlsbench.errors import UsageError
+from vlsbench.judge.protocols import PROTOCOLS, endpoint_protocols
 from vlsbench.judge.run import Judge, Write
 from vlsbench.records import Probabilities, Response, Rubric, Verdict
 
@@ -20,10 +21,7 @@ if TYPE_CHECKING:
     from vlsbench.judge.prompts import EvidenceKind
     from vlsbench.judge.reply import OutputFormat
 
-__all__ = ["PAPER_MODEL", "JudgeListing", "ModelOptions", "OfflineRun", "list_judges", "open_judge", "render_judges"]
-
-PAPER_MODEL = "gpt-4o-2024-08-06"
-"""What `--judge openai --protocol paper` asks. The paper says GPT-4o, without a snapshot; later users took this."""
+__all__ = ["JudgeListing", "ModelOptions", "OfflineRun", "list_judges", "open_judge", "render_judges"]
 
 
 @dataclass(frozen=True)
@@ -166,8 +164,8 @@ def open_judge(
             raise UsageError(f"--dry-run says what 'openai:MODEL' costs, not {name!r}.")
         return _open_other_model(name, protocol, dataset, data, concurrency, base_url, options)
     protocol = protocol or "v1"
-    if name == "openai" and protocol == "paper":
-        model = PAPER_MODEL
+    if name == "openai" and protocol in PROTOCOLS:
+        model = PROTOCOLS[protocol].model or ""
     if backend != "openai" or not model:
         known = "'offline', 'offline:FOLDER', 'openai:MODEL', 'transformers:MODEL' or 'decisions:MODEL'"
         raise UsageError(f"--judge is {known}; found {name!r}")
@@ -251,8 +249,7 @@ class JudgeListing(NamedTuple):
 
 def list_judges() -> list[JudgeListing]:
     """List the judges and protocols there are."""
-    from vlsbench.judge.model import MAX_TOKENS
-    from vlsbench.judge.prompts import EVIDENCE_KINDS, PROTOCOLS, load_prompt
+    from vlsbench.judge.prompts import EVIDENCE_KINDS, load_prompt
 
     offline = OfflineRun().rubric
     listings = [
@@ -264,28 +261,30 @@ def list_judges() -> list[JudgeListing]:
             {"weights": offline.weights_sha256 or ""},
         )
     ]
-    needs = {
-        "v1": "an OpenAI-compatible endpoint (--base-url, OPENAI_BASE_URL) or OPENAI_API_KEY; "
-        "vision, unless --evidence is description or reason; --data FOLDER for the release",
-        "paper": f"the same; the paper used GPT-4o without naming a snapshot, `--judge openai` is {PAPER_MODEL}",
-    }
-    for protocol in PROTOCOLS:
-        digests: dict[str, str] = {kind: load_prompt(protocol, evidence=kind).sha256 for kind in EVIDENCE_KINDS}
-        listings.append(JudgeListing("openai:MODEL", protocol, needs[protocol], MAX_TOKENS[protocol], digests))
+    needs = (
+        "an OpenAI-compatible endpoint (--base-url, OPENAI_BASE_URL) or OPENAI_API_KEY; "
+        "vision, unless --evidence is description or reason; --data FOLDER for the release"
+    )
+    for entry in endpoint_protocols().values():
+        digests: dict[str, str] = {kind: load_prompt(entry.name, evidence=kind).sha256 for kind in EVIDENCE_KINDS}
+        more = f"the same; {entry.needs}" if entry.needs else needs
+        listings.append(JudgeListing("openai:MODEL", entry.name, more, entry.max_tokens, digests))
     return [*listings, *_list_other_models()]
 
 
 def _list_other_models() -> list[JudgeListing]:
     from vlsbench.judge.decisions import DECISION_PROTOCOL
-    from vlsbench.judge.local import GUARDS, LOCAL_PROTOCOLS, MAX_NEW_TOKENS
 
     local = "the extra 'local' (torch, transformers), and memory for the weights; --data FOLDER for the release"
-    guard = "; a guard: --evidence image or description, a column beside others, never the main one"
     listings = [
         JudgeListing(
-            "transformers:MODEL", protocol, local + (guard if protocol in GUARDS else ""), MAX_NEW_TOKENS[protocol], {}
+            "transformers:MODEL",
+            entry.name,
+            local if entry.is_for_endpoints or not entry.needs else f"{local}; {entry.needs}",
+            entry.max_tokens,
+            {},
         )
-        for protocol in LOCAL_PROTOCOLS
+        for entry in PROTOCOLS.values()
     ]
     needs = "OPENAI_API_KEY, and a model that the endpoint /decisions takes; not tried live"
     return [*listings, JudgeListing("decisions:MODEL", DECISION_PROTOCOL, needs, None, {})]

@@ -38,9 +38,9 @@ from vlsbench.endpoint import (
 from vlsbench.errors import DataError, JudgeError, UsageError
 from vlsbench.files import canonical_json, sha256_hex
 from vlsbench.judge.prompts import EVIDENCE_FORMAT, EVIDENCE_KINDS, EvidenceKind, load_prompt, quote
+from vlsbench.judge.protocols import endpoint_protocols, find_protocol
 from vlsbench.judge.reply import (
     OUTPUT_FORMATS,
-    OUTPUT_SCHEMAS,
     Outcome,
     OutputFormat,
     read_completion,
@@ -56,10 +56,7 @@ if TYPE_CHECKING:
     from vlsbench.dataset.source import Sample
     from vlsbench.judge.cache import CacheKey, VerdictCache
 
-__all__ = ["MAX_TOKENS", "FormatRefusedError", "ModelJudge"]
-
-MAX_TOKENS: Final = {"v1": 512, "paper": 128}
-"""Budget of a reply by protocol. The authors' 128 cut replies; `v1` has four times as many."""
+__all__ = ["FormatRefusedError", "ModelJudge"]
 
 
 class FormatRefusedError(JudgeError):
@@ -75,7 +72,7 @@ class ModelJudge:
     Args:
         model: Name of the model as the endpoint knows it; pin a snapshot.
         source: Samples and pictures by `instruction_id`.
-        protocol: Wording of the question and shape of the reply, one of `prompts.PROTOCOLS`.
+        protocol: Wording of the question and shape of the reply, one of `protocols.endpoint_protocols`.
         evidence: What is shown of the image, one of `prompts.EVIDENCE_KINDS`; a text-only one opens no picture.
         prompt_path: A wording of one's own in place of the protocol's; see `prompts`.
         output_format: How the endpoint is told what a reply looks like.
@@ -85,7 +82,7 @@ class ModelJudge:
         base_url: Endpoint; else `OPENAI_BASE_URL`, else OpenAI's.
         api_key: Key; else `OPENAI_API_KEY`. Only OpenAI's own endpoint insists on one.
         concurrency: Questions under way at once.
-        max_tokens: Budget of a reply. None is the protocol's: 512 in `v1`, the authors' 128 in `paper`.
+        max_tokens: Budget of a reply; None is the protocol's.
         temperature: None leaves it to the endpoint: some reasoning models take no other than their own.
         max_retries: Tries after the first, by the SDK: 0.5 s doubling to 8 s between them, or as Retry-After says.
         timeout_seconds: Longest silence of the server in one try.
@@ -123,13 +120,13 @@ class ModelJudge:
     ) -> None:
         if not model.strip() or not model.isprintable() or len(model) > 190:
             raise UsageError(f"--judge openai:MODEL needs the name of a model; found {model[:200]!r}.")
+        self.protocol = find_protocol(protocol, endpoint_protocols())
         if max_tokens is None:
-            max_tokens = MAX_TOKENS.get(protocol, 1)
+            max_tokens = self.protocol.max_tokens
         if concurrency < 1 or max_tokens < 1 or (max_side is not None and max_side < 1):
             raise UsageError("--concurrency, --max-side and the token budget are at least 1.")
         self.model = model
         self.source = source
-        self.protocol = protocol
         self.evidence: EvidenceKind = evidence
         self.prompt_path = prompt_path
         self.max_side = max_side
@@ -153,7 +150,7 @@ class ModelJudge:
             raise UsageError(f"--output-format {output_format!r} is not known; known: {', '.join(OUTPUT_FORMATS)}.")
         self.output_format: OutputFormat = output_format
         self.prompt = load_prompt(
-            self.protocol,
+            self.protocol.name,
             evidence=self.evidence,
             says_reply=output_format != "json_schema",
             path=self.prompt_path,
@@ -169,10 +166,10 @@ class ModelJudge:
             settings["scaling_format"] = SCALING_FORMAT
         self.rubric = Rubric(
             judge=f"openai:{self.model}",
-            protocol=self.protocol,
+            protocol=self.protocol.name,
             evidence=EVIDENCE_KINDS[self.evidence],
             prompt_sha256=self.prompt.sha256,
-            output_schema=OUTPUT_SCHEMAS[self.protocol],
+            output_schema=self.protocol.schema,
             image_max_side=self.max_side,
             settings=settings,
         )
@@ -336,7 +333,7 @@ class _Run(EndpointRun[Response, Outcome]):
         return True
 
     def read(self, content: bytes, body: Mapping[str, Any]) -> Outcome:
-        return read_completion(content, self.judge.protocol, may_be_fenced=self.judge.output_format == "text")
+        return read_completion(content, self.judge.protocol.name, may_be_fenced=self.judge.output_format == "text")
 
     def refuse(self, error: openai.APIStatusError, reason: str, advice: str | None) -> Outcome | None:
         if self.is_unanswered and _refuses_format(error, self.judge.output_format):
@@ -412,7 +409,7 @@ def _response_format(judge: ModelJudge) -> dict[str, Any]:
         return {}
     if judge.output_format == "json_object":
         return {"response_format": {"type": "json_object"}}
-    schema = {"name": "verdict", "strict": True, "schema": OUTPUT_SCHEMAS[judge.protocol]}
+    schema = {"name": "verdict", "strict": True, "schema": judge.protocol.schema}
     return {"response_format": {"type": "json_schema", "json_schema": schema}}
 
 
