@@ -242,7 +242,7 @@ def run(
     from vlsbench.generate.directory import Asked
     from vlsbench.generate.models import TargetOptions
     from vlsbench.generate.run import render_generate
-    from vlsbench.judge.judges import ModelOptions
+    from vlsbench.judge.judges import ModelOptions, find_kind
     from vlsbench.judge.run import render_run
     from vlsbench.submission.pipeline import run_pipeline
     from vlsbench.submission.scoring import render_result
@@ -272,7 +272,7 @@ def run(
     )
     # A judge that takes no prices, or cannot keep to a limit, would say so after the model was paid.
     if make_prices(judge_price_in, judge_price_out, judge_max_cost, prefix="--judge-"):
-        if not judge_name.startswith("openai"):
+        if not find_kind(judge_name).has_prices:
             raise UsageError(f"--judge {judge_name} takes no --judge-price-in and --judge-price-out.")
         if judge_max_cost is not None and engine != "local":
             raise UsageError(

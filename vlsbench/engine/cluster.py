@@ -159,7 +159,7 @@ class RayCluster:
         nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
         if not nodes:
             raise UsageError("--engine ray: no node of the cluster has a CPU to work with.")
-        if work.backend != "transformers":
+        if not work.has_weights:
             return _Room(len(nodes), 0.25, 0)
         if n_gpus := int(sum(node.get("GPU", 0) for node in nodes)):
             return _Room(n_gpus, 1, 1)

@@ -34,11 +34,10 @@ from vlsbench.dataset.pictures import fit_picture
 from vlsbench.endpoint import is_filtered
 from vlsbench.errors import DataError, JudgeError, SubmissionError, UsageError, numbered
 from vlsbench.files import exclusive, write_atomic
-from vlsbench.judge.canaries import append_run, canary_responses
+from vlsbench.judge.canaries import append_run, canary_responses, make_record, render_record
 from vlsbench.judge.model import ModelJudge
 from vlsbench.judge.reply import Outcome, read_completion, unreachable
 from vlsbench.judge.run import RunReport, Write, run
-from vlsbench.judge.watched import make_record, render_record
 from vlsbench.records import Key, Record, Response, Verdict, explain
 
 if TYPE_CHECKING:

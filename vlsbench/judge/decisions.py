@@ -24,10 +24,11 @@ from vlsbench.dataset.pictures import SCALING_FORMAT, fit_picture
 from vlsbench.endpoint import is_filtered
 from vlsbench.errors import DataError, JudgeError, UsageError, numbered
 from vlsbench.files import canonical_json, sha256_hex
+from vlsbench.judge.kinds import JudgeKind, JudgeListing, Opening
 from vlsbench.judge.model import ModelJudge
-from vlsbench.judge.prompts import EVIDENCE_FORMAT, EvidenceKind
+from vlsbench.judge.prompts import EVIDENCE_FORMAT, EvidenceKind, check_evidence
 from vlsbench.judge.reply import Outcome, unreachable
-from vlsbench.judge.run import Write
+from vlsbench.judge.run import OpenJudge, Write
 from vlsbench.records import LABELS, Label, Probabilities, Response, Rubric, Verdict
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from vlsbench.dataset.pictures import PictureSource
     from vlsbench.dataset.source import Sample
 
-__all__ = ["DECISION_PROTOCOL", "Decided", "DecisionJudge", "read_decision"]
+__all__ = ["DECISION_PROTOCOL", "KIND", "Decided", "DecisionJudge", "read_decision"]
 
 DECISION_PROTOCOL: Final = "decision"
 
@@ -131,8 +132,8 @@ def _usage_of(usage: object) -> dict[str, JsonValue] | None:
     return counts or None
 
 
-class DecisionJudge:
-    """A judge that chooses among the three labels. Implements `vlsbench.judge.run.Judge`.
+class DecisionJudge(OpenJudge):
+    """A judge that chooses among the three labels.
 
     Args:
         model: Name of the model as the endpoint knows it.
@@ -152,7 +153,6 @@ class DecisionJudge:
         UsageError: If an argument is none of what it can be.
     """
 
-    rubric: Rubric
     has_canaries = True
     output_format = DECISION_PROTOCOL
 
@@ -209,7 +209,7 @@ class DecisionJudge:
             settings=settings,
         )
 
-    def with_source(self, source: PictureSource) -> DecisionJudge:
+    def with_source(self, source: PictureSource, *, use_cache: bool = True) -> DecisionJudge:
         """Return the same judge over other samples."""
         asking = self._asking
         return DecisionJudge(
@@ -390,3 +390,32 @@ def _as_they_come(pool: ThreadPoolExecutor, n_at_once: int, tasks: Iterator[_Tas
             return
         done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
         yield [future.result() for future in done]
+
+
+def _open(opening: Opening) -> DecisionJudge:
+    options = opening.options
+    if opening.protocol not in (None, DECISION_PROTOCOL):
+        raise UsageError(f"--judge {opening.name} has the protocol {DECISION_PROTOCOL!r}; found {opening.protocol!r}.")
+    return DecisionJudge(
+        opening.model,
+        source=opening.open_source(),
+        evidence=check_evidence(options.evidence or "image"),
+        prompt_path=options.prompt,
+        max_side=options.max_side,
+        base_url=opening.base_url,
+        concurrency=opening.concurrency,
+    )
+
+
+def _list() -> list[JudgeListing]:
+    needs = "OPENAI_API_KEY, and a model that the endpoint /decisions takes; not tried live"
+    return [JudgeListing("decisions:MODEL", DECISION_PROTOCOL, needs, None, {})]
+
+
+KIND: Final = JudgeKind(
+    backend="decisions",
+    forms=("decisions:MODEL",),
+    open=_open,
+    listings=_list,
+    takes=frozenset({"evidence", "prompt", "max_side"}),
+)

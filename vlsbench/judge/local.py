@@ -32,6 +32,7 @@ from vlsbench.generate.transformers_engine import (
     TransformersEngine,
     answer_batches,
 )
+from vlsbench.judge.kinds import JudgeKind, JudgeListing, Opening
 from vlsbench.judge.prompts import (
     EVIDENCE_FORMAT,
     EVIDENCE_KINDS,
@@ -41,9 +42,9 @@ from vlsbench.judge.prompts import (
     neutralise,
     quote,
 )
-from vlsbench.judge.protocols import Protocol, find_protocol
+from vlsbench.judge.protocols import PROTOCOLS, Protocol, find_protocol
 from vlsbench.judge.reply import Outcome, read_text
-from vlsbench.judge.run import Write
+from vlsbench.judge.run import OpenJudge, Write
 from vlsbench.records import Response, Rubric, Verdict
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from vlsbench.dataset.source import Sample
 
 __all__ = [
+    "KIND",
     "Chat",
     "Engine",
     "Generated",
@@ -62,12 +64,15 @@ __all__ = [
     "open_local",
 ]
 
+_BATCH_SIZE: Final = 8
+"""Questions at once."""
+
 _GUARD_DESCRIPTION: Final = "[The image, described: {description}]\n\n{instruction}"
 """How a guard that reads text only is told of the image."""
 
 
-class LocalJudge:
-    """A model on this machine that labels responses. Implements `vlsbench.judge.run.Judge`.
+class LocalJudge(OpenJudge):
+    """A model on this machine that labels responses.
 
     Args:
         engine: What runs the model; see `open_local`.
@@ -83,8 +88,6 @@ class LocalJudge:
         UsageError: If an argument is none of what it can be.
     """
 
-    rubric: Rubric
-
     def __init__(
         self,
         engine: Engine,
@@ -94,11 +97,10 @@ class LocalJudge:
         evidence: EvidenceKind = "image",
         prompt_path: Path | None = None,
         max_side: int | None = None,
-        batch_size: int = 8,
+        batch_size: int = _BATCH_SIZE,
     ) -> None:
         self.protocol = _check_arguments(protocol, evidence, prompt_path, max_side, batch_size)
         self.has_canaries = self.protocol.knows_all_labels
-        self.output_format = "text"
         self.prompt = None
         if self.protocol.prompt is not None:
             self.prompt = load_prompt(protocol, evidence=evidence, says_reply=True, path=prompt_path)
@@ -135,7 +137,7 @@ class LocalJudge:
             return self.prompt.sha256
         return None if self.shows_image else sha256_hex(_GUARD_DESCRIPTION)
 
-    def with_source(self, source: PictureSource) -> LocalJudge:
+    def with_source(self, source: PictureSource, *, use_cache: bool = True) -> LocalJudge:
         """Return the same judge over other samples."""
         return LocalJudge(
             self.engine,
@@ -284,7 +286,7 @@ def open_local(
     evidence: EvidenceKind = "image",
     prompt_path: Path | None = None,
     max_side: int | None = None,
-    batch_size: int = 8,
+    batch_size: int = _BATCH_SIZE,
 ) -> LocalJudge:
     """Load a model and make a judge of it.
 
@@ -317,3 +319,41 @@ def open_local(
         max_side=max_side,
         batch_size=batch_size,
     )
+
+
+def _open(opening: Opening) -> LocalJudge:
+    options = opening.options
+    return open_local(
+        opening.model,
+        source=opening.open_source(),
+        protocol=opening.protocol or "v1",
+        evidence=check_evidence(options.evidence or "image"),
+        prompt_path=options.prompt,
+        max_side=options.max_side,
+        batch_size=_BATCH_SIZE if options.batch_size is None else options.batch_size,
+    )
+
+
+def _list() -> list[JudgeListing]:
+    needs = "the extra 'local' (torch, transformers), and memory for the weights; --data FOLDER for the release"
+    return [
+        JudgeListing(
+            "transformers:MODEL",
+            entry.name,
+            needs if entry.is_for_endpoints or not entry.needs else f"{needs}; {entry.needs}",
+            entry.max_tokens,
+            {},
+        )
+        for entry in PROTOCOLS.values()
+    ]
+
+
+KIND: Final = JudgeKind(
+    backend="transformers",
+    forms=("transformers:MODEL",),
+    open=_open,
+    listings=_list,
+    takes=frozenset({"evidence", "prompt", "max_side", "batch_size"}),
+    has_weights=True,
+    batch_size=_BATCH_SIZE,
+)

@@ -43,10 +43,11 @@ from vlsbench.judge.reply import (
     OUTPUT_FORMATS,
     Outcome,
     OutputFormat,
+    check_output_format,
     read_completion,
     unreachable,
 )
-from vlsbench.judge.run import Write
+from vlsbench.judge.run import FormatRefusedError, OpenJudge, Write
 from vlsbench.records import Key, Response, Rubric, Verdict
 
 if TYPE_CHECKING:
@@ -56,18 +57,14 @@ if TYPE_CHECKING:
     from vlsbench.dataset.source import Sample
     from vlsbench.judge.cache import CacheKey, VerdictCache
 
-__all__ = ["FormatRefusedError", "ModelJudge"]
-
-
-class FormatRefusedError(JudgeError):
-    """The endpoint takes no such output format; nothing was judged."""
+__all__ = ["ModelJudge", "make_cache_key"]
 
 
 _ASKER: Final = Asker(JudgeError, "the judge", "(--judge offline needs neither)", "responses", "verdicts")
 
 
-class ModelJudge:
-    """A model that labels responses. Implements `vlsbench.judge.run.Judge`.
+class ModelJudge(OpenJudge):
+    """A model that labels responses.
 
     Args:
         model: Name of the model as the endpoint knows it; pin a snapshot.
@@ -75,7 +72,8 @@ class ModelJudge:
         protocol: Wording of the question and shape of the reply, one of `protocols.endpoint_protocols`.
         evidence: What is shown of the image, one of `prompts.EVIDENCE_KINDS`; a text-only one opens no picture.
         prompt_path: A wording of one's own in place of the protocol's; see `prompts`.
-        output_format: How the endpoint is told what a reply looks like.
+        output_format: How the endpoint is told what a reply looks like. None: `json_schema`, unless a run agrees on
+            another of `candidates` with the endpoint.
         max_side: Longest side of an image in pixels; larger ones are scaled down. None sends them as they are.
         cache: Where verdicts are looked up before asking, and kept.
         meter: Counts what is paid, and keeps it below a limit.
@@ -94,7 +92,8 @@ class ModelJudge:
         UsageError: If an argument is none of what it can be.
     """
 
-    rubric: Rubric
+    has_canaries = True
+    output_format: OutputFormat
 
     def __init__(
         self,
@@ -104,7 +103,7 @@ class ModelJudge:
         protocol: str = "v1",
         evidence: EvidenceKind = "image",
         prompt_path: Path | None = None,
-        output_format: OutputFormat = "json_schema",
+        output_format: OutputFormat | None = None,
         max_side: int | None = None,
         cache: VerdictCache | None = None,
         meter: Meter | None = None,
@@ -139,16 +138,15 @@ class ModelJudge:
         self.timeout_seconds = timeout_seconds
         self.deadline_seconds = deadline_seconds
         self.http_client = http_client
-        self._set_output_format(output_format)
+        self._formats = OUTPUT_FORMATS if output_format is None else (output_format,)
+        self._set_output_format(self._formats[0])
         if max_side is not None and not self.prompt.has_image:
             raise UsageError(f"--max-side scales pictures, and --evidence {evidence} shows none.")
         self.endpoint = resolve_endpoint(base_url, api_key, _ASKER)
 
     def _set_output_format(self, output_format: OutputFormat) -> None:
         """Settle what is sent, and with it the rubric."""
-        if output_format not in OUTPUT_FORMATS:
-            raise UsageError(f"--output-format {output_format!r} is not known; known: {', '.join(OUTPUT_FORMATS)}.")
-        self.output_format: OutputFormat = output_format
+        self.output_format = check_output_format(output_format)
         self.prompt = load_prompt(
             self.protocol.name,
             evidence=self.evidence,
@@ -185,9 +183,18 @@ class ModelJudge:
         other = copy.copy(self)
         other.source = source or self.source
         other.cache = self.cache if use_cache else None
-        if output_format not in (None, self.output_format):
+        if output_format is not None:
+            other._formats = (output_format,)
             other._set_output_format(output_format)
         return other
+
+    def candidates(self) -> Sequence[ModelJudge]:
+        """Return the judge in every output format that a run may try, the strictest first."""
+        return [self.variant(output_format=name) for name in self._formats]
+
+    def with_source(self, source: PictureSource, *, use_cache: bool = True) -> ModelJudge:
+        """Return the same judge over other samples."""
+        return self.variant(source=source, use_cache=use_cache)
 
     def judge(self, responses: Sequence[Response], write: Write) -> None:
         """Ask about every response; see `vlsbench.judge.run.Judge`.

@@ -14,6 +14,7 @@ from typing import Final, Literal, NamedTuple
 from pydantic import JsonValue
 
 from vlsbench.endpoint import failure_within, is_filtered, usage_of
+from vlsbench.errors import UsageError
 from vlsbench.judge.protocols import PROTOCOLS, Protocol, Reading
 from vlsbench.records import Failure, Label
 
@@ -21,6 +22,7 @@ __all__ = [
     "OUTPUT_FORMATS",
     "Outcome",
     "OutputFormat",
+    "check_output_format",
     "read_completion",
     "read_text",
     "unreachable",
@@ -31,6 +33,18 @@ OutputFormat = Literal["json_schema", "json_object", "text"]
 
 OUTPUT_FORMATS: Final[tuple[OutputFormat, ...]] = ("json_schema", "json_object", "text")
 """From the strictest down: the order in which a run tries them."""
+
+
+def check_output_format(name: str) -> OutputFormat:
+    """Return the output format of this name.
+
+    Raises:
+        UsageError: If there is none.
+    """
+    for output_format in OUTPUT_FORMATS:
+        if output_format == name:
+            return output_format
+    raise UsageError(f"--output-format {name!r} is not known; known: {', '.join(OUTPUT_FORMATS)}.")
 
 
 class Outcome(NamedTuple):

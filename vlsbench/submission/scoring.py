@@ -83,7 +83,7 @@ def _flags(directory: Path, rubric_id: str, judge_models: tuple[str, ...]) -> tu
 
 def judge_note(rubric: Rubric) -> str | None:
     """Say how well the judge agrees with people, where the package knows; None for a judge it did not measure."""
-    if rubric.judge != "offline":
+    if not rubric.is_provisional:
         return None
     from vlsbench.judge.offline import agreement_note, packaged_weights_sha256
 
