@@ -58,6 +58,7 @@ _MOST_STARTS: Final = 8
 """Of one block. Ray starts a worker again without end; one that its block kills every time must not go on for ever."""
 
 RecordT = TypeVar("RecordT")
+DescriptionT = TypeVar("DescriptionT", bound=Description)
 
 
 class Item(NamedTuple):
@@ -336,9 +337,9 @@ class Scout:
         self._ray = ray
         self._actor = actor
 
-    def describe(self) -> Description:
-        """Say what was opened; raise what opening it raised."""
-        found: Description | Sent = self._get(self._actor.describe.remote())
+    def describe(self, kind: type[DescriptionT]) -> DescriptionT:
+        """Say what was opened, which the work makes a `kind`; raise what opening it raised."""
+        found: DescriptionT | Sent = self._get(self._actor.describe.remote())
         if isinstance(found, Sent):
             raise found.restore()
         return found

@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, cast
+from typing import TYPE_CHECKING, Final, Literal
 
 from vlsbench.engine.cluster import Item, RayCluster, Scout, Shards
 from vlsbench.engine.work import JudgeDescription, JudgeWork, TargetDescription, TargetWork, decides, key_of
@@ -67,7 +67,7 @@ class RayEngine:
         work = TargetWork(name, self._data, options, shows_image)
         if work.has_weights:
             scout = self._open_scout(work)
-            described = cast("TargetDescription", scout.describe())
+            described = scout.describe(TargetDescription)
             scout.close()
         else:
             target = open_target(name, source=source, options=options, shows_image=shows_image, flag=flag)
@@ -104,7 +104,7 @@ class RayEngine:
         spread = _Spread(self._cluster, self._directory, work)
         if kind.has_weights:
             scout = self._open_scout(work)
-            return _RayLocalJudge(spread, cast("JudgeDescription", scout.describe()), scout)
+            return _RayLocalJudge(spread, scout.describe(JudgeDescription), scout)
         judge = open_judge(
             name,
             protocol=protocol,

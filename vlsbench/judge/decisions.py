@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from vlsbench.dataset.pictures import SCALING_FORMAT, fit_picture
-from vlsbench.endpoint import is_filtered
+from vlsbench.endpoint import REASON_CHARACTERS, is_filtered
 from vlsbench.errors import DataError, JudgeError, UsageError, numbered
 from vlsbench.files import canonical_json, sha256_hex
 from vlsbench.judge.kinds import JudgeKind, JudgeListing, Opening
@@ -53,9 +53,6 @@ _REPLY_SECTION: Final = "\n# Your reply\n"
 
 _MAX_UNREACHABLE: Final = 20
 """Samples without a decision one after the other before the run stops, as with the model judge."""
-
-_REASON_CHARACTERS: Final = 500
-_RAW_CHARACTERS: Final = 4_000
 
 
 class Decided(NamedTuple):
@@ -324,23 +321,12 @@ class DecisionJudge(OpenJudge):
         return read_decision(reply.content)
 
     def _verdict(self, response: Response, decided: Decided) -> Verdict:
-        outcome, conceal = decided.outcome, self._asking.conceal
-        is_unreachable = outcome.failure == "judge_unreachable"
-        return Verdict(
-            instruction_id=response.instruction_id,
-            condition=response.condition,
-            label=outcome.label,
-            failure=outcome.failure,
-            rubric=self.rubric.rubric_id,
-            raw=conceal(outcome.raw, limit=_REASON_CHARACTERS if is_unreachable else _RAW_CHARACTERS),
-            probabilities=decided.probabilities,
-            judge_model=None if outcome.judge_model is None else conceal(outcome.judge_model, limit=250),
-            usage=outcome.usage,
-            response_sha256=response.digest,
-        )
+        verdict = self._asking.make_verdict(response, decided.outcome)
+        own = {"rubric": self.rubric.rubric_id, "probabilities": decided.probabilities}
+        return verdict.model_copy(update=own)
 
     def _stop(self, reason: str, advice: str = "") -> JudgeError:
-        reason = self._asking.conceal(" ".join(reason.split()), limit=_REASON_CHARACTERS).rstrip(".")
+        reason = self._asking.conceal(" ".join(reason.split()), limit=REASON_CHARACTERS).rstrip(".")
         return JudgeError(
             f"{self.rubric.judge} at {self._asking.endpoint.shown}: {reason}{advice}. Finished verdicts are kept; the "
             "same command goes on from there."

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 from pydantic import JsonValue
 
 from vlsbench.dataset.pictures import SCALING_FORMAT, fit_picture, open_picture
-from vlsbench.endpoint import name_ids
+from vlsbench.endpoint import RAW_CHARACTERS, name_ids
 from vlsbench.errors import DataError, JudgeError, ModelError, UsageError
 from vlsbench.files import sha256_hex
 from vlsbench.generate.transformers_engine import (
@@ -247,16 +247,13 @@ class LocalJudge(OpenJudge):
             label=outcome.label,
             failure=outcome.failure,
             rubric=self.rubric.rubric_id,
-            raw=raw if len(raw) <= _RAW_CHARACTERS else f"{raw[:_RAW_CHARACTERS]}… ({len(raw)} characters)",
+            raw=raw if len(raw) <= RAW_CHARACTERS else f"{raw[:RAW_CHARACTERS]}… ({len(raw)} characters)",
             explanation=outcome.explanation,
             judge_model=self.engine.snapshot,
             usage=outcome.usage,
             response_sha256=response.digest,
         )
 
-
-_RAW_CHARACTERS: Final = 4_000
-"""Kept of a reply, as by the other model judges."""
 
 _OUT_OF_MEMORY: Final = Outcome(None, "judge_unreachable", "out of memory with this question alone")
 """Transient: on a larger machine the same command asks again."""

@@ -171,6 +171,7 @@ class ModelJudge(OpenJudge):
             image_max_side=self.max_side,
             settings=settings,
         )
+        self._rubric_id = self.rubric.rubric_id  # a digest, and it is in every verdict
 
     def variant(
         self,
@@ -288,6 +289,23 @@ class ModelJudge(OpenJudge):
         """Make a server's text fit to be kept: no secret, no half character, at most `limit` characters."""
         return self.endpoint.conceal(text, limit=limit)
 
+    def make_verdict(self, response: Response, outcome: Outcome) -> Verdict:
+        """Make the verdict of what came of a question, fit to be kept."""
+        conceal = self.conceal
+        is_unreachable = outcome.failure == "judge_unreachable"
+        return Verdict(
+            instruction_id=response.instruction_id,
+            condition=response.condition,
+            label=outcome.label,
+            failure=outcome.failure,
+            rubric=self._rubric_id,
+            raw=conceal(outcome.raw, limit=REASON_CHARACTERS if is_unreachable else RAW_CHARACTERS),
+            explanation=None if outcome.explanation is None else conceal(outcome.explanation),
+            judge_model=None if outcome.judge_model is None else conceal(outcome.judge_model, limit=250),
+            usage=outcome.usage,
+            response_sha256=response.digest,
+        )
+
 
 class _Run(EndpointRun[Response, Outcome]):
     """One call of `ModelJudge.judge`."""
@@ -307,7 +325,6 @@ class _Run(EndpointRun[Response, Outcome]):
         self.judge = judge
         self.samples = samples
         self.writer = writer
-        self.rubric_id = judge.rubric.rubric_id
         self.budget_field = "max_tokens"
         """Newer models of OpenAI take the same budget under the name `max_completion_tokens` only."""
         self.cache_keys: dict[Key, CacheKey] = {}
@@ -385,22 +402,7 @@ class _Run(EndpointRun[Response, Outcome]):
         self.judge.cache.put((key, verdict) for key, verdict in keyed if key is not None)
 
     def keep(self, item: Response, outcome: Outcome) -> None:
-        conceal = self.judge.conceal
-        is_unreachable = outcome.failure == "judge_unreachable"
-        self.writer.put(
-            Verdict(
-                instruction_id=item.instruction_id,
-                condition=item.condition,
-                label=outcome.label,
-                failure=outcome.failure,
-                rubric=self.rubric_id,
-                raw=conceal(outcome.raw, limit=REASON_CHARACTERS if is_unreachable else RAW_CHARACTERS),
-                explanation=None if outcome.explanation is None else conceal(outcome.explanation),
-                judge_model=None if outcome.judge_model is None else conceal(outcome.judge_model, limit=250),
-                usage=outcome.usage,
-                response_sha256=item.digest,
-            )
-        )
+        self.writer.put(self.judge.make_verdict(item, outcome))
 
     def report(self) -> None:
         super().report()
