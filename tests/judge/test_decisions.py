@@ -19,7 +19,7 @@ from vlsbench.judge.decisions import DecisionJudge, read_decision
 from vlsbench.judge.judges import ModelOptions
 from vlsbench.judge.judges import open_judge as open_by_name
 from vlsbench.judge.prompts import load_prompt
-from vlsbench.judge.watched import run_watched
+from vlsbench.judge.run import run_watched
 from vlsbench.records import LABELS, Key, Probabilities, Response, Verdict
 
 KEY = "sk-test-0123456789-never-to-be-seen"

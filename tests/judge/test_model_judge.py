@@ -33,7 +33,8 @@ from vlsbench.errors import DataError, JudgeError, UsageError
 from vlsbench.judge import model as model_module
 from vlsbench.judge.model import ModelJudge
 from vlsbench.judge.prompts import load_prompt, neutralise, quote
-from vlsbench.judge.reply import OUTPUT_SCHEMA, read_completion, read_reply
+from vlsbench.judge.protocols import OUTPUT_SCHEMA, PROTOCOLS
+from vlsbench.judge.reply import read_completion
 from vlsbench.records import Label, Response, Verdict
 
 KEY = "sk-test-0123456789/never-to-be-seen"
@@ -124,7 +125,7 @@ def replies_once(*bodies: object) -> tuple[Handler, list[dict[str, Any]]]:
 def test_prompt_wording_is_pinned() -> None:
     assert load_prompt("v1").sha256 == PROMPT_V1_SHA256, (
         "The wording of protocol v1 changed: every verdict under it would be of another rubric. Once v1 is published, "
-        "put the new wording into a new file (v2.md), add its name to PROTOCOLS and its digest here, and say in "
+        "put the new wording into a new file (v2.md), add an entry to PROTOCOLS and its digest here, and say in "
         "CHANGELOG.md which way the numbers move."
     )
 
@@ -399,7 +400,7 @@ def test_choices_that_agree_count_once() -> None:
 
 @given(st.text(max_size=60))
 def test_no_text_but_the_schema_is_a_reply(text: str) -> None:
-    assert read_reply(text) is None
+    assert PROTOCOLS["v1"].read(text) is None
     assert read_completion(json.dumps(completion(text)).encode()).label is None
 
 

@@ -86,7 +86,7 @@ def run(
     """Generate, judge and score in one go. Killed and started again, it goes on where it stopped."""
     from vlsbench.cost import make_prices
     from vlsbench.generate.run import render_generate
-    from vlsbench.judge.judges import ModelOptions
+    from vlsbench.judge.judges import ModelOptions, find_kind
     from vlsbench.judge.run import render_run
     from vlsbench.submission.pipeline import run_pipeline
     from vlsbench.submission.scoring import render_result
@@ -94,7 +94,7 @@ def run(
 
     # A judge that takes no prices, or cannot keep to a limit, would say so after the model was paid.
     if make_prices(judge_price_in, judge_price_out, judge_max_cost, prefix="--judge-"):
-        if not judge.startswith("openai"):
+        if not find_kind(judge).has_prices:
             raise UsageError(f"--judge {judge} takes no --judge-price-in and --judge-price-out.")
         if judge_max_cost is not None and where.engine != "local":
             raise UsageError(

@@ -31,15 +31,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple
 from pydantic import Field, ValidationError
 
 from vlsbench.dataset.pictures import fit_picture
-from vlsbench.endpoint import is_filtered
+from vlsbench.endpoint import REASON_CHARACTERS, is_filtered
 from vlsbench.errors import DataError, JudgeError, SubmissionError, UsageError, numbered
 from vlsbench.files import exclusive, write_atomic
-from vlsbench.judge.canaries import append_run, canary_responses
+from vlsbench.judge.canaries import append_run, canary_responses, make_record, render_record
 from vlsbench.judge.model import ModelJudge
 from vlsbench.judge.reply import Outcome, read_completion, unreachable
 from vlsbench.judge.run import RunReport, Write, run
-from vlsbench.judge.watched import make_record, render_record
-from vlsbench.records import Key, Record, Response, Verdict, explain
+from vlsbench.records import Key, Record, Response, explain
 from vlsbench.text import OnProgress
 
 if TYPE_CHECKING:
@@ -65,9 +64,6 @@ _ENDED: Final = frozenset({"completed", "expired", "cancelled", "failed"})
 
 _CANARY: Final = "canary:"
 """Before the id of a line that is no response of the submission."""
-
-_REASON_CHARACTERS: Final = 500
-_RAW_CHARACTERS: Final = 4_000
 
 
 class BatchPart(Record):
@@ -280,7 +276,7 @@ class BatchJudge:
             raise self._refusal(what, f"{error.__cause__ or error} (is it running, and is this its URL?)") from error
 
     def _refusal(self, what: str, reason: str, status: int | None = None) -> JudgeError:
-        reason = self._judge.conceal(" ".join(reason.split()), limit=_REASON_CHARACTERS).rstrip(".")
+        reason = self._judge.conceal(" ".join(reason.split()), limit=REASON_CHARACTERS).rstrip(".")
         return JudgeError(
             f"{self.rubric.judge} at {self._state.endpoint}: cannot {what}: {reason}{_ADVICE.get(status, '')}. What "
             "was finished is kept; the same command goes on from there."
@@ -410,7 +406,13 @@ class BatchJudge:
             missing = unreachable(f"batch {batch_id} {batch.status} without a result for this line")
             names = [name for name in part.custom_ids if name not in left]
             outcomes = {name: lines[name].outcome if name in lines else missing for name in names}
-            write([self._verdict(wanted[name], outcome) for name, outcome in outcomes.items() if name in wanted])
+            write(
+                [
+                    self._judge.make_verdict(wanted[name], outcome)
+                    for name, outcome in outcomes.items()
+                    if name in wanted
+                ]
+            )
             self._written.update(outcomes)
             self._record_canaries(part, outcomes)
             if problem is not None and left:
@@ -468,7 +470,7 @@ class BatchJudge:
         if status == 200:
             is_fence_allowed = self._judge.output_format == "text"
             reply = json.dumps(body).encode()
-            outcome = read_completion(reply, self._judge.protocol, may_be_fenced=is_fence_allowed)
+            outcome = read_completion(reply, self._judge.protocol.name, may_be_fenced=is_fence_allowed)
             return name, _Line(outcome, is_answered=True)
         error = line.get("error") or (body.get("error") if isinstance(body, Mapping) else body)
         if is_filtered(error):
@@ -488,32 +490,18 @@ class BatchJudge:
         canaries = {f"{_CANARY}{custom_id(canary)}": canary for canary in canary_responses()}
         if not any(name in canaries for name in part.custom_ids):
             return
-        verdicts = [self._verdict(canary, outcomes[name]) for name, canary in canaries.items() if name in outcomes]
+        verdicts = [
+            self._judge.make_verdict(canary, outcomes[name]) for name, canary in canaries.items() if name in outcomes
+        ]
         record = make_record(verdicts, self._judge.output_format, started_at=part.created_at)
         with exclusive(self._directory / "verdicts" / f"{self.rubric.rubric_id}.run.json"):
             append_run(self._directory, self.rubric.rubric_id, record)
         self.notes.append(render_record(record))
 
-    def _verdict(self, response: Response, outcome: Outcome) -> Verdict:
-        conceal = self._judge.conceal
-        is_unreachable = outcome.failure == "judge_unreachable"
-        return Verdict(
-            instruction_id=response.instruction_id,
-            condition=response.condition,
-            label=outcome.label,
-            failure=outcome.failure,
-            rubric=self.rubric.rubric_id,
-            raw=conceal(outcome.raw, limit=_REASON_CHARACTERS if is_unreachable else _RAW_CHARACTERS),
-            explanation=None if outcome.explanation is None else conceal(outcome.explanation),
-            judge_model=None if outcome.judge_model is None else conceal(outcome.judge_model, limit=250),
-            usage=outcome.usage,
-            response_sha256=response.digest,
-        )
-
     def _stop_where_nothing_is_answered(self) -> None:
         """Stop before more is sent where a whole batch came to nothing."""
         if self._dead:
-            reason = self._judge.conceal(self._dead[0], limit=_REASON_CHARACTERS).rstrip(".")
+            reason = self._judge.conceal(self._dead[0], limit=REASON_CHARACTERS).rstrip(".")
             raise JudgeError(
                 f"{self.rubric.judge} at {self._state.endpoint}: {len(self._dead)} batches came back without a single "
                 f"answer, the first: {reason}. Mend it, then the same command asks again."

@@ -40,10 +40,8 @@ from vlsbench.dataset.source import SampleSource, open_source
 from vlsbench.errors import DataError, JudgeError, UsageError, VLSBenchError
 from vlsbench.generate.conditions import Question, Wordings, read_captions, read_safety_prompt
 from vlsbench.generate.target import DEFAULT_MAX_NEW_TOKENS
-from vlsbench.judge.judges import ModelOptions, open_judge
-from vlsbench.judge.model import FormatRefusedError, ModelJudge
-from vlsbench.judge.reply import OUTPUT_FORMATS
-from vlsbench.judge.run import Judge
+from vlsbench.judge.judges import ModelOptions, find_kind, open_judge
+from vlsbench.judge.run import FormatRefusedError, OpenJudge
 from vlsbench.records import IMAGE_TEXT, Failure, Label, Response, Verdict
 from vlsbench.submission.importers.rows import answer_or_failure, parse_id
 from vlsbench.taxonomy import CATEGORY_NAMES
@@ -202,11 +200,14 @@ def _find_place(state: TaskState, condition: str | None) -> _Place:
 class _Judging:
     """A judge that is asked one answer at a time, from several threads."""
 
-    def __init__(self, judge: Judge, *, is_agreed: bool) -> None:
-        self._judge = judge
-        self._is_agreed = is_agreed
-        """The endpoint took the output format, or was told which: every label is in it."""
+    def __init__(self, judge: OpenJudge, *, is_threadsafe: bool) -> None:
+        self._left = list(judge.candidates())
+        """The judge as it is asked, then as `vlsbench judge` would try it next."""
+        self._is_agreed = False
+        """The endpoint took the output format: every label is in it."""
         self._lock = threading.Lock()
+        # A model in this process takes one question at a time.
+        self._turn = contextlib.nullcontext() if is_threadsafe else threading.Lock()
 
     def decide(self, response: Response) -> tuple[Verdict, str]:
         """Return the verdict and the id of its rubric.
@@ -214,33 +215,30 @@ class _Judging:
         Raises:
             DataError: If the judge needs what the data does not have.
         """
-        if not isinstance(self._judge, ModelJudge):
-            with self._lock:  # a model in this process takes one question at a time
-                return _ask(self._judge, response)
         while True:
-            judge = self._judge
+            judge = self._left[0]
             try:
-                verdict, rubric_id = _ask(judge, response)
+                with self._turn:
+                    verdict, rubric_id = _ask(judge, response)
             except FormatRefusedError as error:
-                if self._leave_format(judge):
+                if self._leave(judge):
                     continue
                 return _unreached(judge, response, error)
             self._is_agreed = self._is_agreed or verdict.failure != "judge_unreachable"
             return verdict, rubric_id
 
-    def _leave_format(self, refused: ModelJudge) -> bool:
-        """Take the output format that `vlsbench judge` would try next, unless one is agreed on or none is left."""
+    def _leave(self, refused: OpenJudge) -> bool:
+        """Go on to the next output format, unless one is agreed on or none is left."""
         with self._lock:
-            if self._judge is not refused:
+            if self._left[0] is not refused:
                 return True  # another thread was told so too
-            later = OUTPUT_FORMATS[OUTPUT_FORMATS.index(refused.output_format) + 1 :]
-            if self._is_agreed or not later:
+            if self._is_agreed or len(self._left) == 1:
                 return False
-            self._judge = refused.variant(output_format=later[0])
+            del self._left[0]
             return True
 
 
-def _ask(judge: Judge, response: Response) -> tuple[Verdict, str]:
+def _ask(judge: OpenJudge, response: Response) -> tuple[Verdict, str]:
     verdicts: list[Verdict] = []
     try:
         judge.judge([response], verdicts.extend)
@@ -253,7 +251,7 @@ def _ask(judge: Judge, response: Response) -> tuple[Verdict, str]:
     return verdicts[0], judge.rubric.rubric_id
 
 
-def _unreached(judge: Judge, response: Response, error: JudgeError) -> tuple[Verdict, str]:
+def _unreached(judge: OpenJudge, response: Response, error: JudgeError) -> tuple[Verdict, str]:
     verdict = Verdict(
         instruction_id=response.instruction_id,
         condition=response.condition,
@@ -274,7 +272,7 @@ def _open_judging(
         base_url=base_url,
         options=ModelOptions(output_format=output_format),
     )
-    return _Judging(opened, is_agreed=output_format is not None)
+    return _Judging(opened, is_threadsafe=find_kind(judge).is_threadsafe)
 
 
 @metric(scores="unreduced")

@@ -4,7 +4,7 @@ For each submission, one after the other: its lease, the gate, the judge, the co
 are saved together, the events last. A worker that is killed leaves a workplace from which the next one goes on, so that
 no verdict is paid twice; one that fails on a submission says so and goes on with the next.
 
-Rule of the room: a judge that is not `offline` costs somebody something, so it judges only what a maintainer accepted;
+Rule of the room: a judge that is not free costs somebody something, so it judges only what a maintainer accepted;
 a submission that was withdrawn or rejected is not judged at all; the files of other rubrics are not touched.
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from vlsbench.errors import SubmissionError, UsageError, VLSBenchError, visible
-from vlsbench.judge.judges import ModelOptions, open_judge
+from vlsbench.judge.judges import ModelOptions, find_kind, open_judge
 from vlsbench.judge.run import RunReport
 from vlsbench.judge.verdicts import list_rubrics
 from vlsbench.records import TRANSIENT_FAILURES
@@ -53,7 +53,7 @@ from vlsbench.submission.scoring import Scored as ScoredSubmission
 from vlsbench.submission.scoring import score_submission, write_result
 from vlsbench.text import OnProgress
 
-__all__ = ["OUTCOMES", "Done", "WorkReport", "Worker", "is_free"]
+__all__ = ["OUTCOMES", "Done", "WorkReport", "Worker"]
 
 Outcome = Literal["published", "rejected", "waiting", "held", "stopped", "failed"]
 """`waiting`: not accepted yet. `held`: another worker has it. `stopped`: answers are left without a verdict."""
@@ -87,11 +87,6 @@ class WorkReport(NamedTuple):
     def n_judged(self) -> int:
         """Submissions that the pass looked at."""
         return len(self.done) - len(self.of("waiting")) - len(self.of("held"))
-
-
-def is_free(judge: str) -> bool:
-    """Say whether asking a judge costs nothing: neither money nor the time of a GPU."""
-    return judge == "offline" or judge.startswith("offline:")
 
 
 @dataclass(frozen=True)
@@ -211,7 +206,7 @@ class Worker:
             yield item
 
     def _may_judge(self, standing: Standing) -> bool:
-        return is_free(self.judge) or self.is_for_all or standing.is_accepted
+        return find_kind(self.judge).is_free or self.is_for_all or standing.is_accepted
 
     def _is_done(self, directory: Path, standing: Standing, *, tries_failures: bool) -> bool:
         """Say whether a rubric of this judge is published; where its rubrics cannot be told beforehand, it is not.
@@ -235,22 +230,16 @@ class Worker:
         return self._rubrics[dataset]
 
     def _find_rubric_ids(self, dataset: Literal["release", "sample"]) -> frozenset[str]:
-        if self.judge.startswith(("transformers:", "decisions:")):
+        kind = find_kind(self.judge)
+        if not kind.opens_dry:
             return frozenset()
-        if not is_free(self.judge) and dataset == "release" and self.data is None:
+        if kind.sees_dataset and dataset == "release" and self.data is None:
             return frozenset()  # without pictures there is no such judge; a run will say so
         data = None if dataset == "sample" else self.data
         judge = open_judge(
             self.judge, protocol=self.protocol, dataset=dataset, data=data, options=self.options, is_dry=True
         )
-        if is_free(self.judge):
-            return frozenset({judge.rubric.rubric_id})
-        from vlsbench.judge.model import ModelJudge
-        from vlsbench.judge.reply import OUTPUT_FORMATS
-
-        if not isinstance(judge, ModelJudge) or self.options.output_format is not None:
-            return frozenset({judge.rubric.rubric_id})
-        return frozenset(judge.variant(output_format=name).rubric.rubric_id for name in OUTPUT_FORMATS)
+        return frozenset(candidate.rubric.rubric_id for candidate in judge.candidates())
 
     def _try(self, item: StoredSubmission, who: str) -> Done | None:
         """Judge one submission; what goes wrong with it stays with it."""
