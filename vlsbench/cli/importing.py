@@ -38,14 +38,33 @@ def import_(
     condition: Annotated[
         str | None, typer.Option(help="What the model was shown, where the rows do not say; default image+text.")
     ] = None,
-    data_path: Annotated[Path | None, typer.Option("--data", help="The release: its folder, or a built one.")] = None,
+    data_path: Annotated[
+        Path | None, typer.Option("--data", help="The release, whose sentences find prompts that were changed.")
+    ] = None,
+    id_column: Annotated[str | None, typer.Option(help="The column of a table that is the id.")] = None,
+    response_column: Annotated[str | None, typer.Option(help="The column that is what the model said.")] = None,
+    text_column: Annotated[
+        str | None, typer.Option(help="The column that is the prompt; without --id-column it decides over ids.")
+    ] = None,
+    trust_ids: Annotated[
+        bool, typer.Option("--trust-ids", help="Believe that the ids are instruction_ids where nothing tells.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Make a submission of the answers in another tool's file, and check it."""
     from vlsbench.submission.check import render_check
     from vlsbench.submission.importers.formats import import_file, render_import
+    from vlsbench.submission.importers.matching import Asked
 
-    report = import_file(source, directory, from_format=from_format, model=model, condition=condition, data=data_path)
+    report = import_file(
+        source,
+        directory,
+        from_format=from_format,
+        model=model,
+        condition=condition,
+        data=data_path,
+        asked=Asked(id_column, text_column, response_column, trust_ids),
+    )
     if as_json:
         print(report.model_dump_json(indent=2))
     else:
