@@ -145,7 +145,8 @@ class Evidence:
             return RowText(owners)
         main = [name for name, column in self.text_columns.items() if column.holds_instructions and name != _THE_ANSWER]
         for name in (*main, *self.claimed_columns):
-            parts = _texts_of(self.columns[name][n])
+            wraps_nothing = name in self.text_columns and not self.text_columns[name].is_said[n]
+            parts = [] if wraps_nothing else _texts_of(self.columns[name][n])
             said = next((part for part in parts if part.strip()), None)
             if said is not None:
                 return RowText(None, other=name, is_cut=self._is_cut(name, said))

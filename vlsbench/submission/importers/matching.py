@@ -32,7 +32,7 @@ from vlsbench.submission.importers.source import Problems
 from vlsbench.submission.importers.texts import Texts
 from vlsbench.taxonomy import CONFIG_NAMES
 
-__all__ = ["Asked", "Matched", "match_rows"]
+__all__ = ["Asked", "Matched", "match_one", "match_rows"]
 
 _SHOWN_DIGITS: Final = 12
 
@@ -181,6 +181,40 @@ def match_rows(parsed: Parsed, data: Path | None, problems: Problems, asked: Ask
     else:
         _match_by_evidence(matching, claims, decides=decides)
     return _conclude(matching)
+
+
+def match_one(row: Row) -> IndexRow:
+    """Find the sample of a row that stands alone, as a harness has it before it scores.
+
+    Raises:
+        ValueError: If nothing tells it, or something contradicts it; the message is the end of a sentence.
+    """
+    evidence = Evidence([row], Texts())
+    said, claims = evidence.row_texts[0], _read_claims([row], _NOTHING_ASKED)
+    matching = _Matching([row], evidence, Problems(""), [claims[0].numbers[0]])
+    sample = _sample_of(matching.ids[0])
+    if claims[0].faults[0] and (claims[0].is_trusted or said.owners is None):
+        raise ValueError(claims[0].faults[0])
+    hints = _find_hints(matching, matching.ids, claims)
+    if claims[0].is_trusted or (said.owners is not None and matching.ids[0] in said.owners):
+        if sample is None:
+            raise ValueError(_unknown(claims[0].numbers[0] or 0, load_index("release")))
+        if said.owners is not None and sample.instruction_id not in said.owners:
+            raise ValueError(_mismatch(sample, said.owners))
+        if 0 in hints.conflicts:
+            raise ValueError(f"instruction_id {sample.instruction_id}: {hints.conflicts[0].sentence}")
+        return sample
+    found = [s for i in _distinct(said.owners or ()) if (s := _sample_of(i)) is not None]
+    if len(found) == 1:
+        return found[0]
+    if sample is not None and said.owners is None and hints.agreeing and not hints.conflicts:
+        return sample
+    raise ValueError(
+        f"nothing tells that {claims[0].column!r} ({claims[0].numbers[0]}) is the instruction_id; name it so in the "
+        "metadata"
+        if said.owners is None
+        else _why_not_found(matching, None, sorted(said.owners))
+    )
 
 
 def _wrong_columns(claims: Sequence[_Claims], evidence: Evidence, asked: Asked) -> str | None:
@@ -618,11 +652,11 @@ def _why_refused(
     compared = "no column holds instructions, images or categories of VLSBench to compare with"
     if weak:
         compared = f"{' and '.join(map(repr, weak))} would agree with ids that are off by a row as well"
-    fault = next(((n, item) for item in claims for n, said in enumerate(item.faults) if said), None)
-    first = "" if fault is None else f". First{matching.rows[fault[0]].place}: {fault[1].faults[fault[0]]}"
+    faults = [(n, fault) for item in claims for n, fault in enumerate(item.faults) if fault]
+    unread = f". First{matching.rows[faults[0][0]].place}: {faults[0][1]}" if faults else ""
     return (
         f"nothing tells that {named} is the instruction_id: {compared}. Add the prompts to the file (--data with the "
-        f"release finds those that were changed), or give --trust-ids where you know that the ids are right{first}"
+        f"release finds those that were changed), or give --trust-ids where you know that the ids are right{unread}"
     )
 
 

@@ -14,11 +14,11 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
-from vlsbench.dataset.index import Index, load_index
+from vlsbench.dataset.index import load_index
 from vlsbench.dataset.source import open_source
 from vlsbench.errors import DataError
 
@@ -107,25 +107,16 @@ class Texts:
         Raises:
             DataError: If `data` is absent or not the release.
         """
-        self._indexes: tuple[Index, ...] = (load_index("release"), load_index("sample"))
         self.n_pieces = 0
         """Looked up so far."""
         self._release = {} if data is None else _sentences_of(data, "release")
         self._sample = _sentences_of(None, "sample") if has_sample else {}
         self.has_release = data is not None
 
-    @cached_property
-    def _owners(self) -> Mapping[bytes, Owners]:
-        owners: defaultdict[bytes, Owners] = defaultdict(tuple)
-        for index in self._indexes:
-            for row in index.rows:
-                owners[bytes.fromhex(row.instruction_sha256)] += (row.instruction_id,)
-        return dict(owners)
-
-    @cached_property
+    @property
     def blank(self) -> Owners:
         """The samples whose instruction is empty."""
-        return self._owners.get(hashlib.sha256(b"").digest(), ())
+        return _owners_of().get(hashlib.sha256(b"").digest(), ())
 
     @property
     def is_spent(self) -> bool:
@@ -142,10 +133,10 @@ class Texts:
         self.n_pieces += 1
         for form in _forms(text):
             stripped = form.strip()
-            if stripped and (found := self._owners.get(_digest(form)) or self._owners.get(_digest(stripped))):
+            if stripped and (found := _owners_of().get(_digest(form)) or _owners_of().get(_digest(stripped))):
                 return found
         if len(text) == 64 and re.fullmatch(r"[0-9a-fA-F]{64}", text):
-            return tuple(i for i in self._owners.get(bytes.fromhex(text), ()) if i not in self.blank)
+            return tuple(i for i in _owners_of().get(bytes.fromhex(text), ()) if i not in self.blank)
         return ()
 
     def within(self, text: str) -> list[Find]:
@@ -160,7 +151,7 @@ class Texts:
         data, offsets = text.encode("utf-8", "surrogatepass"), _offsets(text)
         begins = [match.start() for match in _PIECE_BEGIN.finditer(text)]
         ends = [match.end() for match in _PIECE_END.finditer(text)]
-        n_before, first, last_end = self.n_pieces, 0, 0
+        n_before, first, last_end, known = self.n_pieces, 0, 0, _owners_of()
         for begin in begins:
             if begin < last_end:
                 continue  # instructions do not overlap
@@ -172,7 +163,7 @@ class Texts:
                 if to - at > _LONGEST_BYTES:
                     break
                 self.n_pieces += 1
-                owners = self._owners.get(hashlib.sha256(data[at:to]).digest())
+                owners = known.get(hashlib.sha256(data[at:to]).digest())
                 if owners is not None:
                     yield Find(owners, begin, end, text)
                     last_end = end
@@ -207,6 +198,16 @@ class Texts:
             return found
         longer = [owners for sentence, owners in self._sentences.items() if sentence.startswith(begun)]
         return [Find(longer[0], 0, len(folded), folded)] if len(longer) == 1 else []
+
+
+@cache
+def _owners_of() -> Mapping[bytes, Owners]:
+    """Return the samples of every instruction by its digest."""
+    owners: defaultdict[bytes, Owners] = defaultdict(tuple)
+    for index in (load_index("release"), load_index("sample")):
+        for row in index.rows:
+            owners[bytes.fromhex(row.instruction_sha256)] += (row.instruction_id,)
+    return dict(owners)
 
 
 def _digest(text: str) -> bytes:
@@ -249,11 +250,12 @@ class TextColumn:
         self.found: list[tuple[Find, ...]] = [self._whole(parts) for parts in values]
         """By row: the instructions in it."""
         self.is_said = [any(part.strip() for part in parts) for parts in values]
-        """By row: whether there is a text."""
+        """By row: whether there is a text, were it only what stands around an instruction elsewhere."""
         rest = [n for n, is_said in enumerate(self.is_said) if is_said and not self.found[n]]
         if any(self.found) or self._probe(values, rest):
             for n in rest:
                 self.found[n] = self._search(values[n])
+                self.is_said[n] = bool(self.found[n]) or not self._is_empty_wrapper(values[n])
 
     @property
     def n_found(self) -> int:
@@ -304,6 +306,11 @@ class TextColumn:
                 if owners := self._texts.whole(text[len(before) : end]):
                     return [Find(owners, len(before), end, text)]
         return []
+
+    def _is_empty_wrapper(self, parts: Sequence[str]) -> bool:
+        """Say whether a prompt wraps nothing, as that of the one empty instruction does."""
+        empty = {" ".join((before + behind).split()) for (before, behind), _ in self._wrappers.most_common(4)}
+        return all(" ".join(part.split()) in empty for part in parts if part.strip())
 
 
 def _is_bare(find: Find, wrappers: Mapping[tuple[str, str], int]) -> bool:
