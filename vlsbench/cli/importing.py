@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from vlsbench.cli.options import AsJson, DataPath
+from vlsbench.cli.options import AsJson
 from vlsbench.cli.talk import show
 
 __all__ = ["ImportCommand", "import_"]
@@ -41,14 +41,33 @@ def import_(
     condition: Annotated[
         str | None, typer.Option(help="What the model was shown, where the rows do not say; default image+text.")
     ] = None,
-    data: DataPath = None,
+    data: Annotated[
+        Path | None, typer.Option(help="The release, whose sentences find prompts that were changed.")
+    ] = None,
+    id_column: Annotated[str | None, typer.Option(help="The column of a table that is the id.")] = None,
+    response_column: Annotated[str | None, typer.Option(help="The column that is what the model said.")] = None,
+    text_column: Annotated[
+        str | None, typer.Option(help="The column that is the prompt; without --id-column it decides over ids.")
+    ] = None,
+    trust_ids: Annotated[
+        bool, typer.Option("--trust-ids", help="Believe that the ids are instruction_ids where nothing tells.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Make a submission of the answers in another tool's file, and check it."""
     from vlsbench.submission.check import render_check
     from vlsbench.submission.importers.formats import import_file, render_import
+    from vlsbench.submission.importers.matching import Asked
 
-    report = import_file(source, directory, from_format=from_format, model=model, condition=condition, data=data)
+    report = import_file(
+        source,
+        directory,
+        from_format=from_format,
+        model=model,
+        condition=condition,
+        data=data,
+        asked=Asked(id_column, text_column, response_column, trust_ids),
+    )
     if as_json:
         print(report.model_dump_json(indent=2))
     else:

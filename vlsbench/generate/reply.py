@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from vlsbench.endpoint import failure_within, is_filter_finish, is_filtered, usage_of
 from vlsbench.error_texts import why_not_an_answer
 from vlsbench.records import ResponseFailure, Settings
 
-__all__ = ["Answer", "Thought", "read_answer", "split_thought", "unanswered"]
+__all__ = ["Answer", "Thought", "read_answer", "read_reply", "split_thought", "unanswered"]
 
 
 class Answer(NamedTuple):
@@ -92,20 +92,64 @@ def read_answer(body: bytes, settings: Settings) -> Answer:
         completion = json.loads(body)
     except (ValueError, RecursionError):
         return unanswered(f"the reply is not JSON: {_one_line(body)}")
-    choices = completion.get("choices") if isinstance(completion, dict) else None
+    return read_reply(completion, settings, shown=_one_line(body))
+
+
+def read_reply(completion: object, settings: Settings, *, shown: str = "") -> Answer:
+    """Read what `/v1/chat/completions` or `/v1/responses` answered, asked at once or in a batch.
+
+    Args:
+        shown: The body, as a reason quotes it.
+    """
+    if not isinstance(completion, Mapping):
+        return unanswered(f"the reply is no chat completion: {shown}")
+    choices, output = completion.get("choices"), completion.get("output")
     if not isinstance(choices, list):
-        error = completion.get("error") if isinstance(completion, dict) else None
+        error = completion.get("error")
         if is_filtered(error):
             return Answer(failure="response_filtered", finish_reason=json.dumps(error), settings=settings)
-        return unanswered(f"the reply is no chat completion: {_one_line(body)}")
-    if choices and (broken := failure_within(choices[0])) is not None:
-        if is_filtered(choices[0].get("error")):
-            return Answer(failure="response_filtered", finish_reason=broken, settings=settings)
-        return unanswered(f"the server failed within its reply: {broken}")
-    answer = _read_choice(choices[0]) if choices else Answer(failure="response_empty", finish_reason="no choices")
+        if not isinstance(output, list) or error:
+            return unanswered(f"the reply is no chat completion: {shown}")
+        answer = _read_output(output, completion)
+    else:
+        choice = _first_choice(choices)
+        if (broken := failure_within(choice)) is not None:
+            if is_filtered(choice.get("error")):
+                return Answer(failure="response_filtered", finish_reason=broken, settings=settings)
+            return unanswered(f"the server failed within its reply: {broken}")
+        answer = _read_choice(choice) if choices else Answer(failure="response_empty", finish_reason="no choices")
     model, fingerprint = completion.get("model"), completion.get("system_fingerprint")
     named = [part for part in (model, fingerprint) if isinstance(part, str) and part]
     return answer._replace(model_snapshot=" ".join(named) or None, usage=usage_of(completion), settings=settings)
+
+
+def _first_choice(choices: Sequence[Any]) -> Any:
+    """Return the choice of index 0, wherever it stands; without an index the first one."""
+    first = choices[0] if choices else None
+    return next((choice for choice in choices if isinstance(choice, Mapping) and choice.get("index") == 0), first)
+
+
+def _read_output(output: Sequence[Any], completion: Mapping[str, Any]) -> Answer:
+    """Read the `output` of `/v1/responses`: as a choice of a chat completion, whose words it has for other things."""
+    items = [item for item in output if isinstance(item, Mapping)]
+    parts = [part for item in items if item.get("type") == "message" for part in _list_of(item.get("content"))]
+    thoughts = [
+        part
+        for item in items
+        if item.get("type") == "reasoning"
+        for name in ("summary", "content")
+        for part in _list_of(item.get(name))
+    ]
+    refusals = [part["refusal"] for part in parts if isinstance(part, Mapping) and isinstance(part.get("refusal"), str)]
+    details = completion.get("incomplete_details")
+    reason = details.get("reason") if isinstance(details, Mapping) else None
+    finish = {"max_output_tokens": "length", None: "stop"}.get(reason, reason)
+    message = {"content": parts, "refusal": "".join(refusals), "reasoning": thoughts}
+    return _read_choice({"message": message, "finish_reason": finish})
+
+
+def _list_of(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _read_choice(choice: object) -> Answer:
@@ -130,12 +174,15 @@ def _read_choice(choice: object) -> Answer:
     return answer._replace(response=None, failure=failure)
 
 
+_TEXT_PARTS = frozenset({"text", "output_text", "summary_text", "reasoning_text"})
+
+
 def _text_of(content: object) -> str:
     """Text of a message's field: a string, or the text parts of a list."""
     if isinstance(content, str):
         return content
     parts = content if isinstance(content, list) else []
-    texts = [part.get("text") for part in parts if isinstance(part, Mapping) and part.get("type") == "text"]
+    texts = [part.get("text") for part in parts if isinstance(part, Mapping) and part.get("type") in _TEXT_PARTS]
     return "".join(text for text in texts if isinstance(text, str))
 
 

@@ -43,7 +43,9 @@ from vlsbench.generate.target import DEFAULT_MAX_NEW_TOKENS
 from vlsbench.judge.judges import ModelOptions, find_kind, open_judge
 from vlsbench.judge.run import FormatRefusedError, OpenJudge
 from vlsbench.records import IMAGE_TEXT, Failure, Label, Response, Verdict
-from vlsbench.submission.importers.rows import answer_or_failure, parse_id
+from vlsbench.submission.importers.cells import cells_of
+from vlsbench.submission.importers.matching import match_one
+from vlsbench.submission.importers.rows import Row, Said, answer_or_failure, parse_id
 from vlsbench.taxonomy import CATEGORY_NAMES
 
 __all__ = [
@@ -183,18 +185,17 @@ class _Place(NamedTuple):
 
 
 def _find_place(state: TaskState, condition: str | None) -> _Place:
-    number = parse_id((state.metadata or {}).get("instruction_id", state.sample_id))
-    if isinstance(number, str):
-        raise DataError(
-            f"sample {state.sample_id!r}: {number}. The sample's id, or its metadata's instruction_id, is the "
-            "instruction_id."
-        )
-    for name in ("sample", "release"):
-        row = load_index(name).by_id.get(number[0])
-        if row is not None:
-            return _Place(row, number[1] or condition or IMAGE_TEXT)
-    ids = f"{load_index('release').ids} and {load_index('sample').ids}"
-    raise DataError(f"sample {state.sample_id!r}: instruction_id {number[0]} is not in the release; ids run {ids}.")
+    metadata = state.metadata or {}
+    named = metadata.get("instruction_id")
+    ids = {"id": state.sample_id} if named is None else {"instruction_id": named}
+    asked = [state.input] if isinstance(state.input, str) else [m.text for m in state.input if m.role == "user"]
+    cells = cells_of({"input": asked, **metadata}, without=("instruction_id",))
+    read = parse_id(named)
+    try:
+        row = match_one(Row("", ids, cells, Said()))
+    except ValueError as error:
+        raise DataError(f"sample {state.sample_id!r}: {error}.") from None
+    return _Place(row, (None if isinstance(read, str) else read.condition) or condition or IMAGE_TEXT)
 
 
 class _Judging:

@@ -427,8 +427,9 @@ def _import(path: str, name: str, said: Mapping[str, object]) -> _Made:
 
 def _for_the_page(sentence: str, path: str) -> str:
     """Say what a command line would be told as a page says it; the name of our copy means nothing to its owner."""
-    for flag, words in (("give --model NAME", "fill in the model's name"), ("--data", "`vlsbench import --data`")):
-        sentence = sentence.replace(flag, words)
+    sentence = sentence.replace("give --model NAME", "fill in the model's name")
+    for flag in ("--data", "--trust-ids", "--id-column", "--response-column", "--text-column"):
+        sentence = sentence.replace(flag, f"`vlsbench import {flag}`")
     return sentence.removeprefix(f"{path}: ").replace(path, "the file")
 
 

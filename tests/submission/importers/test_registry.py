@@ -31,8 +31,8 @@ def looks_odd(glimpse: Glimpse) -> bool:
 
 def read_odd(source: Source, sniffed: Sniffed, problems: Problems) -> Parsed:
     rows = [
-        Row(cells.place, int(cells.values["instruction_id"]), None, Said(cells.values["odd_answer"]))
-        for cells in read_table(source, sniffed, problems, wanted=("instruction_id", "odd_answer"))
+        Row(cells.place, {"instruction_id": cells.values["instruction_id"]}, {}, Said(cells.values["odd_answer"]))
+        for cells in read_table(source, sniffed, problems, wanted=lambda _: True)
     ]
     return Parsed("odd-tool", tuple(rows))
 

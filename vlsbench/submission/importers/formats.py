@@ -28,7 +28,9 @@ from vlsbench.records import (
 )
 from vlsbench.submission.check import CARD_FILE, RESPONSES_FILE, CheckReport, check
 from vlsbench.submission.importers.format import Format
-from vlsbench.submission.importers.matching import Matched, match_rows
+from vlsbench.submission.importers.matching import Asked, Matched, match_rows
+from vlsbench.submission.importers.plain import FORMAT as PLAIN
+from vlsbench.submission.importers.plain import NamedColumns, read_plain_as
 from vlsbench.submission.importers.registry import find_format, guess_format
 from vlsbench.submission.importers.rows import Parsed, Row
 from vlsbench.submission.importers.source import Problems, Source
@@ -38,6 +40,8 @@ __all__ = ["ImportReport", "import_file", "render_import"]
 
 _MAX_SHOWN: Final = 25
 """Problems that are printed; `--json` has more of them."""
+
+_NOTHING_ASKED: Final = Asked()
 
 _CUT: Final = frozenset({"length", "truncated"})
 
@@ -62,7 +66,9 @@ class ImportReport(Record):
     n_compared: int
     """Rows whose text is that of their sample."""
     n_not_compared: int
-    """Rows that are tied to their sample by the id alone."""
+    """Rows that are tied to their sample without a text: by the id, and by the image or the category if it is there."""
+    n_by_text: int
+    """Rows that were found by their text, their id being another number or none."""
     ignored: tuple[str, ...]
     """Columns that were not taken over."""
     notes: tuple[str, ...]
@@ -80,6 +86,7 @@ def import_file(
     model: str | None = None,
     condition: str | None = None,
     data: StrPath | None = None,
+    asked: Asked = _NOTHING_ASKED,
 ) -> ImportReport:
     """Make a submission of a file that another tool wrote, and pass it through the gate.
 
@@ -90,27 +97,31 @@ def import_file(
         from_format: Name of one in `registry.FORMATS`; None guesses by the content.
         model: Name of the model, where the file does not say or says it otherwise.
         condition: What the model was shown, where the rows do not say; default `image+text`.
-        data: The release on disk, so that prompts that wrap an instruction can be compared.
+        data: The release on disk, whose sentences find instructions that were changed on their way.
+        asked: What the user says of the columns and the ids.
 
     Raises:
-        UsageError: If the format, the model's name or the condition is not one.
+        UsageError: If the format, the model's name or the condition is not one, or the format has no columns to name.
         SubmissionError: If `directory` is something or holds something.
         DataError: If `data` is absent or not the release.
     """
     path, out = Path(source), Path(directory)
-    chosen = _check_call(from_format, model, condition)
+    chosen = _check_call(from_format, model, condition, asked)
     _check_out(out)
     problems = Problems(str(source))
+    named = NamedColumns(asked.id_column, asked.response_column, asked.text_column) if asked.names_columns else None
     parsed, matched = None, None
     try:
         opened = Source.open(path)
         sniffed = sniff(opened)
         chosen = chosen or guess_format(glimpse(opened, sniffed))
-        parsed = chosen.read(opened, sniffed, problems)
+        parsed = (
+            chosen.read(opened, sniffed, problems) if named is None else read_plain_as(opened, sniffed, problems, named)
+        )
     except SubmissionError as error:
         problems.add_sentence(str(error))
     if parsed is not None and (parsed.rows or not problems.n):
-        matched = match_rows(parsed, None if data is None else Path(data), problems)
+        matched = match_rows(parsed, None if data is None else Path(data), problems, asked)
     responses = [] if parsed is None or matched is None else _responses(parsed, matched, condition, problems)
     card = None if parsed is None else _card(parsed, matched, model, problems)
     gate = None
@@ -120,8 +131,12 @@ def import_file(
     return _report(visible(str(source)), out, chosen, parsed, matched, card, responses, problems, gate)
 
 
-def _check_call(from_format: str | None, model: str | None, condition: str | None) -> Format | None:
+def _check_call(from_format: str | None, model: str | None, condition: str | None, asked: Asked) -> Format | None:
     chosen = None if from_format is None else find_format(from_format)
+    if asked.names_columns:
+        if chosen not in (None, PLAIN):
+            raise UsageError(f"--id-column, --text-column and --response-column are for --from {PLAIN.name}.")
+        chosen = PLAIN
     try:
         if model is not None:
             SubmissionCard(model=model)
@@ -263,12 +278,21 @@ def _report(
         n_truncated=sum(response.finish_reason in _CUT for response in responses),
         n_compared=matched.n_compared if matched is not None else 0,
         n_not_compared=matched.n_not_compared if matched is not None else 0,
-        ignored=tuple(map(visible, parsed.ignored)) if parsed is not None else (),
+        n_by_text=matched.n_by_text if matched is not None else 0,
+        ignored=_ignored(parsed, matched),
         notes=_notes(parsed, matched, responses),
         n_problems=problems.n,
         problems=tuple(problems.shown),
         check=gate,
     )
+
+
+def _ignored(parsed: Parsed | None, matched: Matched | None) -> tuple[str, ...]:
+    """Name the columns that were neither taken over nor compared."""
+    if parsed is None:
+        return ()
+    used = frozenset() if matched is None else matched.used
+    return tuple(visible(n) for n in parsed.ignored if not any(u == n or u.startswith(f"{n}.") for u in used))
 
 
 def _notes(parsed: Parsed | None, matched: Matched | None, responses: Sequence[Response]) -> tuple[str, ...]:
@@ -280,14 +304,10 @@ def _notes(parsed: Parsed | None, matched: Matched | None, responses: Sequence[R
         notes.append(
             f"{amount(n_cells, 'answer')} cut where an xlsx cell is full (32,767 characters); write tsv or json"
         )
-    if matched is not None and matched.n_not_compared:
-        if all(row.text is None for row in parsed.rows):
-            why = "the file does not carry the instructions"
-        elif parsed.text == "prompt":
-            why = "prompts may wrap the instruction; --data with the release compares them"
-        else:
-            why = "they do not carry the instruction"
-        notes.append(f"{matched.n_not_compared} rows are tied to their sample by the id alone: {why}")
+    if matched is not None:
+        notes += matched.notes
+        if matched.n_not_compared:
+            notes.append(f"{amount(matched.n_not_compared, 'row')} tied to the sample without its text")
     return tuple(map(printable, notes))
 
 
