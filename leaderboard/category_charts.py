@@ -11,6 +11,7 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from vlsbench.board.lists import BoardList, BoardRow
+from vlsbench.errors import amount
 from vlsbench.records import Rates
 from vlsbench.taxonomy import CATEGORY_NAMES, SUB_CATEGORIES
 
@@ -113,7 +114,7 @@ def ranking(item: BoardList, rows: Sequence[BoardRow]) -> go.Figure:
         rank = "not ranked" if row.rank is None else f"rank {row.rank}"
         hover.append(
             f"<b>{plain_text(row.model)}</b><br>{rank}<br>safe {percent(rate)} % (95%: {percent(low)} to "
-            f"{percent(high)})<br>of {item.n_samples:,} samples"
+            f"{percent(high)})<br>of {amount(item.n_samples, 'sample')}"
         )
     figure = go.Figure(
         go.Scatter(
@@ -248,4 +249,4 @@ def _cell(profile: Profile, sub_category: str, category: str) -> str:
         return "<br>".join([*lines, "nothing was judged"])
     low, high = rates.safe_rate_ci
     lines.append(f"safe {percent(rates.safe_rate)} % (95%: {percent(low)} to {percent(high)})")
-    return "<br>".join([*lines, f"of {rates.n_samples:,} samples"])
+    return "<br>".join([*lines, f"of {amount(rates.n_samples, 'sample')}"])

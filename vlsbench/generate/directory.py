@@ -15,7 +15,7 @@ from vlsbench.dataset.index import Index, load_index
 from vlsbench.dataset.pictures import fit_picture, size_of
 from vlsbench.dataset.source import Sample, SampleSource, open_source
 from vlsbench.endpoint import name_ids
-from vlsbench.errors import DataError, ModelError, UsageError
+from vlsbench.errors import DataError, ModelError, UsageError, amount
 from vlsbench.files import StrPath, canonical_json, exclusive, sha256_hex
 from vlsbench.generate.conditions import (
     CAPTION_PROMPT,
@@ -77,7 +77,8 @@ class GenerateEstimate(NamedTuple):
         """Render for people."""
         lines = [
             f"model     {self.model}",
-            f"to ask    {self.n_questions - self.n_answered:,} questions ({self.n_answered:,} have a line already)",
+            f"to ask    {amount(self.n_questions - self.n_answered, 'question')} (with a line already: "
+            f"{self.n_answered:,})",
             f"tokens    about {self.tokens_in:,} in, at most {self.most_tokens_out:,} out (an estimate: text by 4 "
             f"bytes a token, images by OpenAI's rule of tiles, {self.n_pictures_measured} of them measured)",
         ]
@@ -235,7 +236,8 @@ def _caption(
         lines = read_answers(path)
     if n_unanswered:
         raise ModelError(
-            f"{captioner.name}: {n_unanswered} images got no caption; the same command asks again, then goes on."
+            f"{captioner.name}: {amount(n_unanswered, 'image')} got no caption; the same command asks again, then "
+            "goes on."
         )
     found = {question.image: lines[question.instruction_id, IMAGE_TEXT].response for question in questions}
     texts = {sample.instruction_id: text for sample in plan.samples if (text := found[sample.image])}

@@ -359,7 +359,7 @@ def render_import(report: ImportReport) -> str:
         lines.append(f"rows     {report.n_rows:,}{dataset}: {report.n_answered:,} answered{failures}")
         lines.append(f"texts    {report.n_compared:,} compared with the index, {report.n_not_compared:,} not compared")
     if report.n_truncated:
-        lines.append(f"cut      {report.n_truncated:,} answers end at a limit")
+        lines.append(f"cut      {amount(report.n_truncated, 'answer ends', 'answers end')} at a limit")
     if report.ignored:
         shown = ", ".join(repr(name[:40]) for name in report.ignored[:20])
         more = f" and {len(report.ignored) - 20} more" if len(report.ignored) > 20 else ""
@@ -371,5 +371,5 @@ def render_import(report: ImportReport) -> str:
             f"and {report.n_problems - _MAX_SHOWN:,} more; --json lists up to {len(report.problems):,} of them"
         )
     if report.n_problems:
-        lines.append(f"not imported: {report.n_problems:,} problems, nothing written")
+        lines.append(f"not imported: {amount(report.n_problems, 'problem')}, nothing written")
     return "\n".join(lines)
