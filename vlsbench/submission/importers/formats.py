@@ -25,6 +25,7 @@ from vlsbench.records import (
     Settings,
     SubmissionCard,
     explain,
+    name_without_place,
 )
 from vlsbench.submission.check import CARD_FILE, RESPONSES_FILE, CheckReport, check
 from vlsbench.submission.importers.authors import read_authors
@@ -233,7 +234,7 @@ def _response(row: Row, instruction_id: int, condition: str, problems: Problems)
             finish_reason=said.finish_reason,
             settings=None if said.settings is None else Settings.model_validate(said.settings),
             usage=None if said.usage is None else dict(said.usage),
-            model_snapshot=said.model_snapshot,
+            model_snapshot=said.model_snapshot and name_without_place(said.model_snapshot),
             reasoning=said.reasoning,
         )
         size = len(_line(response).encode())
@@ -255,7 +256,7 @@ def _line(response: Response) -> str:
 
 
 def _card(parsed: Parsed, matched: Matched | None, model: str | None, problems: Problems) -> SubmissionCard | None:
-    name = model or parsed.model
+    name = model or (parsed.model and name_without_place(parsed.model))
     if name is None:
         problems.add("", "does not say which model answered; give --model NAME")
         return None
