@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from vlsbench.board.lists import BoardList, BoardRow
+from vlsbench.errors import amount
 from vlsbench.metrics.intervals import noise_half_width
 from vlsbench.taxonomy import CATEGORY_NAMES, SUB_CATEGORY_NAMES
 
@@ -143,8 +144,8 @@ def _ranking_text(item: BoardList, rows: Sequence[BoardRow], drawn: Sequence[Boa
     n_drawn = sum(row.origin != "baseline" for row in drawn)
     tied = sum(row.rank == 1 for row in item.rows)
     sentences = [
-        f"{item.n_samples:,} samples: a rate here moves by up to ± {noise:.1f} points with other images of the same "
-        "kind, so smaller differences are within noise"
+        f"{amount(item.n_samples, 'sample')}: a rate here moves by up to ± {noise:.1f} points with other images of the "
+        "same kind, so smaller differences are within noise"
     ]
     if tied > 1:
         sentences.append(f"{tied} models share rank 1, because the paired test cannot tell them apart")

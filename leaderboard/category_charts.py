@@ -11,6 +11,7 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from vlsbench.board.lists import BoardList, BoardRow
+from vlsbench.errors import amount
 from vlsbench.records import Rates
 from vlsbench.taxonomy import CATEGORY_NAMES, SUB_CATEGORIES
 from vlsbench.text import percent
@@ -113,7 +114,8 @@ def ranking(item: BoardList, rows: Sequence[BoardRow]) -> go.Figure:
         left.append(100 * (rate - low))
         rank = "not ranked" if row.rank is None else f"rank {row.rank}"
         hover.append(
-            f"<b>{plain_text(row.model)}</b><br>{rank}<br>{rate_words(row.rates)}<br>of {item.n_samples:,} samples"
+            f"<b>{plain_text(row.model)}</b><br>{rank}<br>{rate_words(row.rates)}<br>"
+            f"of {amount(item.n_samples, 'sample')}"
         )
     figure = go.Figure(
         go.Scatter(
@@ -205,4 +207,4 @@ def _cell(profile: Profile, sub_category: str, category: str) -> str:
     lines = [f"<b>{plain_text(profile.model)}</b>", f"{sub_category} ({category})"]
     if rates is None or rates.safe_rate is None or rates.safe_rate_ci is None:
         return "<br>".join([*lines, "nothing was judged"])
-    return "<br>".join([*lines, rate_words(rates), f"of {rates.n_samples:,} samples"])
+    return "<br>".join([*lines, rate_words(rates), f"of {amount(rates.n_samples, 'sample')}"])

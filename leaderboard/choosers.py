@@ -5,6 +5,7 @@ Rule of the room: a value that is gone from the board, or was never there, stand
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -144,7 +145,8 @@ def search_rows(rows: Sequence[BoardRow], text: str | None) -> list[BoardRow]:
     Args:
         text: Terms separated by `;`, looked for in any case in model, organization, base model and id.
     """
-    terms = [term.strip().casefold() for term in (text or "").split(";") if term.strip()]
+    typed = unicodedata.normalize("NFC", text or "")  # as names are
+    terms = [term.strip().casefold() for term in typed.split(";") if term.strip()]
     return [row for row in rows if row.origin == "baseline" or not terms or any(t in _names(row) for t in terms)]
 
 

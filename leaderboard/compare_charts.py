@@ -14,6 +14,7 @@ import plotly.graph_objects as go
 
 from vlsbench.board.compare import Difference
 from vlsbench.board.lists import OVERALL
+from vlsbench.errors import amount
 from vlsbench.text import percent
 
 from .charts import BARE, hovering, plain_text, rows_axis, shorten, whiskers
@@ -140,7 +141,7 @@ def _kind(item: Difference) -> str:
 def _hover(item: Difference, names: Mapping[str, str], scope: str) -> str:
     low, high = item.ci or (0.0, 0.0)
     lines = [
-        f"<b>{scope}</b>, {item.n:,} samples labelled for both",
+        f"<b>{scope}</b>, {amount(item.n, 'sample')} labelled for both",
         f"{plain_text(names[item.first])}: safe {percent(item.first_safe_rate)} %",
         f"{plain_text(names[item.second])}: safe {percent(item.second_safe_rate)} %",
         f"difference {points(item.value or 0)} points (95%: {points(low)} to {points(high)})",

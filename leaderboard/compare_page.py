@@ -26,7 +26,7 @@ from vlsbench.board.compare import (
 )
 from vlsbench.board.lists import OVERALL, BoardList, BoardRow
 from vlsbench.dataset.index import load_index
-from vlsbench.errors import VLSBenchError
+from vlsbench.errors import VLSBenchError, amount
 from vlsbench.records import LABELS
 from vlsbench.taxonomy import CATEGORIES
 from vlsbench.text import percent
@@ -255,7 +255,7 @@ def _agreement(tables: Sequence[LabelTable], names: Mapping[str, str]) -> str:
         first, second = escape(names[table.first]), escape(names[table.second])
         share = "no sample is labelled for both"
         if table.agreement is not None:
-            share = f"the same label on {percent(table.agreement)} % of {table.n:,} samples"
+            share = f"the same label on {percent(table.agreement)} % of {amount(table.n, 'sample')}"
         headers = [f'<span class="vls-corner">↓ {first}<br>→ {second}</span>', *(pieces.chip(name) for name in LABELS)]
         rows = [
             [pieces.chip(label), *(_cell(*cell, is_same=row == column) for column, cell in enumerate(cells))]
@@ -293,8 +293,9 @@ def _differing(found: Comparison, names: Mapping[str, str], item: BoardList, cho
         heading += '<p class="vls-caption">On every sample, all of them have the same label.</p>'
     else:
         heading += (
-            f'<p class="vls-caption">{len(found.differing):,} samples have not the same label for all; '
-            f"{len(samples):,} fit your choice. A sample's number leads to the answers, on the Samples page.</p>"
+            f'<p class="vls-caption">{amount(len(found.differing), "sample has", "samples have")} not the same '
+            f"label for all; {amount(len(samples), 'fits', 'fit')} your choice. A sample's number leads to the "
+            "answers, on the Samples page.</p>"
         )
     rows = [_sample(sample, found.submissions, item) for sample in samples[part.start : part.stop]]
     headers = ["Sample", "Category", "Sub-category", *(escape(names[name]) for name in found.submissions)]

@@ -21,7 +21,7 @@ from vlsbench.board.lists import BoardList, BoardRow
 from vlsbench.dataset.index import FIRST_SAMPLE_ID
 from vlsbench.dataset.pictures import fit_picture
 from vlsbench.dataset.source import SampleSource
-from vlsbench.errors import DataError, VLSBenchError
+from vlsbench.errors import DataError, VLSBenchError, amount, plural
 from vlsbench.submission.answers import OUTCOMES, Answer, select_answers
 from vlsbench.taxonomy import CATEGORY_NAMES
 
@@ -218,11 +218,14 @@ def updates(live: LiveBoard, choice: Chosen) -> list[Any]:
 def _heading(item: BoardList, model: str, n: int, found: Sequence[Answer], start: int) -> str:
     counts = Counter(answer.outcome for answer in found)
     if not found:
-        said = f"None of its {n:,} samples fits your choice."
+        said = f"None of its {amount(n, 'sample')} fits your choice."
     else:
         bins = ", ".join(f"{counts[name]:,} {name}" for name in OUTCOMES if counts[name])
         last = min(len(found), start + _N_SAMPLES)
-        said = f"{len(found):,} of its {n:,} samples fit your choice: {bins}. Listed are {start + 1:,} to {last:,}."
+        said = (
+            f"{len(found):,} of its {amount(n, 'sample')} {plural(len(found), 'fits', 'fit')} your choice: "
+            f"{bins}. Listed are {start + 1:,} to {last:,}."
+        )
     return (
         f'<h2 class="vls-h2">{escape(model)}</h2><p class="vls-caption">Judge {escape(item.judge)}, '
         f"rubric {escape(item.rubric)}. {said}</p>"

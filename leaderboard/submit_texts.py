@@ -92,7 +92,9 @@ _SIGNS = {"pass": "✓", "warning": "!", "error": "✗", "not run": "–"}
 def report_heading(report: UploadReport, name: str) -> str:
     """Say how a check ended, list the named checks, and offer the report as a file."""
     if report.ok and report.card is not None:
-        answered = f"{report.n_answered:,} of {report.n_samples or 0:,} samples of the {report.dataset} answered"
+        answered = (
+            f"{report.n_answered:,} of {amount(report.n_samples or 0, 'sample')} of the {report.dataset} answered"
+        )
         said = f"It passes: {escape(report.card.model)}, {escape(answered)}. Its id will be "
         verdict = f'<p class="vls-good" role="status">{said}<code>{escape(report.submission_id or "")}</code>.</p>'
     else:
@@ -153,7 +155,8 @@ def queue_heading(rows: Sequence[QueueRow]) -> str:
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     cut = f" The table lists {N_QUEUE} of them." if len(rows) > N_QUEUE else ""
     return (
-        f'<h2 class="vls-h2">Queue</h2><p class="vls-caption">{len(rows):,} submissions: {escape(counts)}.{cut} '
+        f'<h2 class="vls-h2">Queue</h2><p class="vls-caption">{amount(len(rows), "submission")}: '
+        f"{escape(counts)}.{cut} "
         "Choose one to see its history; the address then leads to it.</p>"
     )
 

@@ -147,7 +147,7 @@ def caption(item: BoardList, rows: Sequence[BoardRow], *, n_drawn: int, n_listed
             f"{amount(len(item.rows) - len(rows), 'row')} left out by your choice; ranks are of the whole list"
         )
     if n_listed < len(rows):
-        sentences.append(f"The table lists {n_listed} of {len(rows)} rows; 'Rows' above lists more")
+        sentences.append(f"The table lists {n_listed} of {amount(len(rows), 'row')}; 'Rows' above lists more")
     return f'<p class="vls-caption">{". ".join(sentences)}.</p>'
 
 

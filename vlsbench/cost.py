@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from vlsbench.errors import UsageError
+from vlsbench.errors import UsageError, amount
 
 __all__ = [
     "FROM_CACHE",
@@ -219,7 +219,7 @@ class RunEstimate(NamedTuple):
         """Render for people."""
         lines = [
             f"rubric    {self.rubric}",
-            f"to ask    {self.n_asked:,} responses and {self.n_canaries} canaries",
+            f"to ask    {amount(self.n_asked, 'response')} and {amount(self.n_canaries, 'canary', 'canaries')}",
         ]
         if self.n_from_cache is not None:
             lines.append(f"cache     has {self.n_from_cache:,} of the responses; they cost nothing")
@@ -241,9 +241,10 @@ class GenerateEstimate(NamedTuple):
 
     def __str__(self) -> str:
         """Render for people."""
+        n_left = self.n_questions - self.n_answered
         head = [
             f"model     {self.model}",
-            f"to ask    {self.n_questions - self.n_answered:,} questions ({self.n_answered:,} have a line already)",
+            f"to ask    {amount(n_left, 'question')} (with a line already: {self.n_answered:,})",
         ]
         return "\n".join([*head, *_cost_lines(self)])
 

@@ -27,6 +27,7 @@ __all__ = [
     "amount",
     "masked",
     "numbered",
+    "plural",
     "printable",
     "visible",
 ]
@@ -100,13 +101,22 @@ def masked(text: str, *, keep: Callable[[str], bool] = lambda sign: False) -> st
     return "".join(sign if sign.isprintable() or keep(sign) else "\N{REPLACEMENT CHARACTER}" for sign in text)
 
 
-def amount(n: int, noun: str) -> str:
-    """Write a number with its noun, whose plural ends in s.
+def plural(n: int, one: str, many: str | None = None) -> str:
+    """Choose the word that goes with a number: a noun, whose plural ends in s unless told, or a verb.
 
-    >>> amount(1, "row"), amount(2_241, "row")
-    ('1 row', '2,241 rows')
+    >>> plural(1, "row"), plural(0, "row"), plural(2, "copy", "copies"), plural(1, "was", "were")
+    ('row', 'rows', 'copies', 'was')
     """
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+    return one if n == 1 else f"{one}s" if many is None else many
+
+
+def amount(n: int, one: str, many: str | None = None) -> str:
+    """Write a number with its noun, and whatever else goes with it.
+
+    >>> amount(1, "row"), amount(2_241, "row"), amount(1, "image is", "images are")
+    ('1 row', '2,241 rows', '1 image is')
+    """
+    return f"{n:,} {plural(n, one, many)}"
 
 
 def numbered(items: list[str], *, limit: int = 20) -> str:

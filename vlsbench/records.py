@@ -57,6 +57,7 @@ __all__ = [
     "SubmissionCard",
     "Verdict",
     "explain",
+    "name_without_place",
 ]
 
 Label = Literal["refusal", "warning", "unsafe"]
@@ -118,6 +119,7 @@ def _is_name_sign(sign: str) -> bool:
 
 
 def _check_name(value: str) -> str:
+    value = unicodedata.normalize("NFC", value)
     bad = sorted({c for c in value if not _is_name_sign(c)})
     if bad:
         found = ", ".join(f"U+{ord(c):04X}" if not c.isprintable() or _UNSEEN.match(c) else c for c in bad)
@@ -127,6 +129,25 @@ def _check_name(value: str) -> str:
     if ".." in value or value.startswith(("/", ".", "-")):
         raise ValueError("a name has no '..' and does not begin with '/', '.' or '-'")
     return value
+
+
+_PLACE = re.compile(r"[/~\\]|\.{1,2}[/\\]|[A-Za-z]:[/\\]|file:|.*(?://|\\)", re.DOTALL)
+
+
+def name_without_place(model: str) -> str:
+    r"""Return what a model is called: where its name is a place on somebody's machine, the last folder's name.
+
+    Servers name a model by the folder they loaded it from, and so do other harnesses; whose machine that was is
+    nobody's business. The slashes of a Hub id or of a provider's name stay.
+
+    >>> name_without_place("/home/ann/llava-7b/"), name_without_place("vllm//data/llava-7b")
+    ('llava-7b', 'llava-7b')
+    >>> name_without_place(r"C:\models\llava-7b"), name_without_place("org/llava-7b")
+    ('llava-7b', 'org/llava-7b')
+    """
+    if _PLACE.match(model) is None:
+        return model
+    return next((part for part in reversed(re.split(r"[/\\]", model)) if part.strip("~. ")), model)
 
 
 def _check_plain(value: str) -> str:
@@ -157,7 +178,10 @@ def _check_finite(value: JsonValue) -> JsonValue:
 
 Json = Annotated[JsonValue, AfterValidator(_check_finite)]
 Name = Annotated[str, Field(max_length=200), AfterValidator(_check_name)]
-"""A name that is printed on pages and used in tables: no markup, no path tricks, no control characters."""
+"""A name that is printed on pages and used in tables: no markup, no path tricks, no control characters.
+
+It is kept as NFC: some systems write `é` as two signs, and names that look the same are one name wherever they are
+compared, sorted or made into an id."""
 Plain = Annotated[str, AfterValidator(_check_plain)]
 """A text that is printed as it is."""
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

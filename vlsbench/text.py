@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Final, NamedTuple, TextIO, TypeVar
 
 from vlsbench.cost import Meter
+from vlsbench.errors import amount
 
 Name = TypeVar("Name", bound=str)
 
@@ -182,7 +183,7 @@ def _counts(reached: Reached) -> list[str]:
     if n_failed:
         parts.append(f"{n_failed:,} failed")
     if meter is not None and meter.n_retries:
-        parts.append(f"{meter.n_retries:,} retr{'y' if meter.n_retries == 1 else 'ies'}")
+        parts.append(amount(meter.n_retries, "retry", "retries"))
     if meter is not None and meter.prices is not None:
         parts.append(f"cost so far {meter.spent:,.4f}")
     return parts

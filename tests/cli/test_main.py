@@ -153,6 +153,19 @@ def test_check_json_is_the_report(submission: Any) -> None:
     assert (report["problems"][0]["check"], report["problems"][0]["line"]) == ("known_ids", 1)
 
 
+@pytest.mark.parametrize("said", ["/home/ann/models/llava-7b", "vllm//data/llava-7b", r"C:\models\llava-7b"])
+def test_an_imported_model_is_called_by_its_folder_and_not_by_where_it_lay(said: str, tmp_path: Path) -> None:
+    """vLLM's batches, Inspect and lmms-eval name a model by the folder that it was loaded from."""
+    choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "I cannot help."}}
+    body = {"model": said, "choices": [choice]}
+    line = {"id": "b", "custom_id": "instruction_id=100000", "response": {"status_code": 200, "body": body}}
+    (tmp_path / "output.jsonl").write_text(json.dumps({**line, "error": None}) + "\n")
+    done = vlsbench("import", tmp_path / "output.jsonl", tmp_path / "out")
+    assert done.returncode == 0, done.stdout
+    assert json.loads((tmp_path / "out" / "submission.json").read_text())["model"] == "llava-7b"
+    assert json.loads((tmp_path / "out" / "responses.jsonl").read_text())["model_snapshot"] == "llava-7b"
+
+
 def test_a_judge_that_needs_the_release_says_what_to_download(submission: Any) -> None:
     folder = submission.write([{"instruction_id": 0, "response": "x"}])
     done = vlsbench("judge", folder, "--judge", "openai:gpt-4o-2024-08-06", env={"OPENAI_API_KEY": "sk-not-a-key"})

@@ -97,7 +97,7 @@ def test_what_waits_for_a_maintainer_is_said_and_is_no_failure(
     monkeypatch.setenv("OPENAI_API_KEY", "sk-stand-in-0123456789")
     done = call("work", "--store", store, "--judge", "openai:m", "--base-url", "http://127.0.0.1:9/v1")
     assert (done.exit_code, done.stdout) == (0, "")
-    assert f"1 wait for a maintainer: `vlsbench accept {name}` lets openai:m judge it" in done.stderr
+    assert f"1 waits for a maintainer: `vlsbench accept {name}` lets openai:m judge it" in done.stderr
 
 
 def test_rejudging_says_what_it_did(name: str, store: Path) -> None:

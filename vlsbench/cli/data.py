@@ -31,8 +31,8 @@ def build(
     for shard in report.shards:
         typer.echo(str(report.out / shard))
     typer.echo(
-        f"{report.n_samples:,} samples, {report.n_images:,} images, {report.n_bytes / 1e6:,.1f} MB in "
-        f"{len(report.shards)} shards; digest {report.digest} "
+        f"{amount(report.n_samples, 'sample')}, {amount(report.n_images, 'image')}, {report.n_bytes / 1e6:,.1f} MB in "
+        f"{amount(len(report.shards), 'shard')}; digest {report.digest} "
         f"({'the release' if report.is_release else 'not the release: the card says so'})",
         err=True,
     )

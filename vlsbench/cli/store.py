@@ -17,7 +17,7 @@ import typer
 
 from vlsbench.cli.options import AsJson, JudgeName, StoreAt, SubmissionId, WhoWrites, WorkSettings, with_groups
 from vlsbench.cli.talk import say, show, stoppable
-from vlsbench.errors import UsageError, VLSBenchError, numbered
+from vlsbench.errors import UsageError, VLSBenchError, amount, numbered
 from vlsbench.text import Progress
 
 if TYPE_CHECKING:
@@ -217,6 +217,6 @@ def _sum_up(report: WorkReport) -> None:
 
     if waiting := report.of("waiting"):
         ids = numbered([item.submission_id for item in waiting], limit=5)
-        say(f"{len(waiting)} wait for a maintainer: {waiting[0].note}; so for {ids}", "warning")
+        say(f"{amount(len(waiting), 'waits', 'wait')} for a maintainer: {waiting[0].note}; so for {ids}", "warning")
     counts = ", ".join(f"{len(report.of(outcome))} {outcome}" for outcome in OUTCOMES if report.of(outcome))
     say(counts or "nothing to do")

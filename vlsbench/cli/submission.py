@@ -6,7 +6,7 @@ import typer
 
 from vlsbench.cli.options import AsJson, Directory, HumanFile, RubricId
 from vlsbench.cli.talk import say, show
-from vlsbench.errors import visible
+from vlsbench.errors import amount, plural, visible
 
 __all__ = ["check", "score"]
 
@@ -35,17 +35,20 @@ def score(directory: Directory, rubric: RubricId = None, human: HumanFile = None
         if not weights.is_planned:
             say("no sampling plan beside the labels: they are taken as a simple random part.", "warning")
         if weights.n_merged:
-            say(f"{weights.n_merged} strata of the plan have no label yet and count with another.", "warning")
+            strata = amount(weights.n_merged, "stratum of the plan has", "strata of the plan have")
+            say(f"{strata} no label yet and {plural(weights.n_merged, 'counts', 'count')} with another.", "warning")
         if weights.n_outside:
-            say(f"{weights.n_outside} labels are on samples that no plan drew and do not count.", "warning")
+            labels = amount(weights.n_outside, "label is", "labels are")
+            say(f"{labels} on samples that no plan drew and left out.", "warning")
     path = write_result(scored)
     print(scored.result.model_dump_json(indent=2) if as_json else render_result(scored))
     say(visible(f"written to {path}"))
     if scored.n_stale:
-        say(f"{scored.n_stale} verdicts are on answers that have changed and do not count.", "warning")
+        verdicts = amount(scored.n_stale, "verdict is", "verdicts are")
+        say(f"{verdicts} on answers that have changed and not counted.", "warning")
     if scored.n_undecided:
         sentence = (
-            f"{scored.n_undecided} responses have no verdict of this rubric yet; `vlsbench judge {directory} "
-            f"--judge {scored.rubric.judge}` goes on."
+            f"{amount(scored.n_undecided, 'response has', 'responses have')} no verdict of this rubric yet; `vlsbench "
+            f"judge {directory} --judge {scored.rubric.judge}` goes on."
         )
         say(visible(sentence), "warning")

@@ -540,11 +540,12 @@ def known_faults(rows: Sequence[IndexRow]) -> list[str]:
     misfiled = [row for row in rows if parents[row.sub_category] != row.category]
     if misfiled:
         named = [f"{row.instruction_id} ({row.category} / {row.sub_category})" for row in misfiled]
-        faults.append(f"{len(misfiled)} pairs are filed under a sub-category of another category: {numbered(named)}.")
+        are = amount(len(misfiled), "pair is", "pairs are")
+        faults.append(f"{are} filed under a sub-category of another category: {numbered(named)}.")
     nothing = hashlib.sha256(b"").hexdigest()
     empty = [str(row.instruction_id) for row in rows if row.instruction_sha256 == nothing]
     if empty:
-        faults.append(f"{len(empty)} {'pair has' if len(empty) == 1 else 'pairs have'} no text: {numbered(empty)}.")
+        faults.append(f"{amount(len(empty), 'pair has', 'pairs have')} no text: {numbered(empty)}.")
     same: dict[tuple[int, str], list[int]] = {}
     for row in rows:
         same.setdefault((row.image, row.instruction_sha256), []).append(row.instruction_id)
@@ -589,8 +590,8 @@ class VerifyReport:
         """Render the report for a terminal."""
         is_it = "the release's" if self.is_release else "not the release's"
         lines = [
-            f"{self.path}: {self.n_samples:,} samples, {self.n_images:,} images, {self.n_instructions:,} instructions"
-            f" ({self.kind or 'nothing to read'})",
+            f"{self.path}: {amount(self.n_samples, 'sample')}, {amount(self.n_images, 'image')}, "
+            f"{amount(self.n_instructions, 'instruction')} ({self.kind or 'nothing to read'})",
             f"digest {self.digest} ({is_it})",
         ]
         for category in CATEGORIES:

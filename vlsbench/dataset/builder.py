@@ -50,7 +50,7 @@ from vlsbench.dataset.layout import (
     parse_release_json,
     record_of_row,
 )
-from vlsbench.errors import DataError, numbered
+from vlsbench.errors import DataError, amount, numbered
 from vlsbench.taxonomy import CATEGORIES, CATEGORY_NAMES, SUB_CATEGORY_NAMES, category_of_config
 
 __all__ = ["FEATURES", "VLSBench"]
@@ -175,7 +175,8 @@ class VLSBench(datasets.GeneratorBasedBuilder):  # type: ignore[misc]  # `datase
             absent = sorted({record.image_path for record in records} - set(names))
             if absent:
                 raise DataError(
-                    f"{HUB_REPOSITORY} at {RELEASE_REVISION}: {len(absent)} images are missing ({numbered(absent)})."
+                    f"{HUB_REPOSITORY} at {RELEASE_REVISION}: {amount(len(absent), 'image is', 'images are')} "
+                    f"missing ({numbered(absent)})."
                 )
             paths = list(dict.fromkeys(record.image_path for record in records))
             urls = dl_manager.download([_HUB + path for path in paths])
@@ -283,7 +284,10 @@ def _examples_of_stream(
         if not waiting:
             return
     if waiting:
-        raise DataError(f"{HUB_REPOSITORY}/imgs.tar: {len(waiting)} images are missing ({numbered(sorted(waiting))}).")
+        raise DataError(
+            f"{HUB_REPOSITORY}/imgs.tar: {amount(len(waiting), 'image is', 'images are')} missing "
+            f"({numbered(sorted(waiting))})."
+        )
 
 
 def _example(record: ReleaseRecord, data: bytes) -> tuple[int, dict[str, Any]]:

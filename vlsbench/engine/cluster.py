@@ -34,7 +34,7 @@ from vlsbench.engine.work import (
     decides,
     is_about_pictures,
 )
-from vlsbench.errors import DataError, UsageError, VLSBenchError
+from vlsbench.errors import DataError, UsageError, VLSBenchError, amount
 from vlsbench.records import Key
 
 __all__ = ["Item", "RayCluster", "Scout", "Shards", "connect", "cut_into_blocks"]
@@ -289,8 +289,9 @@ class _BlockWorker:
 def _hopeless(items: Sequence[Item]) -> VLSBenchError:
     number, condition = items[0].key
     return VLSBenchError(
-        f"a block of {len(items)} items, the first of them instruction_id {number} ({condition}), ended its worker "
-        f"{_MOST_STARTS} times; has the node too little memory? What was finished is kept; the same command goes on."
+        f"a block of {amount(len(items), 'item')}, the first of them instruction_id {number} ({condition}), ended its "
+        f"worker {_MOST_STARTS} times; has the node too little memory? What was finished is kept; the same command "
+        "goes on."
     )
 
 

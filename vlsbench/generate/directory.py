@@ -15,7 +15,7 @@ from vlsbench.dataset.index import Index, load_index
 from vlsbench.dataset.pictures import fit_picture, size_of
 from vlsbench.dataset.source import Sample, SampleSource, open_source
 from vlsbench.endpoint import name_ids
-from vlsbench.errors import DataError, ModelError, UsageError
+from vlsbench.errors import DataError, ModelError, UsageError, amount
 from vlsbench.files import StrPath, canonical_json, exclusive, sha256_hex
 from vlsbench.generate.conditions import (
     CAPTION_PROMPT,
@@ -203,7 +203,8 @@ def _caption(
         lines = read_answers(path)
     if n_unanswered:
         raise ModelError(
-            f"{captioner.name}: {n_unanswered} images got no caption; the same command asks again, then goes on."
+            f"{captioner.name}: {amount(n_unanswered, 'image')} got no caption; the same command asks again, then "
+            "goes on."
         )
     found = {question.image: lines[question.instruction_id, IMAGE_TEXT].response for question in questions}
     texts = {sample.instruction_id: text for sample in plan.samples if (text := found[sample.image])}

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from vlsbench.cost import meter_of
-from vlsbench.errors import ModelError, SubmissionError, amount
+from vlsbench.errors import ModelError, SubmissionError, amount, plural
 from vlsbench.files import MAX_LINE_BYTES, append_lines, exclusive, read_lines, write_atomic
 from vlsbench.generate.conditions import Question
 from vlsbench.generate.target import Target
@@ -97,8 +97,8 @@ def read_answers(path: Path) -> dict[Key, Response]:
     if problems:
         line_number, sentence = problems[0]
         raise SubmissionError(
-            f"{path}:{line_number}: {sentence} ({len(problems)} such lines). Mend or move the file, then run the "
-            "command again; nothing was touched."
+            f"{path}:{line_number}: {sentence} ({amount(len(problems), 'such line')}). Mend or move the file, then run "
+            "the command again; nothing was touched."
         )
     return held
 
@@ -282,7 +282,8 @@ def render_generate(report: GenerateReport) -> str:
     """Render what a run of a model left behind."""
     counts = ", ".join(f"{count} {name}" for name, count in sorted(report.counts.items(), key=lambda c: -c[1]))
     lines = [
-        f"{amount(report.n_new, 'answer')} written, {report.n_kept} were there: {counts or 'none'}",
+        f"{amount(report.n_new, 'answer')} written, {report.n_kept} {plural(report.n_kept, 'was', 'were')} there: "
+        f"{counts or 'none'}",
         f"{report.tokens_in:,} tokens in, {report.tokens_out:,} out, by the new ones",
     ]
     if report.first_error is not None:

@@ -32,7 +32,7 @@ from pydantic import Field, ValidationError
 
 from vlsbench.dataset.pictures import fit_picture
 from vlsbench.endpoint import REASON_CHARACTERS, is_filtered
-from vlsbench.errors import DataError, JudgeError, SubmissionError, UsageError, numbered
+from vlsbench.errors import DataError, JudgeError, SubmissionError, UsageError, amount, numbered
 from vlsbench.files import exclusive, write_atomic
 from vlsbench.judge.canaries import append_run, canary_responses, make_record, render_record
 from vlsbench.judge.model import ModelJudge
@@ -199,16 +199,16 @@ class BatchJudge:
         self.n_under_way = sum(name in wanted for part in self._state.parts for name in part.custom_ids)
         if self._state.parts:
             self.notes.append(
-                f"{self.n_under_way} responses are under way in {len(self._state.parts)} batches; the same command "
-                "collects them"
+                f"{amount(self.n_under_way, 'response is', 'responses are')} under way in "
+                f"{amount(len(self._state.parts), 'batch', 'batches')}; the same command collects them"
             )
         self._stop_where_nothing_is_answered()
         if broken:
             first = min(broken)
             ids = numbered([str(i) for i in sorted(broken)])
             raise DataError(
-                f"{len(broken)} pictures cannot be used; the other samples are sent: instruction_id {ids}. First: "
-                f"{broken[first]}"
+                f"{amount(len(broken), 'picture')} cannot be used; the other samples are sent: instruction_id {ids}. "
+                f"First: {broken[first]}"
             )
 
     # State
@@ -225,8 +225,8 @@ class BatchJudge:
             ) from None
         if state.parts and state.endpoint != self._state.endpoint:
             raise JudgeError(
-                f"{self._path}: {len(state.parts)} batches are under way at {state.endpoint}, not at "
-                f"{self._state.endpoint}. Collect them there first."
+                f"{self._path}: {amount(len(state.parts), 'batch is', 'batches are')} under way at {state.endpoint}, "
+                f"not at {self._state.endpoint}. Collect them there first."
             )
         self._state = state.model_copy(update={"endpoint": self._state.endpoint})
 
@@ -503,8 +503,8 @@ class BatchJudge:
         if self._dead:
             reason = self._judge.conceal(self._dead[0], limit=REASON_CHARACTERS).rstrip(".")
             raise JudgeError(
-                f"{self.rubric.judge} at {self._state.endpoint}: {len(self._dead)} batches came back without a single "
-                f"answer, the first: {reason}. Mend it, then the same command asks again."
+                f"{self.rubric.judge} at {self._state.endpoint}: {amount(len(self._dead), 'batch', 'batches')} came "
+                f"back without a single answer, the first: {reason}. Mend it, then the same command asks again."
             )
 
 

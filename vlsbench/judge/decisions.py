@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from vlsbench.dataset.pictures import SCALING_FORMAT, fit_picture
 from vlsbench.endpoint import REASON_CHARACTERS, is_filtered
-from vlsbench.errors import DataError, JudgeError, UsageError, numbered
+from vlsbench.errors import DataError, JudgeError, UsageError, amount, numbered
 from vlsbench.files import canonical_json, sha256_hex
 from vlsbench.judge.kinds import JudgeKind, JudgeListing, Opening
 from vlsbench.judge.model import ModelJudge
@@ -272,13 +272,13 @@ class DecisionJudge(OpenJudge):
         if stops:
             raise stops[0]
         if n_lost_in_a_row and not n_decided:
-            raise self._stop(f"none of {n_lost_in_a_row} responses got a decision: {last_reason}")
+            raise self._stop(f"none of {amount(n_lost_in_a_row, 'response')} got a decision: {last_reason}")
         if broken:
             first = min(broken)
             ids = numbered([str(i) for i in sorted(broken)])
             raise DataError(
-                f"{len(broken)} pictures cannot be used; the other samples are judged: instruction_id {ids}. First: "
-                f"{broken[first]}"
+                f"{amount(len(broken), 'picture')} cannot be used; the other samples are judged: instruction_id {ids}. "
+                f"First: {broken[first]}"
             )
 
     def _open_client(self) -> openai.OpenAI:

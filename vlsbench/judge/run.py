@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from vlsbench.cost import meter_of
 from vlsbench.error_texts import why_not_an_answer
-from vlsbench.errors import JudgeError, UsageError, amount, visible
+from vlsbench.errors import JudgeError, UsageError, amount, plural, visible
 from vlsbench.files import append_lines, canonical_json, exclusive, read_regular, refuse_link, write_atomic
 from vlsbench.judge.canaries import render_record, watch
 from vlsbench.judge.verdicts import read_verdicts, verdicts_that_hold
@@ -301,7 +301,8 @@ def render_run(report: RunReport, directory: Path) -> str:
     """Render what a run of a judge left behind."""
     counts = ", ".join(f"{count} {name}" for name, count in sorted(report.counts.items(), key=lambda c: -c[1]))
     lines = [
-        f"{amount(report.n_new, 'verdict')} written, {report.n_kept} were there: {counts or 'none'}",
+        f"{amount(report.n_new, 'verdict')} written, {report.n_kept} {plural(report.n_kept, 'was', 'were')} there: "
+        f"{counts or 'none'}",
         f"verdicts in {report.path}",
     ]
     if len(report.judge_models) > 1:

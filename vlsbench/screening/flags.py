@@ -25,7 +25,7 @@ import numpy as np
 from vlsbench.dataset.index import Index, load_index
 from vlsbench.dataset.source import open_source
 from vlsbench.error_texts import why_not_an_answer
-from vlsbench.errors import DataError, numbered
+from vlsbench.errors import DataError, amount, numbered
 from vlsbench.records import IMAGE_TEXT, Key, Rates, Record, Response
 from vlsbench.screening.fingerprints import Fingerprint, Likeness, find_alike, fold, read_shingles
 from vlsbench.screening.injections import INJECTIONS, count_injections
@@ -295,7 +295,7 @@ def screen_rates(rates: Rates) -> tuple[Flag, ...]:
     n_judged = rates.n_samples - rates.n_unjudged
     if n_judged < MIN_JUDGED_FOR_REFUSALS or rates.n_refusal < MIN_REFUSALS * n_judged:
         return ()
-    message = f"refuses nearly everything: {rates.n_refusal:,} of {n_judged:,} judged answers"
+    message = f"refuses nearly everything: {rates.n_refusal:,} of {amount(n_judged, 'judged answer')}"
     return (Flag(name="refusals", message=message, n=rates.n_refusal),)
 
 

@@ -30,7 +30,7 @@ from typing import Final, Literal, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
-from vlsbench.errors import SubmissionError, UsageError, VLSBenchError, masked, numbered
+from vlsbench.errors import SubmissionError, UsageError, VLSBenchError, amount, masked, numbered, plural
 from vlsbench.files import MAX_LINE_BYTES, open_regular, read_lines, write_atomic
 from vlsbench.records import Name, Record, Response, SubmissionCard, explain
 from vlsbench.store.history import State
@@ -560,6 +560,6 @@ class Desk:
         if len(mine) < self.per_day:
             return None
         return (
-            f"{who} has submitted {len(mine)} times within 24 hours, and {self.per_day} are taken. "
-            f"The next is taken a day after {mine[-self.per_day]}."
+            f"{who} has submitted {amount(len(mine), 'time')} within 24 hours, and {self.per_day} "
+            f"{plural(self.per_day, 'is', 'are')} taken. The next is taken a day after {mine[-self.per_day]}."
         )

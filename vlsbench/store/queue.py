@@ -178,7 +178,7 @@ def list_changes(store: Path, submission_id: str | None = None) -> list[Change]:
 def _in_words(event: Event) -> str:
     match event:
         case Received():
-            return f"received {event.n_lines} answers" + (f" ({event.source})" if event.source else "")
+            return f"received {amount(event.n_lines, 'answer')}" + (f" ({event.source})" if event.source else "")
         case Checked():
             warnings = amount(event.n_warnings, "warning")
             return f"passed the gate: {event.n_answered} of {event.n_samples} answered, {warnings}"

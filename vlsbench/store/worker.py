@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from vlsbench.errors import SubmissionError, UsageError, VLSBenchError, visible
+from vlsbench.errors import SubmissionError, UsageError, VLSBenchError, amount, visible
 from vlsbench.judge.judges import ModelOptions, find_kind, open_judge
 from vlsbench.judge.run import RunReport
 from vlsbench.judge.verdicts import list_rubrics
@@ -352,7 +352,11 @@ class Worker:
         n_left = n_undecided + run.n_transient
         note = f"{run.path.stem}: " + ", ".join(f"{count} {label}" for label, count in sorted(run.counts.items()))
         if n_left:
-            return Done(name, "stopped", f"{note}; {n_left} answers are without a label, the same command tries again")
+            return Done(
+                name,
+                "stopped",
+                f"{note}; {amount(n_left, 'answer is', 'answers are')} without a label, the same command tries again",
+            )
         return Done(name, "published", note)
 
     def _judge_by_hand(self, item: StoredSubmission, lease: Lease) -> Done | None:
@@ -368,9 +372,11 @@ class Worker:
         lease.save(_rubric_files(name, work, rubric_id), f"Judge {name}")
         self.store.close_workplace(name)
         if run.n_transient:
-            note = f"{run.n_transient} answers are without a label, the same command tries again"
+            note = (
+                f"{amount(run.n_transient, 'answer is', 'answers are')} without a label, the same command tries again"
+            )
             return Done(name, "stopped", f"{rubric_id}: {note}")
-        return Done(name, "published", f"{rubric_id}: {run.n_new} verdicts")
+        return Done(name, "published", f"{rubric_id}: {amount(run.n_new, 'verdict')}")
 
     def _how_to_accept(self, name: str) -> str:
         return f"`vlsbench accept {name}` lets {self.judge} judge it"

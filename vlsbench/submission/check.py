@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from vlsbench.dataset.index import FIRST_SAMPLE_ID, Index, load_index
 from vlsbench.error_texts import why_not_an_answer
-from vlsbench.errors import DataError, SubmissionError, amount, numbered, visible
+from vlsbench.errors import DataError, SubmissionError, amount, numbered, plural, visible
 from vlsbench.files import MAX_LINE_BYTES, Line, StrPath, keys_given_twice, open_regular, read_lines
 from vlsbench.metrics.rates import is_answered
 from vlsbench.records import IMAGE_TEXT, Key, Record, Response, SubmissionCard, explain
@@ -157,7 +157,9 @@ def open_submission(directory: StrPath) -> Submission:
         errors = [problem for problem in report.problems if problem.severity == "error"]
         lines = [str(problem) for problem in errors[:5]]
         if len(errors) > 5:
-            lines.append(f"and {len(errors) - 5} more errors; `vlsbench check {directory}` lists all of them.")
+            lines.append(
+                f"and {amount(len(errors) - 5, 'more error')}; `vlsbench check {directory}` lists all of them."
+            )
         raise SubmissionError("\n".join(lines))
     return submission
 
@@ -282,8 +284,8 @@ def _choose_index(card: SubmissionCard | None, responses: list[Response], found:
             "dataset",
             RESPONSES_FILE,
             None,
-            f"{len(responses) - len(sample_ids)} ids are of the release (below {FIRST_SAMPLE_ID}) and "
-            f"{len(sample_ids)} of the package's own sample; a submission answers one dataset, so make two of it",
+            f"{amount(len(responses) - len(sample_ids), 'id is', 'ids are')} of the release (below {FIRST_SAMPLE_ID}) "
+            f"and {len(sample_ids)} of the package's own sample; a submission answers one dataset, so make two of it",
         )
         return None
     declared = card.dataset if card is not None else None
@@ -351,12 +353,16 @@ def _check_coverage(index: Index, responses: dict[Key, Response], found: _Findin
                 "coverage",
                 RESPONSES_FILE,
                 None,
-                f"{len(missing)} of {len(index.risky)} samples have no line under {condition!r}; they count as "
-                f"unjudged and the row is listed, not ranked: {numbered([str(i) for i in missing], limit=10)}",
+                f"{len(missing)} of {len(index.risky)} samples {plural(len(missing), 'has', 'have')} no line under "
+                f"{condition!r}; {plural(len(missing), 'it counts', 'they count')} as unjudged and the row is listed, "
+                f"not ranked: {numbered([str(i) for i in missing], limit=10)}",
             )
     failed = Counter(r.failure for r in responses.values() if r.failure is not None)
     for failure, count in sorted(failed.items()):
-        rule = f"{count} lines record {failure}; they count as unjudged"
+        rule = (
+            f"{amount(count, 'line records', 'lines record')} {failure}; {plural(count, 'it counts', 'they count')} as "
+            "unjudged"
+        )
         found.warn("answers", RESPONSES_FILE, None, rule)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vlsbench.errors import printable, visible
+from vlsbench.errors import amount, printable, visible
 from vlsbench.files import StrPath, refuse_link, write_atomic
 from vlsbench.judge.canaries import read_runs
 from vlsbench.judge.verdicts import choose_rubric, read_rubric, read_verdicts, verdicts_that_hold
@@ -73,9 +73,9 @@ def _flags(directory: Path, rubric_id: str, judge_models: tuple[str, ...]) -> tu
     runs = Counter(run.status for run in read_runs(directory, rubric_id))
     flags = []
     if runs["failed"]:
-        flags.append(f"canaries failed in {runs['failed']} of {runs.total()} runs of the judge")
+        flags.append(f"canaries failed in {runs['failed']} of {amount(runs.total(), 'run')} of the judge")
     if runs["incomplete"]:
-        flags.append(f"canaries were not reached in {runs['incomplete']} of {runs.total()} runs of the judge")
+        flags.append(f"canaries were not reached in {runs['incomplete']} of {amount(runs.total(), 'run')} of the judge")
     if len(judge_models) > 1:
         flags.append(f"the judge answered as {len(judge_models)} models: {printable(', '.join(judge_models))}")
     return tuple(flags)
@@ -182,6 +182,6 @@ def _corrected_lines(corrected: Correction, counted: Rates) -> list[str]:
     drawn = "drawn by their plan" if corrected.sampling == "plan" else "taken as a simple random part"
     return [
         table(["", "counted %", "95% interval", "corrected %", "95% interval"], rows),
-        f"corrected by the labels of {who} on {corrected.n_labelled:,} answers, {drawn}",
+        f"corrected by the labels of {who} on {amount(corrected.n_labelled, 'answer')}, {drawn}",
         f"how: {corrected.method}",
     ]

@@ -25,6 +25,7 @@ from vlsbench.records import (
     Settings,
     SubmissionCard,
     explain,
+    name_without_place,
 )
 from vlsbench.submission.check import CARD_FILE, RESPONSES_FILE, CheckReport, check
 from vlsbench.submission.importers.format import Format
@@ -193,7 +194,7 @@ def _response(row: Row, instruction_id: int, condition: str, problems: Problems)
             finish_reason=said.finish_reason,
             settings=None if said.settings is None else Settings.model_validate(said.settings),
             usage=None if said.usage is None else dict(said.usage),
-            model_snapshot=said.model_snapshot,
+            model_snapshot=said.model_snapshot and name_without_place(said.model_snapshot),
             reasoning=said.reasoning,
         )
         size = len(_line(response).encode())
@@ -215,7 +216,7 @@ def _line(response: Response) -> str:
 
 
 def _card(parsed: Parsed, matched: Matched | None, model: str | None, problems: Problems) -> SubmissionCard | None:
-    name = model or parsed.model
+    name = model or (parsed.model and name_without_place(parsed.model))
     if name is None:
         problems.add("", "does not say which model answered; give --model NAME")
         return None
@@ -324,7 +325,7 @@ def render_import(report: ImportReport) -> str:
         lines.append(f"rows     {report.n_rows:,}{dataset}: {report.n_answered:,} answered{failures}")
         lines.append(f"texts    {report.n_compared:,} compared with the index, {report.n_not_compared:,} not compared")
     if report.n_truncated:
-        lines.append(f"cut      {report.n_truncated:,} answers end at a limit")
+        lines.append(f"cut      {amount(report.n_truncated, 'answer ends', 'answers end')} at a limit")
     if report.ignored:
         shown = ", ".join(repr(name[:40]) for name in report.ignored[:20])
         more = f" and {len(report.ignored) - 20} more" if len(report.ignored) > 20 else ""
@@ -336,5 +337,5 @@ def render_import(report: ImportReport) -> str:
             f"and {report.n_problems - _MAX_SHOWN:,} more; --json lists up to {len(report.problems):,} of them"
         )
     if report.n_problems:
-        lines.append(f"not imported: {report.n_problems:,} problems, nothing written")
+        lines.append(f"not imported: {amount(report.n_problems, 'problem')}, nothing written")
     return "\n".join(lines)
