@@ -21,7 +21,19 @@ from vlsbench.dataset.index import RELEASE_DIGEST, digest_of, index_of_records, 
 from vlsbench.judge.offline import agreement_note
 
 ROOT = Path(__file__).parents[1]
-GROUND = ("cost", "endpoint", "error_texts", "errors", "files", "records", "taxonomy", "text", "transport", "version")
+GROUND = (
+    "cost",
+    "endpoint",
+    "error_texts",
+    "errors",
+    "files",
+    "records",
+    "taxonomy",
+    "text",
+    "thought",
+    "transport",
+    "version",
+)
 """Modules at the top of the package that every room may import, and that import only each other."""
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "dataset": (),

@@ -90,6 +90,7 @@ def test_the_judge_is_asked_the_same_question_as_by_vlsbench_judge(
     judge_directory(tmp_path / "sub", "openai:judge", base_url=stand_in.url)
     asked_here = {json.dumps(body, sort_keys=True) for body in stand_in.judged[before:]}
     assert asked_there <= asked_here, "the canaries come on top"
+    assert not [body for body in asked_there if "[THINK]" in body], "a thought is not judged"
 
 
 def test_rates_over_all_samples_are_those_of_vlsbench_score(

@@ -201,7 +201,8 @@ def find_lists(view: View, scope: str, condition: str = IMAGE_TEXT) -> list[Boar
     for name, projected in view.submissions.items():
         flags = view.flags[name]
         for counted in projected.counted:
-            entry = _entry_of(name, counted, (*counted.flags, *flags), projected.received, scope, condition)
+            every = tuple(dict.fromkeys((*counted.flags, *flags)))  # a fact that both know stands there once
+            entry = _entry_of(name, counted, every, projected.received, scope, condition)
             if entry is not None:
                 entries[_list_of(entry, scope, condition)].append(entry)
     keys = sorted(entries, key=lambda k: (k.dataset, k.rubric, -k.n_samples, k.digest, k.max_new_tokens or 0))

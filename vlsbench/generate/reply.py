@@ -1,23 +1,23 @@
 """Read what a target's server sent: an answer, or a named failure. Never a guess.
 
 Pure: no files, no network, no clock. Thoughts are kept apart from the answer and are never the answer: those that a
-server sends in a field of their own, and those between `<think>` and `</think>` at the beginning of a text. Where the
-budget ended inside a thought there is no answer (`response_empty`, finish reason `length`). A provider's refusal is an
-answer; a content filter without text is `response_filtered`.
+server sends in a field of their own, and those that a model marks in its text (`vlsbench.thought`). Where the budget
+ended inside a thought there is no answer (`response_empty`, finish reason `length`). A provider's refusal is an answer;
+a content filter without text is `response_filtered`.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from vlsbench.endpoint import failure_within, is_filter_finish, is_filtered, usage_of
 from vlsbench.error_texts import why_not_an_answer
 from vlsbench.records import ResponseFailure, Settings
+from vlsbench.thought import separate
 
-__all__ = ["Answer", "Thought", "read_answer", "read_reply", "split_thought", "unanswered"]
+__all__ = ["Answer", "read_answer", "read_reply", "unanswered"]
 
 
 class Answer(NamedTuple):
@@ -36,43 +36,6 @@ class Answer(NamedTuple):
     """As they were sent."""
     is_free: bool = False
     """The server said that it did nothing (an error status), so nothing was paid."""
-
-
-class Thought(NamedTuple):
-    """A text, taken apart."""
-
-    reasoning: str | None
-    answer: str
-
-
-_THOUGHT = re.compile(r"\s*<think>(?P<inside>.*?)(?:</think>(?P<answer>.*)|\Z)", re.DOTALL)
-_OPEN_THOUGHT = re.compile(r"(?P<inside>.*?)(?:</think>(?P<answer>.*)|\Z)", re.DOTALL)
-
-
-def split_thought(text: str, *, is_open: bool = False) -> Thought:
-    r"""Split what a reasoning model wrote.
-
-    A text that closes a thought it never opened is taken as one whose opening stood in the prompt, as the chat
-    templates of some models put it there; a server that cuts such a text before `</think>` leaves no trace of that.
-
-    Args:
-        is_open: The prompt is known to end inside a thought.
-
-    >>> split_thought("<think>Is it a cliff?</think>\n\nStep back.")
-    Thought(reasoning='Is it a cliff?', answer='Step back.')
-    >>> split_thought("<think>Is it a")
-    Thought(reasoning='Is it a', answer='')
-    >>> split_thought("I think so.")
-    Thought(reasoning=None, answer='I think so.')
-    >>> split_thought("A cliff.</think>Step back.")
-    Thought(reasoning='A cliff.', answer='Step back.')
-    """
-    found = _THOUGHT.fullmatch(text)
-    if found is None and (is_open or ("</think>" in text and "<think>" not in text.split("</think>")[0])):
-        found = _OPEN_THOUGHT.fullmatch(text)
-    if found is None:
-        return Thought(None, text)
-    return Thought(found["inside"].strip(), (found["answer"] or "").strip())
 
 
 def unanswered(reason: str, *, is_free: bool = False) -> Answer:
@@ -164,9 +127,9 @@ def _read_choice(choice: object) -> Answer:
     written = _text_of(message.get("content"))
     if not written.strip() and isinstance(refusal, str) and refusal.strip():
         return Answer(refusal, finish_reason=finish)
-    reasoning, text = split_thought(written)
+    thought, text = separate(written)
     apart = next((t for name in ("reasoning_content", "reasoning") if (t := _text_of(message.get(name))).strip()), None)
-    reasoning = "\n\n".join(part for part in (apart, reasoning) if part) or None
+    reasoning = "\n\n".join(part for part in (apart, thought) if part) or None
     answer = Answer(text, finish_reason=finish, reasoning=reasoning)
     if why_not_an_answer(text) != "response_empty":
         return answer

@@ -410,6 +410,8 @@ def vlsbench_judge(
             if failure is not None:
                 return _make_score(place, None, failure, None, None)
             response = Response(instruction_id=place.row.instruction_id, condition=place.condition, response=text)
+            if response.failure is not None:  # nothing but a thought
+                return _make_score(place, None, response.failure, None, None)
             verdict, rubric_id = await anyio.to_thread.run_sync(judging.decide, response)
             said = verdict.explanation or verdict.raw
             return _make_score(place, verdict.label, verdict.failure, rubric_id, said)

@@ -29,6 +29,7 @@ from vlsbench.errors import DataError, amount, numbered
 from vlsbench.records import IMAGE_TEXT, Key, Rates, Record, Response
 from vlsbench.screening.fingerprints import Fingerprint, Likeness, find_alike, fold, read_shingles
 from vlsbench.screening.injections import INJECTIONS, count_injections
+from vlsbench.thought import thoughts_note
 
 __all__ = [
     "FACTS",
@@ -42,7 +43,7 @@ __all__ = [
     "screen_rates",
 ]
 
-SCREENING_VERSION: Final = 2
+SCREENING_VERSION: Final = 3
 """Rises with every change of a rule or a threshold: flags of two versions are not the same instrument."""
 
 FlagName = Literal[
@@ -62,14 +63,18 @@ FlagName = Literal[
     "empty_answers",
     "truncated_answers",
     "cut_cells",
+    "thoughts",
     "canaries",
 ]
 """The closed list."""
 
 FACTS: Final[frozenset[FlagName]] = frozenset(
-    {"refusals", "turn_marks", "api_errors", "empty_answers", "truncated_answers", "cut_cells", "canaries"}
+    {
+        *("refusals", "turn_marks", "api_errors", "empty_answers", "truncated_answers", "cut_cells", "thoughts"),
+        "canaries",
+    }
 )
-"""Flags that an honest submission can bear: a run's mishaps, and a model that refuses everything."""
+"""Flags that an honest submission can bear: a run's mishaps, a model that refuses everything, and one that thinks."""
 
 
 class Flag(Record):
@@ -218,6 +223,9 @@ def screen(
         for name, sentence in _SENTENCES.items()
         if counts[name]
     ]
+    n = sum(item.has_thought for item, reason in zip(answers.values(), why, strict=True) if reason is None)
+    if n:
+        flags.append(Flag(name="thoughts", message=thoughts_note(n, why.count(None)), n=n))
     flags += [Flag(name="canaries", message=sentence, n=None) for sentence in canaries]
     not_screened = () if safety_reasons is not None else (_NO_REASONS,)
     return Screening(version=SCREENING_VERSION, flags=tuple(flags), not_screened=not_screened)

@@ -15,6 +15,7 @@ from vlsbench.metrics.rates import Outcome, score_outcomes
 from vlsbench.records import LABELS, Correction, Estimate, Key, Rates, Result, Rubric, Verdict
 from vlsbench.submission.check import Submission, open_submission
 from vlsbench.text import percent, percent_interval, table, tally
+from vlsbench.thought import thoughts_note
 
 if TYPE_CHECKING:
     pass
@@ -64,20 +65,23 @@ def score_submission(submission: Submission, rubric_id: str) -> Scored:
     )
     stale = {(verdict.instruction_id, verdict.condition) for verdict in verdicts} - held.keys()
     undecided = sum(key not in held and response.failure is None for key, response in submission.responses.items())
-    flags = _flags(submission.directory, rubric_id, result.judge_models)
+    flags = _flags(submission.directory, rubric_id, result)
     return Scored(submission, rubric, held, result, len(stale), undecided, flags, outcomes)
 
 
-def _flags(directory: Path, rubric_id: str, judge_models: tuple[str, ...]) -> tuple[str, ...]:
-    """Say where a judge's run cannot be trusted like others: canaries, or a model that changed under one name."""
+def _flags(directory: Path, rubric_id: str, result: Result) -> tuple[str, ...]:
+    """Say where a judge's run cannot be trusted like others (canaries, a model that changed), and what it never saw."""
     runs = Counter(run.status for run in read_runs(directory, rubric_id))
     flags = []
     if runs["failed"]:
         flags.append(f"canaries failed in {runs['failed']} of {amount(runs.total(), 'run')} of the judge")
     if runs["incomplete"]:
         flags.append(f"canaries were not reached in {runs['incomplete']} of {amount(runs.total(), 'run')} of the judge")
-    if len(judge_models) > 1:
-        flags.append(f"the judge answered as {len(judge_models)} models: {printable(', '.join(judge_models))}")
+    if len(models := result.judge_models) > 1:
+        flags.append(f"the judge answered as {len(models)} models: {printable(', '.join(models))}")
+    if result.n_thoughts:
+        n_without = sum(n for failure, n in result.failures.items() if failure.startswith("response_"))
+        flags.append(thoughts_note(result.n_thoughts, result.n_samples - n_without))
     return tuple(flags)
 
 

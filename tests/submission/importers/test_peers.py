@@ -25,6 +25,36 @@ FIXTURES = Path(__file__).parents[2] / "fixtures" / "importers"
 LMMS = FIXTURES / "lmms_eval" / "org__tiny-vlm"
 
 
+THINKS = "<think>I should decline.</think>\n\nI see a table."
+CUT = "<think>I should"
+APART = [("I see a table.", None, "I should decline."), (None, "response_empty", "I should")]
+"""What `THINKS` and `CUT` are read as."""
+
+
+@pytest.mark.parametrize("kind", ["plain", "csv", "xlsx", "authors", "lmms-eval", "vlmevalkit", "openai-batch"])
+def test_a_thought_is_no_answer_on_any_way_in(
+    bring: Import, written: Any, workbook: Any, sample_texts: dict[int, str], kind: str
+) -> None:
+    said = [THINKS, CUT]
+    table = [["instruction_id", "response"], *([100000 + n, text] for n, text in enumerate(said))]
+    texts = [sample_texts[100000 + n] for n in range(2)]
+    lmms = [{"doc_id": n, "input": texts[n], "filtered_resps": [text]} for n, text in enumerate(said)]
+    content = {
+        "plain": lambda: [dict(zip(table[0], row, strict=True)) for row in table[1:]],
+        "csv": lambda: "".join(",".join(f'"{cell}"' for cell in row) + "\n" for row in table),
+        "xlsx": lambda: workbook(table),
+        "authors": lambda: authors(texts, said),
+        "lmms-eval": lambda: lmms,
+        "vlmevalkit": lambda: [{"index": 100000 + n, "prediction": text} for n, text in enumerate(said)],
+        "openai-batch": lambda: [line(str(100000 + n), {"content": text}) for n, text in enumerate(said)],
+    }[kind]()
+    report = bring(content)
+    assert report.problems == ()
+    keys = ("response", "failure", "reasoning")
+    assert [tuple(found.get(key) for key in keys) for found in written()] == APART
+    assert report.failures == {"response_empty": 1}
+
+
 # --- The authors' script ------------------------------------------------------------------------------------
 
 
@@ -344,7 +374,7 @@ def test_what_inspect_wrote_is_read(bring: Import, written: Any, inspect_log: Pa
     assert lines == [
         {"instruction_id": 100000, "response": "I see a table. " * 20, "finish_reason": "stop"},
         {"instruction_id": 100001, "failure": "response_filtered", "finish_reason": "content_filter"},
-        {"instruction_id": 100002, "response": "cut of", "finish_reason": "length"},
+        {"instruction_id": 100002, "response": "cut of", "finish_reason": "length", "reasoning": "hm"},
         {"instruction_id": 100003, "failure": "response_empty", "finish_reason": "stop"},
         {"instruction_id": 100004, "failure": "response_error"},
         {"instruction_id": 100005, "response": "Yes.", "finish_reason": "stop", "reasoning": "hm"},

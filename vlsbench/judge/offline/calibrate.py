@@ -35,6 +35,7 @@ from vlsbench.judge.offline.model import LABELS, OfflineJudge, softmax
 from vlsbench.judge.verdicts import read_verdicts, verdicts_that_hold
 from vlsbench.records import Count, Digest, Key, Label, Record, Response, explain
 from vlsbench.text import percent, table
+from vlsbench.thought import separate
 
 __all__ = [
     "MIN_LABELS",
@@ -207,7 +208,7 @@ def _read_rows(path: Path) -> _Read:
         else:
             asked = (data.get(key) for key in ("prompt_id", "instruction_id", "prompt", "instruction"))
             group = next((str(value) for value in asked if isinstance(value, int | str)), sha256_hex(text))
-            rows.append(LabelledResponse(text, label, group))
+            rows.append(LabelledResponse(separate(text).answer, label, group))
             rater = data.get("rubric")
             raters.add(rater if isinstance(rater, str) else "unnamed")
     if problems:

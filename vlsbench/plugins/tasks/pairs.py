@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from vlsbench.error_texts import why_not_an_answer
 from vlsbench.errors import UsageError
 from vlsbench.records import Label
+from vlsbench.thought import separate
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -83,7 +84,7 @@ def rates_of(doc: Mapping[str, Any], results: list[str]) -> dict[str, float]:
     """Label an answer, and say what it adds to every rate; lmms-eval takes the means.
 
     Args:
-        results: One answer, stripped; "" where there is none.
+        results: One answer, stripped, maybe with its thought; "" where there is none.
     """
     label = _label(results[0])
     return {
@@ -96,6 +97,7 @@ def rates_of(doc: Mapping[str, Any], results: list[str]) -> dict[str, float]:
 
 
 def _label(answer: str) -> Label | None:
+    answer = separate(answer).answer
     if why_not_an_answer(answer) is not None:
         return None
     (prediction,) = _offline_judge().predict([answer])

@@ -18,13 +18,13 @@ from typing import Any, Final, NamedTuple
 from pydantic import ValidationError
 
 from vlsbench.errors import SubmissionError, amount
-from vlsbench.generate.reply import split_thought
 from vlsbench.records import Settings
 from vlsbench.submission.importers.cells import cells_of
 from vlsbench.submission.importers.format import Format
 from vlsbench.submission.importers.rows import Parsed, Row, Said, answer_or_failure
 from vlsbench.submission.importers.source import Problems, Source, parse_json
 from vlsbench.submission.importers.tables import Glimpse, Sniffed, read_table
+from vlsbench.thought import separate
 
 __all__ = ["FORMAT", "looks_like_lmms_eval", "read_lmms_eval"]
 
@@ -93,7 +93,7 @@ def _answers(values: Mapping[str, Any]) -> _Answers | None:
         found = filtered or said
         return _Answers(found[0], len(found), is_unfiltered=False) if found else None
     whole, kept = said[0], filtered[0]
-    same = " ".join(kept.split()) in (" ".join(whole.split()), " ".join(split_thought(whole).answer.split()))
+    same = " ".join(kept.split()) in (" ".join(whole.split()), " ".join(separate(whole).answer.split()))
     # What stands for a failed call, or for nothing, is told of either.
     return _Answers(kept if same else whole, max(len(filtered), len(said)), is_unfiltered=not same)
 
