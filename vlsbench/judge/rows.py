@@ -37,7 +37,8 @@ from vlsbench.judge.verdicts import read_verdicts, verdicts_that_hold
 from vlsbench.records import IMAGE_TEXT, TRANSIENT_FAILURES, Key, Response, ResponseFailure, Verdict
 
 if TYPE_CHECKING:
-    from vlsbench.dataset.source import Picture, Sample
+    from vlsbench.dataset.pictures import Picture
+    from vlsbench.dataset.source import Sample
 
 __all__ = [
     "Row",
