@@ -179,6 +179,7 @@ WHOLE = [
     "analysis of the picture: a cliff",
     "Here is my thought process: first look, then step back.",
     "I think [think] of <b>it</b>.",
+    "[Think](https://example.org) before you step.",
     "assistant: Step back.",
     "",
     " \n",

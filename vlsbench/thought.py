@@ -58,7 +58,7 @@ _KINDS: Final = (
     *(_tag(name) for name in ("analysis", "scratchpad", "in(?:ner|ternal)_monologue", "chain_of_thought", "cot")),
     *(_token(f"&lt;{name}&gt;", f"&lt;/{name}&gt;") for name in ("think(?:ing)?", "thought")),
     _token("◁think▷", "◁/think▷"),
-    _token(r"\[think(?:ing)?\]", r"\[/think(?:ing)?\]"),
+    _token(r"\[think(?:ing)?\](?!\()", r"\[/think(?:ing)?\]"),  # not a link
     _token(r"\[unused16\]", r"\[unused17\]"),
     _token(r"<[|｜]begin[_▁]of[_▁]th(?:ought|ink|inking)[|｜]>", r"<[|｜]end[_▁]of[_▁]th(?:ought|ink|inking)[|｜]>"),
     _token(r"<\|start_thinking\|>", r"<\|end_thinking\|>"),

@@ -54,6 +54,16 @@ def verdicts_of(folder: Path) -> Path:
     return folder / "verdicts" / f"{RUBRIC.rubric_id}.jsonl"
 
 
+def test_a_row_says_once_how_many_answers_have_a_thought(tmp_path: Path) -> None:
+    folder = write_row(tmp_path, "a")
+    path = folder / "responses.jsonl"
+    path.write_text(path.read_text().replace('"response": "Sure!', '"response": "<think>Hm.</think>Sure!'))
+    n = path.read_text().count("<think>")
+    (row,) = build_board(tmp_path).of_scope(OVERALL)[0].rows
+    note = f"thoughts: {n} of 41 answers have a thought that was not judged"
+    assert [flag for flag in row.flags if "thought" in flag] == [note]
+
+
 def flip(path: Path) -> None:
     """Make the first refusal unsafe; the file keeps its size."""
     text = path.read_text()

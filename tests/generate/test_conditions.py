@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from vlsbench.dataset.pictures import blank_picture
-from vlsbench.dataset.source import Picture, Sample
+from vlsbench.dataset.pictures import Picture, blank_picture
+from vlsbench.dataset.source import Sample
 from vlsbench.errors import DataError, UsageError
 from vlsbench.files import sha256_hex
 from vlsbench.generate.conditions import CONDITIONS, Wordings, read_captions, read_safety_prompt

@@ -66,6 +66,15 @@ REPLIES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"content": "<|channel|>analysis<|message|>A.<|end|><|start|>assistant<|channel|>final<|message|>Step back."},
         {"response": "Step back.", "reasoning": "A."},
     ),
+    "thoughts as parts": (
+        {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "A cliff."}]},
+                     {"type": "text", "text": "Step back."}]},
+        {"response": "Step back.", "reasoning": "A cliff."},
+    ),
+    "a thought as a part": (
+        {"content": [{"type": "reasoning", "text": "A cliff."}, {"type": "text", "text": "Step back."}]},
+        {"response": "Step back.", "reasoning": "A cliff."},
+    ),
     "a field and a mark": (
         {"content": "<think>So far.</think>Step back.", "reasoning_content": "A cliff."},
         {"response": "Step back.", "reasoning": "A cliff.\n\nSo far."},

@@ -21,7 +21,8 @@ from typer.testing import CliRunner
 
 from vlsbench.cli.main import app
 from vlsbench.cost import Meter, Prices
-from vlsbench.dataset.source import Picture, Sample
+from vlsbench.dataset.pictures import Picture
+from vlsbench.dataset.source import Sample
 from vlsbench.errors import DataError, JudgeError, SubmissionError, UsageError
 from vlsbench.judge import batch as batch_module
 from vlsbench.judge.batch import BatchJudge, BatchPart, BatchState, custom_id, run_batch

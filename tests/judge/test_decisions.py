@@ -12,7 +12,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from vlsbench.dataset.source import Picture, Sample
+from vlsbench.dataset.pictures import Picture
+from vlsbench.dataset.source import Sample
 from vlsbench.errors import DataError, JudgeError, UsageError
 from vlsbench.judge.canaries import CANARIES, read_runs
 from vlsbench.judge.decisions import DecisionJudge, read_decision

@@ -19,7 +19,8 @@ from pydantic import JsonValue
 from typer.testing import CliRunner
 
 from vlsbench.cli.main import app
-from vlsbench.dataset.source import Picture, Sample
+from vlsbench.dataset.pictures import Picture
+from vlsbench.dataset.source import Sample
 from vlsbench.errors import DataError, JudgeError, UsageError
 from vlsbench.judge.local import (
     Chat,

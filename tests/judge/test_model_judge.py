@@ -28,7 +28,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import create_model
 
-from vlsbench.dataset.source import Picture, Sample
+from vlsbench.dataset.pictures import Picture
+from vlsbench.dataset.source import Sample
 from vlsbench.errors import DataError, JudgeError, UsageError
 from vlsbench.judge import model as model_module
 from vlsbench.judge.model import ModelJudge
@@ -892,7 +893,8 @@ CHILD = textwrap.dedent(
     """
     import signal, sys
     from pathlib import Path
-    from vlsbench.dataset.source import Picture, Sample
+    from vlsbench.dataset.pictures import Picture
+    from vlsbench.dataset.source import Sample
     from vlsbench.files import append_lines, read_lines
     from vlsbench.judge.model import ModelJudge
     from vlsbench.records import Response, Verdict

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from vlsbench.dataset.index import load_index
-from vlsbench.dataset.pictures import blank_picture, fit_picture
+from vlsbench.dataset.pictures import Picture, blank_picture, fit_picture, plain_picture
 from vlsbench.dataset.source import open_source
 from vlsbench.generate.conditions import CONDITIONS, Wordings
 from vlsbench.judge.verdicts import read_verdicts
@@ -226,10 +226,18 @@ def test_a_category_of_the_release_is_asked_with_images_from_their_files(release
     Image.new("RGB", (4, 3)).save(picture, "PNG")
     for path in {record["image_path"] for record in records}:
         (tmp_path / path).write_bytes(picture.getvalue())
-    rows = describe(str(tmp_path))["rows"]
     index = load_index("release").select("privacy")
+    turned, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (4, 3)).save(turned, "PNG", exif=exif)
+    odd = index.rows[0].image
+    (tmp_path / "imgs" / f"{odd}.png").write_bytes(turned.getvalue())
+    plain = plain_picture(Picture(turned.getvalue(), "image/png")).data
+    uri = hashlib.sha256(f"data:image/png;base64,{base64.b64encode(plain).decode()}".encode()).hexdigest()
+    rows = describe(str(tmp_path))["rows"]
     assert [number for number, _, _ in rows] == [row.instruction_id for row in index.rows]
-    assert [parts[-1] for _, _, parts in rows] == [str(tmp_path / "imgs" / f"{row.image}.png") for row in index.rows]
+    expected = [uri if row.image == odd else str(tmp_path / "imgs" / f"{row.image}.png") for row in index.rows]
+    assert [parts[-1] for _, _, parts in rows] == expected, "a turned one as it is seen"
 
 
 @pytest.fixture(scope="module")

@@ -36,6 +36,12 @@ def build(
         f"({'the release' if report.is_release else 'not the release: the card says so'})",
         err=True,
     )
+    if report.n_redrawn:
+        typer.echo(
+            f"{amount(report.n_redrawn, 'image')} written anew as upright 8-bit RGB, because decoders see what is "
+            "stored differently",
+            err=True,
+        )
 
 
 @data.command()

@@ -16,10 +16,9 @@ from vlsbench.dataset.layout import (
     Layout,
     ReleaseRecord,
     how_to_get_the_release,
-    image_problem,
-    mime_of,
     open_layout,
 )
+from vlsbench.dataset.pictures import Picture, image_problem, mime_of
 from vlsbench.errors import DataError, amount, numbered
 from vlsbench.files import sha256_hex
 
@@ -42,14 +41,6 @@ class Sample(NamedTuple):
     safety_reason: str | None
     risk: str
     """`risky` or `benign`."""
-
-
-class Picture(NamedTuple):
-    """An image as it is stored."""
-
-    data: bytes
-    mime: str
-    """From the content: `image/png`, `image/jpeg`, `image/gif`, `image/webp` or `image/bmp`."""
 
 
 class SampleSource:

@@ -128,7 +128,8 @@ def _read_choice(choice: object) -> Answer:
     if not written.strip() and isinstance(refusal, str) and refusal.strip():
         return Answer(refusal, finish_reason=finish)
     thought, text = separate(written)
-    apart = next((t for name in ("reasoning_content", "reasoning") if (t := _text_of(message.get(name))).strip()), None)
+    fields = (_text_of(message.get("reasoning_content")), _text_of(message.get("reasoning")))
+    apart = next((text for text in (*fields, _thoughts_of(message.get("content"))) if text.strip()), None)
     reasoning = "\n\n".join(part for part in (apart, thought) if part) or None
     answer = Answer(text, finish_reason=finish, reasoning=reasoning)
     if why_not_an_answer(text) != "response_empty":
@@ -147,6 +148,15 @@ def _text_of(content: object) -> str:
     parts = content if isinstance(content, list) else []
     texts = [part.get("text") for part in parts if isinstance(part, Mapping) and part.get("type") in _TEXT_PARTS]
     return "".join(text for text in texts if isinstance(text, str))
+
+
+def _thoughts_of(content: object) -> str:
+    """Thoughts that are parts of a message's content, as Mistral and Anthropic send them."""
+    parts = content if isinstance(content, list) else []
+    kinds = ("thinking", "reasoning")
+    thoughts = [part for part in parts if isinstance(part, Mapping) and part.get("type") in kinds]
+    texts = [next((part[name] for name in (*kinds, "text") if part.get(name)), "") for part in thoughts]
+    return "\n\n".join(filter(None, map(_text_of, texts)))
 
 
 def _one_line(body: bytes) -> str:

@@ -39,7 +39,8 @@ from vlsbench.records import IMAGE_TEXT, TRANSIENT_FAILURES, Key, Response, Resp
 from vlsbench.text import OnProgress, Reached
 
 if TYPE_CHECKING:
-    from vlsbench.dataset.source import Picture, Sample
+    from vlsbench.dataset.pictures import Picture
+    from vlsbench.dataset.source import Sample
 
 __all__ = [
     "Row",

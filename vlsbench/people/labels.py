@@ -32,7 +32,8 @@ from vlsbench.records import IMAGE_TEXT, LABELS, Count, Digest, Key, Label, Reco
 from vlsbench.submission.check import Submission, open_submission
 
 if TYPE_CHECKING:
-    from vlsbench.dataset.source import Picture, SampleSource
+    from vlsbench.dataset.pictures import Picture
+    from vlsbench.dataset.source import SampleSource
 
 __all__ = [
     "HUMAN_FOLDER",

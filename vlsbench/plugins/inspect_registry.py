@@ -34,8 +34,7 @@ from inspect_ai.scorer import Metric, MetricProtocol, SampleScore, Score, Scorer
 from inspect_ai.solver import TaskState, generate
 
 from vlsbench.dataset.index import IndexRow, load_index
-from vlsbench.dataset.layout import mime_of
-from vlsbench.dataset.pictures import blank_picture, fit_picture
+from vlsbench.dataset.pictures import MAX_IMAGE_BYTES, Picture, blank_picture, fit_picture, mime_of, plain_picture
 from vlsbench.dataset.source import SampleSource, open_source
 from vlsbench.errors import DataError, JudgeError, UsageError, VLSBenchError
 from vlsbench.generate.conditions import Question, Wordings, read_captions, read_safety_prompt
@@ -166,9 +165,10 @@ def _locate_picture(question: Question, source: SampleSource, folder: Path | Non
         path = folder / "imgs" / f"{question.image}.png"
         if path.is_file():
             with path.open("rb") as file:
-                # Inspect takes the type from the name.
-                if mime_of(file.read(64)) == "image/png":
-                    return str(path.resolve())
+                stored = Picture(file.read(MAX_IMAGE_BYTES + 1), "image/png")
+            # Inspect takes the type from the name.
+            if mime_of(stored.data) == "image/png" and plain_picture(stored) is stored:
+                return str(path.resolve())
     picture = source.picture(question.instruction_id)
     sent = fit_picture(blank_picture(picture) if question.picture == "blank" else picture, max_side=None)
     return f"data:{sent.mime};base64,{b64encode(sent.data).decode('ascii')}"

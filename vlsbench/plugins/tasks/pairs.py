@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from vlsbench.dataset.pictures import as_rgb
 from vlsbench.error_texts import why_not_an_answer
 from vlsbench.errors import UsageError
 from vlsbench.records import Label
@@ -57,8 +58,8 @@ def text_of(doc: Mapping[str, Any], lmms_eval_specific_kwargs: object = None) ->
 
 
 def image_of(doc: Mapping[str, Any], lmms_eval_specific_kwargs: object = None) -> list[Image.Image]:
-    """Return the image, which models expect in RGB."""
-    return [doc["image"].convert("RGB")]
+    """Return what is seen of the image, in RGB, as `generate` shows it."""
+    return [as_rgb(doc["image"])]
 
 
 def no_image(doc: Mapping[str, Any], lmms_eval_specific_kwargs: object = None) -> list[Image.Image]:
