@@ -18,6 +18,7 @@ import pytest
 
 from vlsbench.board import counted as module
 from vlsbench.board.counted import Projection, open_projection
+from vlsbench.board.counted_file import ProjectionFile
 from vlsbench.board.lists import OVERALL, Board, build_board
 from vlsbench.dataset.index import load_index
 from vlsbench.errors import SubmissionError
@@ -296,6 +297,22 @@ def test_many_are_counted_by_several_processes_and_count_the_same(
     assert projection.n_counted == 26
     assert build_board(store, projection=projection) == counted_in_memory(store)
     assert open_projection(store).n_counted == 1, "the broken one"
+
+
+def test_a_process_beside_stops_once_who_asked_is_gone(store: Path, cache: Path) -> None:
+    """It is told who asks: one that is still being imported would take whoever inherits it for who asked."""
+    told = module._Share(
+        task="count",
+        file=str(cache / "board.sqlite3"),
+        items=tuple((name, str(store / name)) for name in ("row0", "row1", "row2")),
+        asked_by=1,
+    )
+    command = [sys.executable, "-c", f"from {module.__name__} import _work_share; _work_share()"]
+    kept = []
+    for share in (told, told.model_copy(update={"asked_by": os.getpid()})):
+        subprocess.run(command, input=share.model_dump_json().encode(), check=True)
+        kept.append(sorted(ProjectionFile(Path(told.file)).load()))
+    assert kept == [[], ["row0", "row1", "row2"]]
 
 
 BUILD = """
