@@ -146,10 +146,10 @@ def test_datasets_reads_the_log_because_ids_are_whole_numbers(log_path: Path, tm
     assert done.stdout.split()[-2:] == ["41", "100000"], done.stderr
 
 
-def test_an_old_log_of_another_task_is_scored_as_it_is_judged_here(inspect: Run, tmp_path: Path) -> None:
-    command = [sys.executable, str(FIXTURES / "importers" / "write_inspect_log.py"), str(tmp_path), "eval", "mixed"]
-    written = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
-    old = Path(written.stdout.strip().splitlines()[-1])
+def test_an_old_log_of_another_task_is_scored_as_it_is_judged_here(
+    inspect: Run, inspect_logs: dict[str, Path], tmp_path: Path
+) -> None:
+    old = inspect_logs["mixed.eval"]
     more = ("--action", "append", "--output-file", "scored.eval")
     done = inspect("score", str(old), "--scorer", "vlsbench/vlsbench_judge", *more, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
