@@ -7,15 +7,14 @@ import json
 import os
 import shutil
 import socket
-import subprocess
-import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from effort import times
+from forks import Forks, forks_of
 from hypothesis import settings
 
 # A worker beside others may be slow at any moment: no test fails by a deadline.
@@ -96,17 +95,34 @@ def labels_dir() -> Path:
     return _path_of("VLSBENCH_LABELS_DIR", "the human-labelled responses")
 
 
-@pytest.fixture(scope="session")
-def inspect_logs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Logs that Inspect itself wrote, by their case and format: answers, a filter, a cut, a blank, an error and more.
+INSPECT = (
+    "inspect_ai._cli.main",
+    "inspect_ai._control.server",
+    "inspect_ai.agent._acp.server",
+    "inspect_ai.log",
+    "inspect_ai.model._providers.openai_compatible",
+    "openai",
+    "pyarrow.parquet",
+)
+"""What Inspect imports when it starts, and on its way to an answer."""
 
-    It writes in a process of its own: it leaves streams open, and warnings are errors here.
-    """
+
+@pytest.fixture(scope="session")
+def with_inspect() -> Iterator[Forks]:
+    """Processes that have imported Inspect: it leaves streams open, and warnings are errors here."""
     pytest.importorskip("inspect_ai")
+    with forks_of(*INSPECT) as forks:
+        yield forks
+
+
+@pytest.fixture(scope="session")
+def inspect_logs(with_inspect: Forks, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Logs that Inspect itself wrote, by case and format: answers, a filter, a cut, a blank, an error and more."""
     wanted = ("mixed.eval", "mixed.json", "stopped.eval", "edited.eval", "edited.json")
     script = Path(__file__).parent / "fixtures" / "importers" / "write_inspect_log.py"
-    command = [sys.executable, str(script), str(tmp_path_factory.mktemp("inspect-logs")), *wanted]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    code = f"import runpy; runpy.run_path({str(script)!r}, run_name='__main__')"
+    folder = tmp_path_factory.mktemp("inspect-logs")
+    done = with_inspect.run(code, [str(folder), *wanted], cwd=folder, environment=os.environ)
     assert done.returncode == 0, done.stderr
     paths = done.stdout.split()[-len(wanted) :]
     return {name: Path(path) for name, path in zip(wanted, paths, strict=True)}

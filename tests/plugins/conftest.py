@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forks import Forks
 
 COMMANDS = Path(sys.executable).parent
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -46,29 +46,11 @@ def environment(stand_in: Any) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def inspect(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    """Run `inspect` with arguments, not here: it leaves streams open, and warnings are errors here."""
-    pytest.importorskip("inspect_ai")
-    said = tmp_path_factory.mktemp("inspect-said")
-    server = subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("forked_inspect.py"))],
-        env=environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert server.stdin is not None
-    assert server.stdout is not None
+def inspect(with_inspect: Forks, environment: dict[str, str]) -> Run:
+    """Run `inspect` with arguments."""
 
     def run(*arguments: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-        files = {name: said / name for name in ("stdout", "stderr")}
-        call = {"arguments": arguments, "cwd": cwd, "environment": environment | variables, **files}
-        print(json.dumps(call, default=str), file=server.stdin, flush=True)
-        status = int(server.stdout.readline())  # type: ignore[union-attr]
-        texts = {name: path.read_text(encoding="utf-8") for name, path in files.items()}
-        return subprocess.CompletedProcess(["inspect", *arguments], status, **texts)
+        code = "from inspect_ai._cli.main import main; main()"
+        return with_inspect.run(code, arguments, cwd=cwd, environment=environment | variables)
 
-    yield run
-    server.stdin.close()
-    server.wait(20)
-    server.stdout.close()
+    return run
