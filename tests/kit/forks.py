@@ -114,7 +114,7 @@ def _become(call: dict[str, Any], stdout: int, stderr: int) -> None:
     os.environ.clear()
     os.environ.update(call["environment"])
     sys.argv = call["argv"]
-    sys.path[0] = ""
+    sys.path[:1] = ["", *filter(None, call["environment"].get("PYTHONPATH", "").split(os.pathsep))]
 
 
 def _serve(calls: socket.socket) -> None:

@@ -97,7 +97,7 @@ class Writer(Protocol):
     ) -> Path: ...
 
 
-@pytest.fixture(name="write_submission")
+@pytest.fixture(name="write_submission", scope="session")
 def _write_submission() -> Writer:
     return write_submission
 

@@ -51,8 +51,8 @@ def test_every_tab_opens_and_nothing_sticks_out(
         assert _hides_nothing_at_the_side(page), tab
 
 
-def test_an_empty_store_opens_with_a_sentence(empty_address: str, open_page: Open) -> None:
-    page = open_page(empty_address)
+def test_an_empty_store_opens_with_a_sentence(shared_empty_address: str, open_page: Open) -> None:
+    page = open_page(shared_empty_address)
     _seen(page, ".vls-empty").filter(has_text="No submission is in the store yet").wait_for()
 
 
