@@ -26,6 +26,7 @@ os.environ.update(
     HF_HUB_DISABLE_TELEMETRY="1",
     HF_HUB_DISABLE_XET="1",
     GRADIO_ANALYTICS_ENABLED="False",
+    OMP_NUM_THREADS="1",  # matrices are small here: threads would wait for each other, busily, and for other workers'
     VLSBENCH_CACHE_DIR=tempfile.mkdtemp(prefix="vlsbench-test-cache-"),
 )
 atexit.register(shutil.rmtree, os.environ["VLSBENCH_CACHE_DIR"], ignore_errors=True)
