@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import importlib.util
 import json
 import os
 import shutil
@@ -37,9 +38,8 @@ TOGETHER = {
     "two_nodes": "ray",
     "browser": "browser",
     "shared_address": "browser",
-    "inspect": "inspect",
     "environment": "inspect",
-    "inspect_logs": "inspect",
+    "with_inspect": "inspect",
     "tiny_model": "torch",
 }
 """What is dear to make, and the group of the modules that use it: one worker makes it, once.
@@ -111,7 +111,8 @@ INSPECT = (
 @pytest.fixture(scope="session")
 def with_inspect() -> Iterator[Forks]:
     """Processes that have imported Inspect: it leaves streams open, and warnings are errors here."""
-    pytest.importorskip("inspect_ai")
+    if importlib.util.find_spec("inspect_ai") is None:
+        pytest.skip("needs the extra 'inspect'")
     with forks_of(*INSPECT) as forks:
         yield forks
 

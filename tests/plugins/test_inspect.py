@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import importlib.util
 import io
 import json
 import subprocess
@@ -28,7 +29,8 @@ FIXTURES = Path(__file__).parents[1] / "fixtures"
 MODEL = ("--model", "openai-api/local/tiny-vlm")
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
-pytest.importorskip("inspect_ai")
+if importlib.util.find_spec("inspect_ai") is None:
+    pytest.skip("needs the extra 'inspect'", allow_module_level=True)
 
 
 def read_log(path: Path) -> Any:
