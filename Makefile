@@ -9,6 +9,9 @@ PORT ?= 7860
 SERVE ?= 1
 LOCAL ?= 1
 
+# Processes that run the tests; memory for each is about 2 GB.
+WORKERS ?= 2
+
 # LOCAL=0 leaves torch and transformers out; the tests of local models then skip and say so.
 EXTRAS := leaderboard,inspect,ray,train,test$(if $(filter 1,$(LOCAL)),$(comma)local)
 
@@ -24,16 +27,18 @@ $(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt
 	$(PIP) --editable '.[leaderboard]'
 	@touch $@
 
-$(VENV)/.installed-test-$(LOCAL): $(VENV)/.installed
+$(VENV)/.installed-test-$(LOCAL): $(BIN)/python pyproject.toml constraints.txt
 	$(PIP) --editable '.[$(EXTRAS)]'
-	@touch $@
+	@touch $(VENV)/.installed $@
 
 demo: $(VENV)/.installed
 	@SERVE=$(SERVE) PORT=$(PORT) PATH="$(CURDIR)/$(BIN):$$PATH" sh scripts/demo.sh
 
-test: $(VENV)/.installed-test-$(LOCAL)
-	@sh scripts/install_chromium.sh
-	@$(BIN)/python -m pytest
+# The browser comes while pip installs.
+test:
+	@sh scripts/install_chromium.sh & chromium=$$!; \
+	$(MAKE) --no-print-directory $(VENV)/.installed-test-$(LOCAL) && wait $$chromium && \
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 check: $(VENV)/.installed-test-$(LOCAL)
 	$(BIN)/ruff format --check .

@@ -381,7 +381,7 @@ def _inspect_log() -> bytes | None:
     writer = ROOT / "tests" / "fixtures" / "importers" / "write_inspect_log.py"
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
-            [sys.executable, str(writer), folder, "eval", "plain"], capture_output=True, text=True, check=True
+            [sys.executable, str(writer), folder, "plain.eval"], capture_output=True, text=True, check=True
         )
         return Path(done.stdout.strip().splitlines()[-1]).read_bytes()
 

@@ -3,27 +3,65 @@
 from __future__ import annotations
 
 import atexit
+import importlib.util
 import json
 import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from effort import times
+from forks import Forks, forks_of
+from hypothesis import settings
+
+# A worker beside others may be slow at any moment: no test fails by a deadline.
+settings.register_profile("vlsbench", max_examples=times(100), deadline=None)
+settings.load_profile("vlsbench")
 
 os.environ.update(
     HF_HUB_OFFLINE="1",
     HF_HUB_DISABLE_TELEMETRY="1",
     HF_HUB_DISABLE_XET="1",
     GRADIO_ANALYTICS_ENABLED="False",
+    OMP_NUM_THREADS="1",  # matrices are small here: threads would wait for each other, busily, and for other workers'
     VLSBENCH_CACHE_DIR=tempfile.mkdtemp(prefix="vlsbench-test-cache-"),
 )
 atexit.register(shutil.rmtree, os.environ["VLSBENCH_CACHE_DIR"], ignore_errors=True)
 os.environ.pop("OPENAI_API_KEY", None)
 os.environ.pop("OPENAI_BASE_URL", None)
+
+TOGETHER = {
+    "two_nodes": "ray",
+    "browser": "browser",
+    "shared_address": "browser",
+    "environment": "inspect",
+    "with_inspect": "inspect",
+    "tiny_model": "torch",
+}
+"""What is dear to make, and the group of the modules that use it: one worker makes it, once.
+
+Groups begin in this order, before all else: whatever takes a minute is not left to one worker at the end.
+"""
+
+
+@pytest.hookimpl(tryfirst=True)  # xdist reads the mark in the same hook
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each module, or the modules that share something dear, to one worker: the order of its tests may count."""
+    groups: dict[Path, str] = {}
+    for item in items:
+        used = [group for fixture, group in TOGETHER.items() if fixture in getattr(item, "fixturenames", ())]
+        if used:
+            groups.setdefault(item.path, used[0])
+    order = list(dict.fromkeys(TOGETHER.values()))
+    for item in items:
+        group = groups.get(item.path, f"{item.path.parent.name}/{item.path.stem}")
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: order.index(groups[item.path]) if item.path in groups else len(order))
+
 
 _connect = socket.socket.connect
 
@@ -56,6 +94,40 @@ def release_json() -> Path:
 def labels_dir() -> Path:
     """The human-labelled responses."""
     return _path_of("VLSBENCH_LABELS_DIR", "the human-labelled responses")
+
+
+INSPECT = (
+    "inspect_ai._cli.main",
+    "inspect_ai._control.server",
+    "inspect_ai.agent._acp.server",
+    "inspect_ai.log",
+    "inspect_ai.model._providers.openai_compatible",
+    "openai",
+    "pyarrow.parquet",
+)
+"""What Inspect imports when it starts, and on its way to an answer."""
+
+
+@pytest.fixture(scope="session")
+def with_inspect() -> Iterator[Forks]:
+    """Processes that have imported Inspect: it leaves streams open, and warnings are errors here."""
+    if importlib.util.find_spec("inspect_ai") is None:
+        pytest.skip("needs the extra 'inspect'")
+    with forks_of(*INSPECT) as forks:
+        yield forks
+
+
+@pytest.fixture(scope="session")
+def inspect_logs(with_inspect: Forks, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Logs that Inspect itself wrote, by case and format: answers, a filter, a cut, a blank, an error and more."""
+    wanted = ("mixed.eval", "mixed.json", "stopped.eval", "edited.eval", "edited.json")
+    script = Path(__file__).parent / "fixtures" / "importers" / "write_inspect_log.py"
+    code = f"import runpy; runpy.run_path({str(script)!r}, run_name='__main__')"
+    folder = tmp_path_factory.mktemp("inspect-logs")
+    done = with_inspect.run(code, [str(folder), *wanted], cwd=folder, environment=os.environ)
+    assert done.returncode == 0, done.stderr
+    paths = done.stdout.split()[-len(wanted) :]
+    return {name: Path(path) for name, path in zip(wanted, paths, strict=True)}
 
 
 class Folder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from effort import times
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -120,7 +121,7 @@ def test_a_comparison_has_two_to_four_different_submissions(names: list[str]) ->
         compare_labels([row(0)], [labelled(name, ["refusal"]) for name in names])
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=times(50))
 @given(st.lists(st.tuples(st.sampled_from([*LABELS, None]), st.sampled_from([*LABELS, None])), min_size=1, max_size=30))
 def test_the_other_order_turns_the_sign_and_nothing_else(pairs: list[tuple[Label | None, Label | None]]) -> None:
     first, second = (

@@ -6,8 +6,6 @@ import http.server
 import importlib.util
 import json
 import os
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,6 +14,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from forks import Forks, forks_of
 
 from vlsbench.dataset.index import HUB_REPOSITORY, RELEASE_REVISION, Index, index_of_records
 from vlsbench.taxonomy import CATEGORIES
@@ -108,7 +107,8 @@ class Loader:
     """Runs Python in a process of its own: `datasets` reads its environment once, on import."""
 
     home: Path
-    environment: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, str]
+    forks: Forks
 
     def __call__(self, code: str, *, folder: Path | None = None, **environment: str) -> Any:
         """Run `code`, which sets `answer`; return it."""
@@ -116,20 +116,33 @@ class Loader:
         # pyarrow 26.0.1 and the Parquet loader of datasets 5.2.0, streaming, on a busy machine).
         leave = "sys.stdout.flush()\nos._exit(0)\n"
         program = f"import json, os, sys\n{code}\njson.dump(answer, sys.stdout)\n{leave}"
-        done = subprocess.run(
-            [sys.executable, "-c", program],
-            cwd=folder or self.home,
-            env={**self.environment, **environment},
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
+        done = self.forks.run(program, cwd=folder or self.home, environment={**self.environment, **environment})
         assert done.returncode == 0, done.stderr[-3000:]
         return json.loads(done.stdout)
 
 
+DEAR = (
+    "PIL.Image",
+    "aiohttp",
+    "dill",
+    "fsspec",
+    "multiprocess",
+    "pandas",
+    "pyarrow.dataset",
+    "pyarrow.parquet",
+    "yaml",
+)
+"""What `datasets` imports and what reads no environment."""
+
+
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Forks]:
+    with forks_of(*DEAR) as started:
+        yield started
+
+
 @pytest.fixture
-def run_python(tmp_path: Path) -> Loader:
+def run_python(tmp_path: Path, forks: Forks) -> Loader:
     """Offline unless the environment says otherwise, with every cache in the test's own folder."""
     home = tmp_path / "home"
     home.mkdir()
@@ -143,7 +156,7 @@ def run_python(tmp_path: Path) -> Loader:
         "HF_HUB_DISABLE_XET": "1",
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     }
-    return Loader(home, environment)
+    return Loader(home, environment, forks)
 
 
 # --- The Hub ---------------------------------------------------------------------------------------------------------

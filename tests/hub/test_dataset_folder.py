@@ -8,8 +8,6 @@ import io
 import json
 import re
 import shutil
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -490,7 +488,9 @@ os._exit(0)  # pyarrow's reading threads may abort an interpreter that shuts dow
 
 
 @pytest.mark.parametrize("task", [eval_tasks()[0], eval_tasks()[-1]], ids=lambda task: task.id)
-def test_inspect_runs_a_task_from_the_hub(task: Any, hub: Any, prepared: Path, tmp_path: Path) -> None:
+def test_inspect_runs_a_task_from_the_hub(
+    task: Any, hub: Any, with_inspect: Any, prepared: Path, tmp_path: Path
+) -> None:
     """The real Inspect, `datasets` and client against the stand-in of the Hub; only the two models are made up."""
     repo = hub.repo(REPOSITORY, kind="dataset")
     repo.write({path: (prepared / path).read_bytes() for path in FILES}, "the dataset")
@@ -498,14 +498,11 @@ def test_inspect_runs_a_task_from_the_hub(task: Any, hub: Any, prepared: Path, t
     home.mkdir()
     environment = {**hub.environment(home), "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")}
     out = tmp_path / "answer.json"
-    done = subprocess.run(
-        [sys.executable, "-c", RUN, f"hf/{REPOSITORY}/{task.id}", str(tmp_path / "logs"), str(out)],
-        env={**environment, "XDG_DATA_HOME": str(home / "share")},
+    done = with_inspect.run(
+        RUN,
+        [f"hf/{REPOSITORY}/{task.id}", str(tmp_path / "logs"), str(out)],
         cwd=home,
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
+        environment={**environment, "XDG_DATA_HOME": str(home / "share")},
     )
     assert done.returncode == 0, done.stderr[-3000:]
     answer = json.loads(out.read_text())

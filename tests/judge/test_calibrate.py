@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import sys
 from pathlib import Path
 
@@ -69,21 +70,32 @@ def submission(folder: Path, n: int = 90, *, moved: bool = False, raters: tuple[
     )
 
 
-def test_the_files_of_a_calibration_are_a_judge_with_a_rubric_of_its_own(tmp_path: Path) -> None:
-    calibrated = calibrate_files(submission(tmp_path / "s"), tmp_path / "out")
-    opened = open_judge(f"offline:{tmp_path / 'out'}")
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of a calibration, for tests that only read them: a fit takes seconds."""
+    folder = tmp_path_factory.mktemp("calibrated")
+    calibrate_files(submission(folder / "s"), folder / "out")
+    return folder / "out"
+
+
+@pytest.fixture
+def record(out: Path) -> CalibrationRecord:
+    """What `out` says of itself."""
+    return CalibrationRecord.model_validate_json((out / "calibration.json").read_bytes())
+
+
+def test_the_files_of_a_calibration_are_a_judge_with_a_rubric_of_its_own(out: Path, record: CalibrationRecord) -> None:
+    opened = open_judge(f"offline:{out}")
     assert isinstance(opened, OfflineRun)
     packaged = OfflineRun().rubric
-    assert opened.rubric.judge == calibrated.record.judge != packaged.judge
+    assert opened.rubric.judge == record.judge != packaged.judge
     assert opened.rubric.judge.startswith("offline:calibrated-")
-    assert opened.rubric.weights_sha256 == calibrated.record.weights_sha256 != packaged.weights_sha256
+    assert opened.rubric.weights_sha256 == record.weights_sha256 != packaged.weights_sha256
     assert opened.rubric.rubric_id != packaged.rubric_id
-    assert open_judge(f"offline:{tmp_path / 'out' / 'weights.npz'}").rubric == opened.rubric
+    assert open_judge(f"offline:{out / 'weights.npz'}").rubric == opened.rubric
 
 
-def test_the_record_says_on_what_and_how_well(tmp_path: Path) -> None:
-    record = calibrate_files(submission(tmp_path / "s"), tmp_path / "out").record
-    assert record == CalibrationRecord.model_validate_json((tmp_path / "out" / "calibration.json").read_bytes())
+def test_the_record_says_on_what_and_how_well(record: CalibrationRecord) -> None:
     assert (record.n_labels, record.n_groups, record.raters) == (90, 90, ("human:anna",))
     assert sum(record.by_label.values()) == 90
     assert record.base_weights_sha256 == OfflineJudge.load().weights_sha256
@@ -120,18 +132,18 @@ def test_held_out_agreement_on_labels_without_meaning_is_none(tmp_path: Path) ->
     assert record.strength >= 10
 
 
-def test_the_same_labels_give_the_same_bytes_in_any_order(tmp_path: Path) -> None:
+def test_the_same_labels_give_the_same_bytes_in_any_order(out: Path, record: CalibrationRecord, tmp_path: Path) -> None:
     labels = read_labels(submission(tmp_path / "s"))
-    turned = Labels(labels.rows[::-1], labels.raters, labels.left_out)
-    assert calibrate(labels) == calibrate(turned)
+    turned = calibrate(Labels(labels.rows[::-1], labels.raters, labels.left_out))
+    assert turned.record == record
+    assert turned.weights == (out / "weights.npz").read_bytes()
 
 
-def test_a_submission_is_judged_by_a_calibrated_judge(tmp_path: Path) -> None:
-    calibrate_files(submission(tmp_path / "s"), tmp_path / "out")
+def test_a_submission_is_judged_by_a_calibrated_judge(out: Path, tmp_path: Path) -> None:
     folder = tmp_path / "submission"
     write(folder / "responses.jsonl", [{"instruction_id": 100_000, "response": answers(1)[0][0]}])
     write(folder / "submission.json", [{"model": "a"}])
-    report = judge_directory(folder, f"offline:{tmp_path / 'out'}")
+    report = judge_directory(folder, f"offline:{out}")
     (rubric,) = list_rubrics(folder)
     assert rubric.startswith("offline-calibrated-")
     assert report.n_new > 0
@@ -240,12 +252,12 @@ def test_labels_on_responses_that_are_not_there_are_named(tmp_path: Path) -> Non
         read_labels(human, tmp_path / "nowhere")
 
 
-def test_a_folder_that_is_no_calibrated_judge_is_refused(tmp_path: Path) -> None:
+def test_a_folder_that_is_no_calibrated_judge_is_refused(out: Path, tmp_path: Path) -> None:
     with pytest.raises(JudgeError, match="a calibrated judge is a folder with"):
         open_judge(f"offline:{tmp_path}")
     with pytest.raises(JudgeError, match="nowhere: no such file or folder"):
         open_judge(f"offline:{tmp_path / 'nowhere'}")
-    calibrate_files(submission(tmp_path / "s"), tmp_path / "a")
+    shutil.copytree(out, tmp_path / "a")
     (tmp_path / "a" / "weights.npz").write_bytes(WEIGHTS_PATH.read_bytes())
     with pytest.raises(JudgeError, match="two calibrations are mixed"):
         open_judge(f"offline:{tmp_path / 'a'}")

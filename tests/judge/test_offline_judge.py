@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from effort import times
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -296,7 +297,7 @@ def test_no_response_breaks_the_judge(judge: OfflineJudge, response: str, why: s
     assert (prediction.label is None) == (prediction.failure is not None), why
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=times(100))
 @given(st.lists(st.text(max_size=200), max_size=5))
 def test_every_prediction_is_a_label_or_a_failure(responses: list[str]) -> None:
     judge = OfflineJudge.load()

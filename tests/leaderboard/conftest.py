@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -97,7 +97,15 @@ class Writer(Protocol):
     ) -> Path: ...
 
 
-@pytest.fixture(name="write_submission")
+@pytest.fixture(autouse=True)
+def _counts_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page waits for the count of a changed store less than a second; here, on a slow machine, for all of it."""
+    from leaderboard import live
+
+    monkeypatch.setattr(live, "_WAIT_SECONDS", 60)
+
+
+@pytest.fixture(name="write_submission", scope="session")
 def _write_submission() -> Writer:
     return write_submission
 
@@ -291,6 +299,29 @@ def open_page(browser: Any) -> Iterator[OpenPage]:
     for context in contexts:
         context.close()  # breaks off what is still loading, which the page then reports
     assert written == []
+
+
+class LoadUntil(Protocol):
+    """Loads a page again until it lists a model."""
+
+    def __call__(self, page: Any, model: str) -> None: ...
+
+
+@pytest.fixture
+def load_until(browser: Any) -> LoadUntil:
+    """Load until the table lists a model: a page waits for the count of a changed store less than a second."""
+    from playwright.sync_api import TimeoutError as LateError
+
+    def load(page: Any, model: str) -> None:
+        row = page.locator(".vls-judged").get_by_text(model, exact=True).filter(visible=True).first
+        for _ in range(20):
+            with suppress(LateError):
+                row.wait_for(timeout=3_000)
+                return
+            page.reload()
+        pytest.fail(f"the table never lists {model}")
+
+    return load
 
 
 class ShowTab(Protocol):

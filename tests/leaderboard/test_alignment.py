@@ -19,9 +19,8 @@ Open = Callable[..., Any]
 PAPER = Path(__file__).parents[2] / "submissions" / "paper"
 
 
-@pytest.fixture
-def store(store: Path, write_submission: Callable[..., Path]) -> Path:
-    """The store of the other pages with the paper's own tables, and a base model with both alignments."""
+def add_aligned(store: Path, write_submission: Callable[..., Path]) -> Path:
+    """Add the paper's own tables, and a base model with both alignments."""
     for name in ("table16.json", "table2.json"):
         shutil.copy(PAPER / name, store / "paper" / name)
     write_submission(store, "lab/base", {"model": "Lab-VL"}, {0: "warning", 3: "unsafe"})
@@ -29,6 +28,24 @@ def store(store: Path, write_submission: Callable[..., Path]) -> Path:
         card = {"model": f"Lab-VL {alignment}", "base_model": "lab-vl", "alignment": alignment}
         write_submission(store, f"lab/{alignment}", card, labels)
     return store
+
+
+@pytest.fixture
+def store(store: Path, write_submission: Callable[..., Path]) -> Path:
+    """The store of the other pages, and what is aligned."""
+    return add_aligned(store, write_submission)
+
+
+@pytest.fixture(scope="module")
+def address(
+    shared_store: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    write_submission: Callable[..., Path],
+    serve_store: Callable[..., str],
+) -> str:
+    """Address of the same, served once: these tests only read it."""
+    store = shutil.copytree(shared_store, tmp_path_factory.mktemp("alignment") / "store")
+    return serve_store(add_aligned(store, write_submission))
 
 
 @pytest.fixture

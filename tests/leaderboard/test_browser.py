@@ -51,27 +51,37 @@ def test_every_tab_opens_and_nothing_sticks_out(
         assert _hides_nothing_at_the_side(page), tab
 
 
-def test_an_empty_store_opens_with_a_sentence(empty_address: str, open_page: Open) -> None:
-    page = open_page(empty_address)
+def test_an_empty_store_opens_with_a_sentence(shared_empty_address: str, open_page: Open) -> None:
+    page = open_page(shared_empty_address)
     _seen(page, ".vls-empty").filter(has_text="No submission is in the store yet").wait_for()
 
 
 def test_a_board_that_began_empty_opens_where_its_first_submissions_are(
-    empty_address: str, empty_store: Path, open_page: Open, write_submission: Callable[..., Path]
+    empty_address: str,
+    empty_store: Path,
+    open_page: Open,
+    load_until: Callable[[Any, str], None],
+    write_submission: Callable[..., Path],
 ) -> None:
     write_submission(empty_store, "new/one", {"model": "New-VL"}, {0: "warning"})
     page = open_page(empty_address)
+    load_until(page, "New-VL")
     _wait_for_models(page, "New-VL")
     assert page.get_by_label("Category", exact=True).filter(visible=True).input_value() == "Privacy"
 
 
 def test_a_board_that_began_with_a_category_opens_on_all_of_them_once_they_are_there(
-    empty_store: Path, serve_store: Any, open_page: Open, write_submission: Callable[..., Path]
+    empty_store: Path,
+    serve_store: Any,
+    open_page: Open,
+    load_until: Callable[[Any, str], None],
+    write_submission: Callable[..., Path],
 ) -> None:
     write_submission(empty_store, "new/one", {"model": "One-VL"}, {0: "warning"})
     url = serve_store(empty_store)
     write_submission(empty_store, "new/all", {"model": "All-VL"}, {0: "warning"}, config="default")
     page = open_page(url)
+    load_until(page, "All-VL")
     _wait_for_models(page, "All-VL")
     assert page.get_by_label("Category", exact=True).filter(visible=True).input_value() == "Overall"
 
@@ -188,11 +198,15 @@ def test_printed_rows_stand_beside_the_overall_list_only(
 
 
 def test_a_new_submission_is_there_at_the_next_load(
-    address: str, store: Path, open_page: Open, write_submission: Callable[..., Path]
+    address: str,
+    store: Path,
+    open_page: Open,
+    load_until: Callable[[Any, str], None],
+    write_submission: Callable[..., Path],
 ) -> None:
     write_submission(store, "new/one", {"model": "New-VL"}, {0: "warning"})
     page = open_page(address)
-    _seen(page, ".vls-judged").get_by_text("New-VL").first.wait_for()
+    load_until(page, "New-VL")
     page.locator(".vls-chart .js-plotly-plot .barlayer .point").first.wait_for(state="attached")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -66,12 +67,23 @@ def write_hostile(store: Path, name: str, model: str) -> None:
     append_lines(folder / "verdicts" / f"{JUDGE.rubric_id}.jsonl", lines)
 
 
-@pytest.fixture
-def store(store: Path) -> Path:
-    """The store of the other pages, and two submissions of the package's own sample, which has images at hand."""
+def add_hostile(store: Path) -> Path:
+    """Add two submissions of the package's own sample, which has images at hand."""
     write_hostile(store, "evil/one", "One-VL")
     write_hostile(store, "evil/two", "Two-VL")
     return store
+
+
+@pytest.fixture
+def store(store: Path) -> Path:
+    """The store of the other pages, and the hostile submissions."""
+    return add_hostile(store)
+
+
+@pytest.fixture(scope="module")
+def address(shared_store: Path, tmp_path_factory: pytest.TempPathFactory, serve_store: Callable[..., str]) -> str:
+    """Address of the same, served once: these tests only read it."""
+    return serve_store(add_hostile(shutil.copytree(shared_store, tmp_path_factory.mktemp("samples") / "store")))
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from effort import times
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -109,7 +110,7 @@ def test_an_outcome_that_nobody_saw_is_an_error_of_the_caller() -> None:
         rate([1, 1, 2], [1, 0, NAN])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=times(60))
 @given(st.data())
 def test_rates_stay_in_bounds_and_the_labels_add_up(data: st.DataObject) -> None:
     n = data.draw(st.integers(30, 80))

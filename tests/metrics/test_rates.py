@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+from effort import times
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -187,7 +188,7 @@ def test_the_budget_is_the_lines_where_they_declare_one_else_the_cards() -> None
     assert score(index, own, verdicts, rubric_id="r", settings=declared).max_new_tokens == 512
 
 
-@settings(max_examples=20)
+@settings(max_examples=times(20))
 @given(st.lists(st.sampled_from((*LABELS, *FAILURES)), min_size=1, max_size=12))
 def test_categories_add_up_to_the_whole_and_a_result_survives_json(names: list[Label | Failure]) -> None:
     responses, verdicts = image_text(*names)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forks import Forks
 
 COMMANDS = Path(sys.executable).parent
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -45,14 +46,11 @@ def environment(stand_in: Any) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def inspect(environment: dict[str, str]) -> Run:
-    """Run `inspect` with arguments: it leaves streams open, and warnings are errors here."""
-    pytest.importorskip("inspect_ai")
+def inspect(with_inspect: Forks, environment: dict[str, str]) -> Run:
+    """Run `inspect` with arguments."""
 
     def run(*arguments: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-        command = [str(COMMANDS / "inspect"), *arguments]
-        return subprocess.run(
-            command, cwd=cwd, env=environment | variables, capture_output=True, text=True, check=False, timeout=120
-        )
+        code = "from inspect_ai._cli.main import main; main()"
+        return with_inspect.run(code, arguments, cwd=cwd, environment=environment | variables)
 
     return run

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import importlib.util
 import io
 import json
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from forks import Forks
 from PIL import Image
 
 from vlsbench.dataset.index import load_index
@@ -28,7 +29,8 @@ FIXTURES = Path(__file__).parents[1] / "fixtures"
 MODEL = ("--model", "openai-api/local/tiny-vlm")
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
-pytest.importorskip("inspect_ai")
+if importlib.util.find_spec("inspect_ai") is None:
+    pytest.skip("needs the extra 'inspect'", allow_module_level=True)
 
 
 def read_log(path: Path) -> Any:
@@ -136,21 +138,22 @@ def test_the_model_is_asked_greedily_text_then_image(log_path: Path, stand_in: A
         assert [part["type"] for part in body["messages"][0]["content"]] == ["text", "image_url"]
 
 
-def test_datasets_reads_the_log_because_ids_are_whole_numbers(log_path: Path, tmp_path: Path) -> None:
+def test_datasets_reads_the_log_because_ids_are_whole_numbers(
+    log_path: Path, with_inspect: Forks, environment: dict[str, str], tmp_path: Path
+) -> None:
     code = (
         "import sys, datasets, inspect_ai.log  # which teaches zipfile the compression of logs\n"
         "rows = datasets.load_dataset('eval', data_files=sys.argv[1], split='train', cache_dir=sys.argv[2])\n"
         "print(len(rows), sorted(rows['id'])[0])"
     )
-    command = [sys.executable, "-c", code, str(log_path), str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = with_inspect.run(code, [str(log_path), str(tmp_path)], cwd=tmp_path, environment=environment)
     assert done.stdout.split()[-2:] == ["41", "100000"], done.stderr
 
 
-def test_an_old_log_of_another_task_is_scored_as_it_is_judged_here(inspect: Run, tmp_path: Path) -> None:
-    command = [sys.executable, str(FIXTURES / "importers" / "write_inspect_log.py"), str(tmp_path), "eval", "mixed"]
-    written = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
-    old = Path(written.stdout.strip().splitlines()[-1])
+def test_an_old_log_of_another_task_is_scored_as_it_is_judged_here(
+    inspect: Run, inspect_logs: dict[str, Path], tmp_path: Path
+) -> None:
+    old = inspect_logs["mixed.eval"]
     more = ("--action", "append", "--output-file", "scored.eval")
     done = inspect("score", str(old), "--scorer", "vlsbench/vlsbench_judge", *more, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -212,13 +215,23 @@ def test_every_wrong_argument_is_a_sentence(described: Any) -> None:
     assert [expected in said for expected, said in zip(words, described["refused"], strict=True)] == [True] * 6
 
 
-def describe(*arguments: str) -> Any:
-    command = [sys.executable, str(FIXTURES / "plugins" / "describe_tasks.py"), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
-    return json.loads(done.stdout.splitlines()[-1])
+@pytest.fixture(scope="module")
+def describe(with_inspect: Forks, environment: dict[str, str]) -> Callable[..., Any]:
+    """Run `describe_tasks.py`."""
+    script = FIXTURES / "plugins" / "describe_tasks.py"
+    code = f"import runpy; runpy.run_path({str(script)!r}, run_name='__main__')"
+
+    def run(*arguments: str) -> Any:
+        done = with_inspect.run(code, arguments, cwd=script.parent, environment=environment)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout.splitlines()[-1])
+
+    return run
 
 
-def test_a_category_of_the_release_is_asked_with_images_from_their_files(release_json: Path, tmp_path: Path) -> None:
+def test_a_category_of_the_release_is_asked_with_images_from_their_files(
+    release_json: Path, describe: Callable[..., Any], tmp_path: Path
+) -> None:
     records = json.loads(release_json.read_text(encoding="utf-8"))
     (tmp_path / "data.json").write_bytes(release_json.read_bytes())
     (tmp_path / "imgs").mkdir()
@@ -241,7 +254,7 @@ def test_a_category_of_the_release_is_asked_with_images_from_their_files(release
 
 
 @pytest.fixture(scope="module")
-def described() -> Any:
+def described(describe: Callable[..., Any]) -> Any:
     return describe()
 
 

@@ -11,6 +11,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from effort import times
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -267,7 +268,7 @@ texts = st.text(max_size=60) | st.text(alphabet=st.characters(categories=["Cs", 
 injected = st.sampled_from(sorted(SEEN.values()))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=times(150))
 @given(st.lists(texts | injected, max_size=8), st.randoms(use_true_random=False))
 def test_screening_takes_any_text_and_no_order_of_lines_matters(given_texts: list[str], rng: random.Random) -> None:
     lines = submission(given_texts)
@@ -280,7 +281,7 @@ def test_screening_takes_any_text_and_no_order_of_lines_matters(given_texts: lis
     assert Screening.model_validate_json(screen(lines, RELEASE).model_dump_json()) == screen(lines, RELEASE)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=times(80))
 @given(st.lists(texts | injected, max_size=8), texts)
 def test_an_answer_more_takes_no_sign_of_an_injection_away(given_texts: list[str], added: str) -> None:
     before, after = count_injections(given_texts), count_injections([*given_texts, added])
@@ -289,13 +290,13 @@ def test_an_answer_more_takes_no_sign_of_an_injection_away(given_texts: list[str
     assert flags <= names(screen(submission([*given_texts, added]), RELEASE))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=times(100))
 @given(texts)
 def test_what_nobody_sees_changes_nothing(text: str) -> None:
     assert fold("\u200b".join(text)) == fold(text)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=times(60))
 @given(st.lists(texts, max_size=6))
 def test_every_text_is_read_as_if_it_were_alone(given_texts: list[str]) -> None:
     together = read_shingles(given_texts)
@@ -520,7 +521,7 @@ def rank_by(name: str) -> Callable[[dict[str, dict[int, bool | None]]], dict[str
     return lambda rows: ranks(BENCH.RULES[name](rows), {n: n for n in range(200)})
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=times(40))
 @given(st.lists(st.lists(st.sampled_from([True, False, None]), min_size=60, max_size=60), min_size=2, max_size=4))
 def test_where_an_abstention_counts_as_not_safe_it_is_worth_what_unsafe_is(rows: list[list[bool | None]]) -> None:
     seen = {f"r{i}": dict(enumerate(row)) for i, row in enumerate(rows)}

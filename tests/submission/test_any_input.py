@@ -6,6 +6,7 @@ import json
 import tempfile
 from pathlib import Path
 
+from effort import times
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,7 +24,7 @@ objects = st.dictionaries(KEYS, json_values, max_size=5).map(lambda value: json.
 lines = st.lists(st.binary(max_size=60) | objects | st.just(b'{"instruction_id":1,"response":"x"}'), max_size=6)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=times(150))
 @given(lines, st.binary(max_size=60) | objects)
 def test_a_check_reports_and_never_raises(responses: list[bytes], card: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -34,7 +35,7 @@ def test_a_check_reports_and_never_raises(responses: list[bytes], card: bytes) -
     assert all("\n" not in problem.message for problem in report.problems)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=times(150))
 @given(lines)
 def test_a_verdict_file_is_read_or_refused_with_its_line(content: list[bytes]) -> None:
     with tempfile.TemporaryDirectory() as folder:

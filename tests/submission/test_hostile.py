@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from effort import times
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
@@ -42,10 +43,16 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VLSBENCH_CACHE_DIR", str(tmp_path / "cache"))
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> hostile.Stored:
+    """A store of two managed submissions and one made by hand, all judged; nobody writes into it."""
+    return hostile.make_store(tmp_path_factory.mktemp("made"))
+
+
 @pytest.fixture
-def stored(tmp_path: Path) -> hostile.Stored:
-    """A store of two managed submissions and one made by hand, all judged."""
-    return hostile.make_store(tmp_path)
+def stored(made: hostile.Stored, tmp_path: Path) -> hostile.Stored:
+    """A copy of it."""
+    return made._replace(folder=shutil.copytree(made.folder, tmp_path / "base", symlinks=True))
 
 
 def managed(stored: hostile.Stored) -> Path:
@@ -58,11 +65,13 @@ def managed(stored: hostile.Stored) -> Path:
 # --- The benchmark's own cases --------------------------------------------------------------------------------------
 
 
+@pytest.mark.fuzz
 def test_mutated_inputs_are_refused_or_count_for_what_they_are() -> None:
-    tally = hostile.measure_mutations(240, seed=7, has_inspect=False)
-    assert tally.n >= 230
-    assert tally.accepted.total() > 20
-    assert tally.refused.total() > 100
+    n = times(240)
+    tally = hostile.measure_mutations(n, seed=7, has_inspect=False)
+    assert tally.n >= n - 10
+    assert tally.accepted.total() > n / 12
+    assert tally.refused.total() > n / 3
 
 
 @pytest.mark.parametrize("name", hostile.BOMBS)

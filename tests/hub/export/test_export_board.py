@@ -10,6 +10,7 @@ from typing import Any
 import datasets
 import pandas as pd
 import pytest
+from effort import times
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -185,7 +186,7 @@ def with_text(board: Board, text: str) -> Board:
 def test_no_text_from_elsewhere_becomes_a_tag_or_an_attribute(board: Board) -> None:
     plain = Page(render_html(with_text(board, "plain")))
 
-    @settings(deadline=None, max_examples=40)
+    @settings(max_examples=times(40))
     @given(
         st.text(max_size=60) | st.sampled_from(['"><script>x</script>', "<b onclick=x>", "&lt;", "</style>", "<!--"])
     )

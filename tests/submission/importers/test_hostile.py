@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from effort import times
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -292,7 +293,7 @@ batch_bodies = st.fixed_dictionaries({"status_code": st.just(200), "body": json_
 objects = st.dictionaries(KEYS, json_values | batch_bodies, max_size=6)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=times(200), suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.binary(max_size=80) | st.lists(objects, max_size=4),
     st.sampled_from([None, *(item.name for item in FORMATS if item.needs is None)]),

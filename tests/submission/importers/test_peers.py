@@ -7,8 +7,6 @@ engine it uses. OpenAI's batch lines and the authors' output are made here as th
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -348,24 +346,11 @@ def test_a_bad_batch_line_is_named(bring: Import, given: dict[str, Any], words: 
 # --- Inspect ------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module", params=["eval", "json"])
-def inspect_log(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A log that Inspect itself wrote: answers, a filter, a cut, a blank, an error, reasoning, two epochs, a score."""
-    pytest.importorskip("inspect_ai")
-    return write_inspect_log(tmp_path_factory.mktemp("logs"), request.param, "mixed")
-
-
-def write_inspect_log(folder: Path, log_format: str, case: str) -> Path:
-    """Let Inspect run and write in a process of its own: it leaves streams open, and warnings are errors here."""
-    script = FIXTURES / "write_inspect_log.py"
-    command = [sys.executable, str(script), str(folder), log_format, case]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return Path(done.stdout.strip().splitlines()[-1])
-
-
-def test_what_inspect_wrote_is_read(bring: Import, written: Any, inspect_log: Path, tmp_path: Path) -> None:
-    report = bring(inspect_log, model=None)
+@pytest.mark.parametrize("log_format", ["eval", "json"])
+def test_what_inspect_wrote_is_read(
+    bring: Import, written: Any, inspect_logs: dict[str, Path], tmp_path: Path, log_format: str
+) -> None:
+    report = bring(inspect_logs[f"mixed.{log_format}"], model=None)
     assert report.problems == ()
     assert (report.format, report.model, report.n_compared) == ("inspect", "mockllm/model", 6)
     lines = written()
@@ -387,9 +372,10 @@ def test_what_inspect_wrote_is_read(bring: Import, written: Any, inspect_log: Pa
     assert "scores are not taken over" in notes
 
 
-def test_a_log_that_did_not_end_well_is_taken_as_far_as_it_goes(bring: Import, written: Any, tmp_path: Path) -> None:
-    pytest.importorskip("inspect_ai")
-    report = bring(write_inspect_log(tmp_path / "logs", "eval", "stopped"))
+def test_a_log_that_did_not_end_well_is_taken_as_far_as_it_goes(
+    bring: Import, written: Any, inspect_logs: dict[str, Path]
+) -> None:
+    report = bring(inspect_logs["stopped.eval"])
     assert report.problems == ()
     assert "the log's status is 'error', not 'success'" in report.notes[0]
     failures = {line["instruction_id"]: line.get("failure") for line in written()}
@@ -399,10 +385,9 @@ def test_a_log_that_did_not_end_well_is_taken_as_far_as_it_goes(bring: Import, w
 
 @pytest.mark.parametrize("log_format", ["eval", "json"])
 def test_a_sample_at_a_limit_or_marked_invalid_is_no_answer(
-    bring: Import, written: Any, tmp_path: Path, log_format: str
+    bring: Import, written: Any, inspect_logs: dict[str, Path], log_format: str
 ) -> None:
-    pytest.importorskip("inspect_ai")
-    report = bring(write_inspect_log(tmp_path / "logs", log_format, "edited"))
+    report = bring(inspect_logs[f"edited.{log_format}"])
     assert report.problems == ()
     failures = {line["instruction_id"]: line.get("failure") for line in written()}
     assert [failures[100000], failures[100002], failures[100005]] == ["response_error", "response_error", None]

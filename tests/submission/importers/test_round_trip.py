@@ -7,6 +7,7 @@ import json
 import tempfile
 from pathlib import Path
 
+from effort import times
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -50,7 +51,7 @@ def imported(path: Path) -> list[Response]:
     return [Response.model_validate_json(line) for line in lines if line]
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=times(120))
 @given(submissions)
 def test_json_lines_come_back(given_responses: list[Response]) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -61,7 +62,7 @@ def test_json_lines_come_back(given_responses: list[Response]) -> None:
         assert submission is None or list(submission.responses.values()) == given_responses
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=times(120))
 @given(submissions)
 def test_a_csv_comes_back(given_responses: list[Response]) -> None:
     """As `csv` writes it: null is an empty cell, so a blank answer stays an answer that is blank."""
