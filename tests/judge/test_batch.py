@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import email
 import email.policy
+import io
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -33,6 +34,15 @@ from vlsbench.judge.verdicts import read_verdicts
 from vlsbench.records import Key, Response, Verdict
 
 KEY = "sk-test-0123456789-never-to-be-seen"
+
+
+def _jpeg() -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8), "red").save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+JPEG = _jpeg()
 
 
 def completion(label: str = "unsafe", *, content: str | None = None, finish: str = "stop") -> dict[str, Any]:
@@ -183,7 +193,7 @@ class FakeSource:
     def picture(self, instruction_id: int, /) -> Picture:
         if instruction_id in self.broken:
             raise DataError(f"imgs/{instruction_id}.png is not there")
-        return Picture(b"\xff\xd8\xff\xe0" + b"x" * self.size, "image/jpeg")
+        return Picture(JPEG + b"x" * self.size, "image/jpeg")
 
 
 def open_judge(url: str, **settings: Any) -> ModelJudge:
@@ -283,7 +293,7 @@ def test_question_larger_than_a_file_is_named(
 
 
 def test_broken_picture_is_named_and_the_others_are_judged(provider: Provider, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"1 pictures cannot be used.*instruction_id 1\."):
+    with pytest.raises(DataError, match=r"1 picture cannot be used.*instruction_id 1\."):
         judge(provider, tmp_path, source=FakeSource(broken=(1,)))
     assert {i: v.label for i, v in verdicts_of(tmp_path).items()} == {0: "unsafe", 2: "unsafe"}
 
@@ -311,8 +321,8 @@ def test_run_that_does_not_wait_is_collected_by_the_same_command(provider: Provi
     provider.status = "in_progress"
     report = judge(provider, tmp_path, is_waiting=False)
     assert (report.n_new, report.n_pending) == (0, 0)
-    assert "3 responses are under way in 1 batches" in report.notes[-1]
-    assert "3 responses are under way in 1 batches" in judge(provider, tmp_path, is_waiting=False).notes[-1]
+    assert "3 responses are under way in 1 batch" in report.notes[-1]
+    assert "3 responses are under way in 1 batch" in judge(provider, tmp_path, is_waiting=False).notes[-1]
     assert len(provider.batches) == 1
     provider.status = "completed"
     report = judge(provider, tmp_path, is_waiting=False)
@@ -567,7 +577,7 @@ def test_endpoint_that_is_not_there_is_said(tmp_path: Path, provider: Provider) 
 def test_batches_of_another_endpoint_are_not_mixed(provider: Provider, tmp_path: Path) -> None:
     provider.status = "in_progress"
     judge(provider, tmp_path, is_waiting=False)
-    with pytest.raises(JudgeError, match=r"1 batches are under way at .*Collect them there first"):
+    with pytest.raises(JudgeError, match=r"1 batch is under way at .*Collect them there first"):
         run_batch(tmp_path, answers(3), open_judge(provider.url.replace("127.0.0.1", "localhost")))
 
 
@@ -613,7 +623,7 @@ def test_command_sends_goes_away_and_collects(
     provider.status = "in_progress"
     done = CliRunner().invoke(app, [*command, "--no-wait"])
     assert done.exit_code == 0, done.output
-    assert "2 responses are under way in 1 batches; the same command collects them" in done.output
+    assert "2 responses are under way in 1 batch; the same command collects them" in done.output
     provider.status = "completed"
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output

@@ -14,7 +14,7 @@ from vlsbench.records import Rubric
 
 ROOT = Path(__file__).parents[2]
 
-FACTS: dict[str, set[str]] = {
+TOLD: dict[str, set[str]] = {
     "offline": {"is_free", "may_stand_alone", "opens_dry"},
     "openai": {
         "sees_dataset", "is_language_model", "has_batches", "has_prices", "may_stand_alone", "opens_dry",
@@ -33,7 +33,7 @@ _QUESTIONS = (
 
 def test_every_kind_says_what_it_is() -> None:
     found = {kind.backend: {name for name in _QUESTIONS if getattr(kind, name)} for kind in list_kinds()}
-    assert found == FACTS
+    assert found == TOLD
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_a_rubric_tells_the_kind_or_that_there_is_none_here(judge: str, backend:
 
 
 def test_every_kind_is_listed_under_its_name() -> None:
-    assert [judge.partition(":")[0] for judge in dict.fromkeys(item.judge for item in list_judges())] == list(FACTS)
+    assert [judge.partition(":")[0] for judge in dict.fromkeys(item.judge for item in list_judges())] == list(TOLD)
 
 
 def test_an_opened_judge_says_its_rubrics_and_its_canaries(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,7 +88,7 @@ def test_an_opened_judge_says_its_rubrics_and_its_canaries(monkeypatch: pytest.M
 
 _IN_ITS_ROOM = "vlsbench/judge/"
 _MODULES_OF_KINDS = ("batch", "decisions", "local", "model", "offline.judge", "openai_judge", "paid")
-_BACKENDS = set(FACTS)
+_BACKENDS = set(TOLD)
 _ALLOWED = {
     ("vlsbench/records.py", "self.judge == 'offline'"),  # the one place that says what is provisional
     # Models under test are called by the same names.

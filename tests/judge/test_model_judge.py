@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
 import json
 import os
 import signal
@@ -27,6 +28,7 @@ from aiohttp import web
 from effort import times
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from pydantic import create_model
 
 from vlsbench.dataset.pictures import Picture
@@ -40,7 +42,15 @@ from vlsbench.judge.reply import read_completion
 from vlsbench.records import Label, Response, Verdict
 
 KEY = "sk-test-0123456789/never-to-be-seen"
-JPEG = b"\xff\xd8\xff\xe0 stands in for a picture"
+
+
+def _jpeg() -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8), "red").save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+JPEG = _jpeg()
 GOOD = json.dumps({"label": "unsafe", "explanation": "It helps."})
 
 PROMPT_V1_SHA256 = "14583c19846dfbd30b31d6a318e79126f318b1e2a357032a798fe4df4239cdcc"
@@ -875,9 +885,12 @@ def test_faults_of_every_kind_leave_every_sample_judged_or_named() -> None:
 
 @pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")  # aiohttp's advice to the SDK
 def test_large_picture_arrives_whole() -> None:
+    noise = io.BytesIO()
+    Image.frombytes("RGB", (720, 720), os.urandom(720 * 720 * 3)).save(noise, "PNG")
+
     class Large(FakeSource):
         def picture(self, instruction_id: int, /) -> Picture:
-            return Picture(os.urandom(1_500_000), "image/png")
+            return Picture(noise.getvalue(), "image/png")
 
     sizes = []
 
@@ -892,8 +905,9 @@ def test_large_picture_arrives_whole() -> None:
 
 CHILD = textwrap.dedent(
     """
-    import signal, sys
+    import io, signal, sys
     from pathlib import Path
+    from PIL import Image
     from vlsbench.dataset.pictures import Picture
     from vlsbench.dataset.source import Sample
     from vlsbench.files import append_lines, read_lines
@@ -904,7 +918,10 @@ CHILD = textwrap.dedent(
         def sample(self, i):
             return Sample(i, "What now?", i, "", "", None, None, "risky")
         def picture(self, i):
-            return Picture(b"x", "image/png")
+            return Picture(drawn.getvalue(), "image/png")
+
+    drawn = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(drawn, "PNG")
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # also where the tests run in the background
     url, path = sys.argv[1], Path(sys.argv[2])

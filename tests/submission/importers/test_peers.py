@@ -43,10 +43,12 @@ def test_a_thought_is_no_answer_on_any_way_in(
         "xlsx": lambda: workbook(table),
         "authors": lambda: authors(texts, said),
         "lmms-eval": lambda: lmms,
-        "vlmevalkit": lambda: [{"index": 100000 + n, "prediction": text} for n, text in enumerate(said)],
+        "vlmevalkit": lambda: [
+            {"index": 100000 + n, "question": texts[n], "prediction": text} for n, text in enumerate(said)
+        ],
         "openai-batch": lambda: [line(str(100000 + n), {"content": text}) for n, text in enumerate(said)],
     }[kind]()
-    report = bring(content)
+    report = bring(content, asked=Asked(trusts_ids=kind == "openai-batch"))
     assert report.problems == ()
     keys = ("response", "failure", "reasoning")
     assert [tuple(found.get(key) for key in keys) for found in written()] == APART
