@@ -326,6 +326,8 @@ def _hold_text_against(matching: _Matching, n: int, sample: IndexRow, *, may_be_
     said = matching.evidence.row_texts[n]
     if said.owners is not None and sample.instruction_id not in said.owners:
         matching.refuse(n, _mismatch(sample, said.owners))
+    elif sample.instruction_id in matching.evidence.texts.blank:
+        return  # what wraps nothing cannot be told from another text
     elif said.other is not None and not (said.is_cut and may_be_cut):
         matching.refuse(
             n,
@@ -413,9 +415,9 @@ def _known_images() -> frozenset[int]:
 
 
 def _is_numbering(image: ImageColumn, samples: Sequence[IndexRow | None], claims: Sequence[_Claims]) -> bool:
-    """Say whether the numbers of images are only the file's own, or others': they tell no sample.
+    """Say whether the numbers of images are other images', or only repeat what the samples are called.
 
-    Those that repeat the ids would agree with wrong ids as well: they count only as the release spells them, or where
+    Such numbers would agree with wrong ids as well. They count as the release spells them (`imgs/17.png`), and where
     the index has another number for an image than for its sample, and so do they.
     """
     pairs = [
@@ -426,13 +428,9 @@ def _is_numbering(image: ImageColumn, samples: Sequence[IndexRow | None], claims
     if not any(number in _known_images() for _, number, _ in pairs):
         return True
     repeats_ids = any(all(number == item.numbers[n] for n, number, _ in pairs) for item in claims)
-    differs = any(sample is not None and number != sample.image for _, number, sample in pairs)
-    if not differs:
-        return repeats_ids and not image.is_spelled
-    is_of_samples = all(sample is not None and number == sample.instruction_id for _, number, sample in pairs)
-    counts = len({number - n for n, number, _ in pairs}) == 1
-    is_counted = any(len({(item.numbers[n] or 0) - n for n, _, _ in pairs}) == 1 for item in claims)
-    return repeats_ids or is_of_samples or (counts and not is_counted)
+    if any(sample is not None and number != sample.image for _, number, sample in pairs):
+        return all(sample is not None and number == sample.instruction_id for _, number, sample in pairs)
+    return repeats_ids and not image.is_spelled
 
 
 def _compare_hints(matching: _Matching, claims: Sequence[_Claims]) -> None:
