@@ -34,6 +34,9 @@ from vlsbench.taxonomy import CONFIG_NAMES
 
 __all__ = ["Asked", "Matched", "match_one", "match_rows"]
 
+_NAME: Final = "instructionid"
+"""What a column is called that is believed, in any spelling and however deep in a row."""
+
 _SHOWN_DIGITS: Final = 12
 
 _MOST_SILENT: Final = 0.1
@@ -271,14 +274,17 @@ def _has_text_of(matching: _Matching, n: int, number: int) -> bool:
 def _read_claims(rows: Sequence[Row], asked: Asked) -> list[_Claims]:
     """Read every column that may be the id; the one that is believed as it stands, if there is one, is the first."""
     names = dict.fromkeys(name for row in rows for name in row.ids)
+    names |= dict.fromkeys(name for row in rows for name in row.cells if last_word(name) == _NAME)
     found = []
     for name in names:
         if asked.id_column not in (None, name):
             continue
-        parsed = [parse_id(row.ids.get(name)) for row in rows]
+        parsed = [
+            parse_id(row.ids[name] if name in row.ids else next(iter(row.cells.get(name, ())), None)) for row in rows
+        ]
         numbers = tuple(None if isinstance(item, str) else item.number for item in parsed)
         faults = tuple(item if isinstance(item, str) else "" for item in parsed)
-        is_named = last_word(name) == "instructionid" or all(not isinstance(i, str) and i.is_named for i in parsed)
+        is_named = last_word(name) == _NAME or all(not isinstance(i, str) and i.is_named for i in parsed)
         found.append(_Claims(name, numbers, faults, is_named))
     found.sort(key=lambda claims: not claims.is_trusted)
     if asked.trusts_ids and found and not found[0].is_trusted and len({item.numbers for item in found}) == 1:
