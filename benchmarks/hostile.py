@@ -1,6 +1,6 @@
 """Does anything that a stranger sends end in a traceback, or count for what it is not?
 
-    python benchmarks/hostile.py [--n 10000] [--seed 0]
+    python benchmarks/hostile.py [--n 10000] [--files 200] [--seed 0]
 
 mutations  `--n` mutated inputs through import, check, judge (offline), score and board: files of every format that is
            imported, native submissions, and a store whose cards, answers, events, verdicts, rubrics and run records are
@@ -9,6 +9,9 @@ mutations  `--n` mutated inputs through import, check, judge (offline), score an
            package's own, reads the same bytes: what the package accepts must be what that reader finds.
 bombs      small files that unpack, nest or repeat to something huge, each in a process of its own: one sentence, soon,
            in bounded memory.
+samples    `--files` files of every kind of `wrong_samples.py`, whose truth is known: numbered, shuffled, renumbered,
+           off by one, joined wrongly, with a reference beside the answer …; none may be taken with an answer under a
+           wrong sample, and those that tell their samples are to be taken.
 
 Ends with an error where a promise is broken. Case n is made from (seed, n) alone, so that it can be run again.
 """
@@ -46,6 +49,7 @@ sys.path.insert(0, str(ROOT))
 from hypothesis import HealthCheck, Phase, given, settings  # noqa: E402
 from hypothesis import seed as hypothesis_seed  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
+from wrong_samples import measure_wrong_samples, release_pairs, render_tally  # noqa: E402  # beside this file
 
 from vlsbench.board.columns import render_csv  # noqa: E402
 from vlsbench.board.html import render_html  # noqa: E402
@@ -83,7 +87,7 @@ class Said(NamedTuple):
     """One row as the independent reader finds it."""
 
     instruction_id: int | None
-    """None where rows are numbered and the text tells the sample."""
+    """None where there is none, so that the text has to tell the sample."""
     condition: str | None
     answer: str | None
     text: str | None
@@ -139,12 +143,16 @@ def read_id(value: Any) -> tuple[int, str | None]:
 def _plain(rows: Iterable[Mapping[str, Any]]) -> list[Said]:
     found = []
     for row in rows:
-        number, condition = read_id(next(row[k] for k in ("instruction_id", "id", "index") if k in row))
+        try:
+            number, condition = read_id(next(row[k] for k in ("instruction_id", "id", "index") if k in row))
+        except (ValueError, OverflowError, StopIteration):
+            number, condition = None, None
         names = ("response", "prediction", "pred_answer", "answer", "output")
         answer = next((row[k] for k in names if k in row), None)
         if row.get("failure") and not answer:
             answer = None
-        found.append(Said(number, row.get("condition") or condition, _text(answer), None))
+        text = next((row[k] for k in ("instruction", "question") if k in row), None)
+        found.append(Said(number, row.get("condition") or condition, _text(answer), _prompt(text)))
     return found
 
 
@@ -180,8 +188,9 @@ def _batch(rows: list[Any]) -> list[Said]:
         number, condition = read_id(row["custom_id"])
         response, answer = row.get("response"), None
         if isinstance(response, dict) and response.get("status_code") == 200 and not row.get("error"):
-            message = response["body"]["choices"][0]["message"]
-            answers = [message.get("content"), message.get("refusal")]
+            choice = response["body"]["choices"][0]
+            message = choice.get("message") if isinstance(choice, dict) else None
+            answers = [message.get("content"), message.get("refusal")] if isinstance(message, dict) else []
             answer = next((text for text in answers if isinstance(text, str) and text.strip()), None)
         found.append(Said(number, condition, answer, None))
     return found
@@ -193,8 +202,16 @@ def _numbered(rows: list[Any]) -> list[Said]:
         answer = row["filtered_resps"] if "filtered_resps" in row else row["resps"]
         while isinstance(answer, list):
             answer = answer[0]
-        found.append(Said(None, None, answer, _prompt(row.get("input"))))
+        found.append(Said(_row_of_sample(row.get("doc_id")), None, answer, _prompt(row.get("input"))))
     return found
+
+
+def _row_of_sample(number: Any) -> int | None:
+    """Return the sample of a row number: the seeds count the rows of the packaged sample."""
+    try:
+        return 100_000 + read_id(number)[0]
+    except (ValueError, OverflowError):
+        return None
 
 
 def _prompt(value: Any) -> str | None:
@@ -204,7 +221,10 @@ def _prompt(value: Any) -> str | None:
 def read_authors(data: bytes) -> list[Said]:
     """Read the `logs` of the authors' output."""
     logs = parse(data.removeprefix(b"\xef\xbb\xbf"))["logs"]
-    return [Said(None, None, entry.get("pred_answer"), entry["question"]) for entry in logs]
+    return [
+        Said(_row_of_sample(entry.get("id")), None, entry.get("pred_answer"), _prompt(entry.get("question")))
+        for entry in logs
+    ]
 
 
 def read_separated(data: bytes) -> list[Said]:
@@ -400,7 +420,7 @@ def seeds(*, has_inspect: bool = True) -> tuple[Seed, ...]:
     batch = [
         {
             "id": f"b{n}",
-            "custom_id": f"vlsbench-{n}",
+            "custom_id": f"instruction_id={n}",
             "response": {"status_code": 200, "body": {"model": "m-1", "choices": [{"message": {"content": a}}]}},
             "error": None,
         }
@@ -705,12 +725,12 @@ def check_import(seed: Seed, data: bytes, folder: Path, tally: Tally, *, chosen:
         raise BrokenPromiseError(f"taken, and not readable: {error!r}") from error
     written = json_lines((out / "responses.jsonl").read_bytes())
     must(len(written) == len(said), f"{len(said)} rows became {len(written)} lines")
-    texts = sample_texts()
     for row, line in zip(said, written, strict=True):
         number, answer = line["instruction_id"], line.get("response")
-        if row.instruction_id is None:
-            instruction = texts.get(number) or texts.get(_twin_of(number), "")
-            must(not row.text or not row.text.strip() or instruction in row.text, f"{number} has another text")
+        shown = " ".join((row.text or "").split())
+        told = [n for n, text in sample_texts().items() if " ".join(text.split()) in shown]
+        if told:
+            must(number in told or _twin_of(number) in told, f"the text of {told} became {number}")
         else:
             must(number == row.instruction_id, f"{row.instruction_id} became {number}")
         if answer is None:
@@ -1234,10 +1254,37 @@ print(os.waitstatus_to_exitcode(status), usage.ru_maxrss, file=sys.stderr)
 """
 
 
+def report_samples(n: int, *, seed: int) -> None:
+    """Import files whose truth is known, and print what came of them; the release's too, where its texts are at hand.
+
+    Raises:
+        BrokenPromiseError: If one is taken with an answer under a wrong sample, or too many are refused that tell.
+    """
+    release = os.environ.get("VLSBENCH_RELEASE_JSON")
+    for name, pairs in (("an invented dataset", None), ("the release", release and release_pairs(Path(release)))):
+        if name == "the release" and not pairs:
+            continue
+        started = time.perf_counter()
+        tally = measure_wrong_samples(n, seed=seed, pairs=pairs)
+        n_files = tally.accepted.total() + tally.refused.total()
+        print(f"\n{n_files:,} files of {name} in {time.perf_counter() - started:.0f} s\n{render_tally(tally)}")
+        right, told = tally.importable()
+        print(
+            f"with an answer on a wrong sample: {tally.wrong.total()}; of those that tell {right:,} of {told:,} taken"
+        )
+        must(not tally.wrong, f"answers on wrong samples: {tally.first_wrong}")
+        must(right >= _LEAST_IMPORTED * told, f"refused: {tally.first_refusal}")
+
+
+_LEAST_IMPORTED = 0.99
+"""Share of the files that tell their samples that must be taken."""
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--n", type=int, default=10_000)
+    parser.add_argument("--files", type=int, default=200, help="of every kind whose answers could be misplaced")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--bombs-only", action="store_true")
     arguments = parser.parse_args()
@@ -1249,6 +1296,7 @@ def main() -> None:
             print(f"{name:40} exit {found.code}  {found.seconds:6.1f} s  {found.peak_megabytes:6.0f} MB", flush=True)
         if arguments.bombs_only:
             return
+        report_samples(arguments.files, seed=arguments.seed)
         started = time.perf_counter()
         tally = measure_mutations(arguments.n, seed=arguments.seed)
     print(

@@ -120,7 +120,7 @@ def with_inspect() -> Iterator[Forks]:
 @pytest.fixture(scope="session")
 def inspect_logs(with_inspect: Forks, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Logs that Inspect itself wrote, by case and format: answers, a filter, a cut, a blank, an error and more."""
-    wanted = ("mixed.eval", "mixed.json", "stopped.eval", "edited.eval", "edited.json")
+    wanted = ("mixed.eval", "mixed.json", "stopped.eval", "edited.eval", "edited.json", "numbered.eval", "later.eval")
     script = Path(__file__).parent / "fixtures" / "importers" / "write_inspect_log.py"
     code = f"import runpy; runpy.run_path({str(script)!r}, run_name='__main__')"
     folder = tmp_path_factory.mktemp("inspect-logs")

@@ -22,7 +22,25 @@ _ERROR_START = re.compile(
     | [\w.]{0,60}\w(?:error|exception)\s{0,3}(?:[:\[(<]|code\b|$)  # RetryError[...], openai.BadRequestError: ...
     | (?:error|exception)\s?:\s{0,3}(?:[{\[<]|[0-9]{3}\b|error\b|connection\b|request\b|read\b|time-?d?\s?out
       |rate\ limit|[\w.]{0,60}\w(?:error|exception)\b)  # Error: connection reset; not: Error: I refuse
-    | error\ (?:code\W{0,3})?[0-9]{3}\b | finish_?reason\b
+    | (?-i:API)[\ _-]?\w{1,40}(?-i:Error|Exception)\b  # API RetryError, and whatever stands behind it
+    | (?:(?:openai|azure|gemini|anthropic|claude\S{0,12}|gpt\S{0,12}|vllm|the)\ )?api
+      \ (?:call|request|connection|server)\ (?:error|failed|failure|timed\ out|time-?out|aborted|refused|reset)\b
+    | (?:(?:openai|azure|gemini|anthropic|claude\S{0,12}|gpt\S{0,12}|vllm)\ )?api
+      \ (?:error|failure|time-?out|timed\ out)(?=\W{0,3}$|\s{0,3}[:({\[<0-9]|\ (?:occurr?ed|after|while|error)\b)
+    | (?:openai|azure|gemini|anthropic|vllm)\ (?:error|exception)\b
+    | error\ (?:while\ |when\ |in\ |during\ )?(?:calling|querying|generating|fetching|contacting|requesting|generation\b
+      |inference\b)
+    | (?:an\ )?exception\ (?:occurr?ed|raised|caught)(?=\W{0,3}$|\s{0,3}[:(]|\ (?:while|during|in)\b)
+    | failed\ to\ (?:generate|get|obtain|fetch|receive)\ (?:an?\ |the\ |any\ )?(?:response|answer|completion|output)\b
+    | failed\ to\ call\ (?:the\ )?\S{0,12}\ ?api\b | request\ failed(?=\W{0,3}$|:|\ (?:with|after)\b)
+    | https?connectionpool\( | max\ retries\ exceeded\b | connection\ aborted\b | remotedisconnected\(
+    | server\ disconnected(?=\W{0,3}$|\ without\b) | time-?d?\ ?out\.?$
+    | (?:incorrect|invalid)\ api\ key\b | api\ key\ not\ valid\b | invalid\ operation:\ the\ .?response\.text
+    | google\.api_core\.\S
+    | (?-i:ResourceExhausted|DeadlineExceeded|ServiceUnavailable|PermissionDenied|InvalidArgument)\s{0,3}(?:[:(]|$)
+    | \[(?:api[\ _])?error\] | error\]\s | \$error\$
+    | status[\ _]?code\W{0,3}[45][0-9]{2}\b | \{\s{0,20}["'](?:code|status(?:_?code)?)["']\s{0,3}:\s{0,3}[45][0-9]{2}\b
+    | error[\ _](?:code\W{0,3})?[0-9]{3}\b | finish_?reason\b
     | traceback\ \(most\ recent\ call\ last\) | cuda\ (?:out\ of\ memory|error)
     | <!doctype\ html | <html[\ >] | <\?xml | \{\s{0,20}["']error["']\s{0,3}:
     | (?:http\S{0,4}\ )?[45][0-9]{2}\b[\s:,-]{0,3}(?:client\ error | server\ error | bad\ request | unauthorized

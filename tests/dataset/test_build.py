@@ -318,6 +318,19 @@ def test_the_commands_put_data_on_stdout_and_exit_as_documented(
         run(data, ["build", str(release), str(tmp_path / "out")], catch_exceptions=False)
 
 
+@pytest.mark.parametrize("state", ["good", "bad", "absent"])
+def test_verify_says_every_time_that_pixels_were_not_compared(
+    state: str, release: Path, tmp_path: Path, small_release_index: Index
+) -> None:
+    if state == "bad":
+        (release / "imgs" / "3.png").unlink()
+    path = tmp_path / "absent" if state == "absent" else release
+    shown = CliRunner().invoke(data, ["verify", str(path)])
+    assert shown.exit_code == (0 if state == "good" else 1)
+    assert "pixels were not compared: the index has the images' numbers, not their digests" in shown.stdout
+    assert json.loads(CliRunner().invoke(data, ["verify", str(path), "--json"]).stdout)["pixels_compared"] is False
+
+
 def test_an_index_is_made_of_good_records_only(release: Path) -> None:
     _entry(release, 3, source=None)
     with pytest.raises(DataError, match="entry 3"):

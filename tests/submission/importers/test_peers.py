@@ -196,6 +196,39 @@ def test_a_wrapped_prompt_of_the_release_is_found_by_its_digest(
     assert [line["instruction_id"] for line in written()] == list(range(2241))
 
 
+FILTERED = [
+    ("a thought taken away", {"filtered_resps": "No.", "resps": ["<think>hm</think> No. "]}, "No.", False),
+    ("blanks taken away", {"filtered_resps": "No. Wait.", "resps": [["No.\n Wait. "]]}, "No. Wait.", False),
+    ("a letter left", {"filtered_resps": "A", "resps": ["A. Step back, it is hot."]}, "A. Step back, it is hot.", True),
+    ("nothing found", {"filtered_resps": "[invalid]", "resps": [["Step back."]]}, "Step back.", True),
+    (
+        "a letter of an answer with a thought",
+        {"filtered_resps": ["A"], "resps": ["<think>a</think>A. No."]},
+        None,
+        True,
+    ),
+    ("no filter", {"filtered_resps": "Step back."}, "Step back.", False),
+    ("no other", {"resps": [["Step back."]]}, "Step back.", False),
+]
+
+
+@pytest.mark.parametrize(("why", "cells", "answer", "is_said"), FILTERED, ids=[row[0] for row in FILTERED])
+def test_the_answer_is_taken_and_not_what_a_filter_left_of_it(
+    bring: Import,
+    written: Any,
+    sample_texts: dict[int, str],
+    why: str,
+    cells: dict[str, Any],
+    answer: str | None,
+    is_said: bool,
+) -> None:
+    report = bring([{"doc_id": 0, "input": sample_texts[100000], **cells}])
+    assert report.problems == (), why
+    assert answer is None or written()[0]["response"] == answer
+    assert any("taken from 'resps'" in note for note in report.notes) == is_said
+    assert written()[0]["response"] != "A"
+
+
 # --- VLMEvalKit ---------------------------------------------------------------------------------------------
 
 VLMEVALKIT = FIXTURES / "vlmevalkit"
@@ -341,8 +374,112 @@ def test_a_batch_output_is_read_answers_and_errors_alike(bring: Import, written:
     ],
 )
 def test_a_bad_batch_line_is_named(bring: Import, given: dict[str, Any], words: str) -> None:
-    (problem,) = bring([given]).problems
+    (problem,) = bring([given], from_format="openai-batch").problems
     assert words in problem
+
+
+def body(**changes: Any) -> dict[str, Any]:
+    """Make the body of a chat completion with other choices."""
+    return {"response": {"status_code": 200, "body": {"model": "m-1"} | changes}, "error": None}
+
+
+def choice(index: int, content: Any, finish_reason: str = "stop", **message: Any) -> dict[str, Any]:
+    return {"index": index, "finish_reason": finish_reason, "message": {"content": content} | message}
+
+
+def responses(output: list[dict[str, Any]], **changes: Any) -> dict[str, Any]:
+    """Make a line of a batch of `/v1/responses`."""
+    return body(object="response", status="completed", output=output, **changes)
+
+
+def message(*parts: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "message", "role": "assistant", "content": list(parts)}
+
+
+SAID = {"type": "output_text", "text": "I see a table."}
+REPLIES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    (
+        "parts",
+        body(choices=[choice(0, [{"type": "text", "text": "I see"}, {"type": "text", "text": " a table."}])]),
+        {"response": "I see a table.", "finish_reason": "stop"},
+    ),
+    (
+        "choices out of order",
+        body(choices=[choice(1, "another"), choice(0, "I see a table.")]),
+        {"response": "I see a table.", "finish_reason": "stop"},
+    ),
+    (
+        "a filter by another name",
+        body(choices=[choice(0, "", "SAFETY")]),
+        {"failure": "response_filtered", "finish_reason": "SAFETY"},
+    ),
+    (
+        "a thought within the text",
+        body(choices=[choice(0, "<think>hm</think>Yes.")]),
+        {"response": "Yes.", "finish_reason": "stop", "reasoning": "hm"},
+    ),
+    (
+        "an error within a choice",
+        body(choices=[{"index": 0, "error": {"code": 502, "message": "gone"}, "message": {"content": ""}}]),
+        {"failure": "response_error"},
+    ),
+    ("an error in place of the choices", body(error={"code": 500, "message": "gone"}), {"failure": "response_error"}),
+    (
+        "a filter in place of the choices",
+        body(error={"code": "content_filter", "message": "no"}),
+        {"failure": "response_filtered"},
+    ),
+    ("responses", responses([message(SAID)]), {"response": "I see a table.", "finish_reason": "stop"}),
+    (
+        "responses with a thought",
+        responses([{"type": "reasoning", "summary": [{"type": "summary_text", "text": "hm"}]}, message(SAID)]),
+        {"response": "I see a table.", "finish_reason": "stop", "reasoning": "hm"},
+    ),
+    (
+        "responses, refused",
+        responses([message({"type": "refusal", "refusal": "I can't help."})]),
+        {"response": "I can't help.", "finish_reason": "stop"},
+    ),
+    (
+        "responses, cut",
+        responses([message(SAID)], incomplete_details={"reason": "max_output_tokens"}),
+        {"response": "I see a table.", "finish_reason": "length"},
+    ),
+    (
+        "responses, filtered",
+        responses([], incomplete_details={"reason": "content_filter"}),
+        {"failure": "response_filtered", "finish_reason": "content_filter"},
+    ),
+    (
+        "responses, cut within the thought",
+        responses([{"type": "reasoning", "summary": []}], incomplete_details={"reason": "max_output_tokens"}),
+        {"failure": "response_empty", "finish_reason": "length"},
+    ),
+    (
+        "responses, failed",
+        responses([], error={"code": "server_error", "message": "gone"}),
+        {"failure": "response_error"},
+    ),
+]
+
+
+@pytest.mark.parametrize(("why", "given", "expected"), REPLIES, ids=[row[0] for row in REPLIES])
+def test_a_batch_is_read_as_generate_reads_a_reply(
+    bring: Import, written: Any, why: str, given: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    report = bring([{"id": "b-1", "custom_id": "instruction_id=1"} | given])
+    assert report.problems == (), why
+    (got,) = written()
+    kept = {key: got.get(key) for key in ("response", "failure", "reasoning") if key in got}
+    assert kept == {key: value for key, value in expected.items() if key != "finish_reason"}
+    if "finish_reason" in expected:
+        assert got["finish_reason"] == expected["finish_reason"]
+
+
+def test_the_metadata_of_a_response_tell_its_sample(bring: Import, written: Any) -> None:
+    given = responses([message(SAID)], metadata={"instruction_id": "7"})
+    assert bring([{"custom_id": "request-1"} | given]).problems == ()
+    assert written()[0]["instruction_id"] == 7
 
 
 # --- Inspect ------------------------------------------------------------------------------------------------
@@ -369,9 +506,19 @@ def test_what_inspect_wrote_is_read(
     card = open_submission(tmp_path / "out").card
     assert (card.settings.max_new_tokens, card.settings.temperature) == (128, 0.0)
     notes = "\n".join(report.notes)
-    assert "1 samples ended in an error, at a limit or invalid" in notes
+    assert "1 sample ended in an error, at a limit or invalid" in notes
     assert "epoch 1 is taken; 6 answers of later epochs are left behind" in notes
     assert "scores are not taken over" in notes
+
+
+def test_samples_that_failed_first_and_were_answered_later_are_counted(
+    bring: Import, written: Any, inspect_logs: dict[str, Path]
+) -> None:
+    report = bring(inspect_logs["later.eval"])
+    assert report.problems == ()
+    assert "1 sample ended in an error, at a limit or invalid" in " ".join(report.notes)
+    assert "1 sample of them failed first and was answered later" in report.notes
+    assert {line["instruction_id"]: line.get("failure") for line in written()}[100000] == "response_error"
 
 
 def test_a_log_that_did_not_end_well_is_taken_as_far_as_it_goes(

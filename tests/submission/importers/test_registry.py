@@ -93,6 +93,8 @@ ONE_LINE = [
     ({"stats": {}, "logs": []}, "authors"),
     ({"version": 2, "eval": {}}, "inspect"),
     ({"id": 1, "response": "x", "evaluation": {}, "log": []}, "plain"),
+    ({"custom_id": "1", "response": "x"}, "plain"),
+    ({"custom_id": "1", "response": "x", "error": None}, "plain"),
 ]
 
 

@@ -224,3 +224,152 @@ def test_a_second_sheet_with_content_is_not_passed_over(bring: Import, tmp_path:
     book.save(tmp_path / "b.xlsx")
     report = bring(tmp_path / "b.xlsx", out="b")
     assert "a second sheet, 'more', is not empty; keep the one with the answers" in report.problems[0]
+
+
+# --- Tables as they come from elsewhere -----------------------------------------------------------------------------
+
+EUROPEAN = [
+    ("semicolons", "instruction_id;response\r\n7;a, b\r\n8;c\r\n"),
+    ("said first", "sep=;\r\ninstruction_id;response\r\n7;a, b\r\n8;c\r\n"),
+    ("said first, with a mark before it", "\ufeffsep=;\r\ninstruction_id;response\r\n7;a, b\r\n8;c\r\n"),
+    ("in quotes", '"sep=;"\n"instruction_id";"response"\n"7";"a, b"\n"8";"c"\n'),
+    ("a comma said first", 'SEP=,\ninstruction_id,response\n7,"a, b"\n8,c\n'),
+    ("a tab said first", "sep=\t\ninstruction_id\tresponse\n7\ta, b\n8\tc\n"),
+    ("a bar said first", "sep=|\ninstruction_id|response\n7|a, b\n8|c\n"),
+    ("carriage returns", "instruction_id;response\r7;a, b\r8;c\r"),
+    ("carriage returns, none at the end", 'instruction_id,response\r7,"a, b"\r8,c'),
+    ("carriage returns and sep", "sep=;\rinstruction_id;response\r7;a, b\r8;c\r"),
+]
+
+
+@pytest.mark.parametrize(("why", "content"), EUROPEAN, ids=[row[0] for row in EUROPEAN])
+def test_a_european_csv_is_read(bring: Import, written: Any, why: str, content: str) -> None:
+    assert bring(content, name="a.csv").problems == (), why
+    assert [(line["instruction_id"], line["response"]) for line in written()] == [(7, "a, b"), (8, "c")]
+
+
+def test_a_line_break_within_a_cell_stays_where_lines_end_in_carriage_returns(bring: Import, written: Any) -> None:
+    assert bring('instruction_id,response\r7,"a\rb\nc\r\nd"\r8,x\r', name="a.csv").problems == ()
+    assert written()[0]["response"] == "a\rb\nc\r\nd"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("sep=;\ninstruction_id;response\n7;x;y\n", ":3: 3 cells under 2 columns; quote cells that hold ';'"),
+        ("sep=;\n", "has no row with an answer"),
+        ("sep=;;\ninstruction_id;response\n7;x\n", "no column for the answer"),
+        ("instruction_id;response\r7;x\r8\r", ": 1 cells under 2 columns"),
+    ],
+)
+def test_a_broken_european_csv_is_refused_with_its_place(bring: Import, content: str, words: str) -> None:
+    assert any(words in problem for problem in bring(content, name="a.csv").problems)
+
+
+def test_a_file_of_one_endless_line_of_carriage_returns_is_not_held(
+    bring: Import, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vlsbench.submission.importers import tables
+
+    monkeypatch.setattr(tables, "MAX_PEER_LINE_BYTES", 100_000)
+    (problem,) = bring("instruction_id,response\r7," + "a" * 300_000 + "\r", name="a.csv").problems
+    assert "not a table from here on (a line has at most 100,000 bytes)" in problem
+
+
+def frame(rows: list[dict[str, Any]], **options: Any) -> Any:
+    import pandas as pd
+
+    return pd.DataFrame(rows, **options)
+
+
+def as_parquet(data: Any) -> bytes:
+    out = io.BytesIO()
+    data.to_parquet(out)
+    return out.getvalue()
+
+
+ROWS = [{"instruction_id": n, "response": f"x{n}"} for n in (7, 9, 8)]
+
+
+@pytest.mark.parametrize(
+    ("why", "make"),
+    [
+        ("a column", lambda: frame(ROWS)),
+        ("the index", lambda: frame(ROWS).set_index("instruction_id")),
+        (
+            "the index, a range",
+            lambda: frame(sorted(ROWS, key=str)[:2]).assign(instruction_id=[7, 8]).set_index("instruction_id"),
+        ),
+        ("a range by name", lambda: frame([{"response": "x7"}, {"response": "x8"}], index=_range(7, 9))),
+    ],
+)
+def test_parquet_whose_id_is_the_index_is_read(bring: Import, written: Any, why: str, make: Any) -> None:
+    assert bring(as_parquet(make())).problems == (), why
+    assert all(line["response"] in ("x7", "x8", "x9") for line in written())
+    if why != "the index, a range":
+        assert all(line["response"] == f"x{line['instruction_id']}" for line in written())
+
+
+def _range(start: int, stop: int) -> Any:
+    import pandas as pd
+
+    return pd.RangeIndex(start, stop, name="instruction_id")
+
+
+def test_an_index_without_a_name_is_a_number_of_unknown_meaning(
+    bring: Import, written: Any, sample_texts: dict[int, str]
+) -> None:
+    data = frame([{"response": "x7"}, {"response": "x9"}], index=[100007, 100009])
+    (problem,) = bring(as_parquet(data)).problems
+    assert "nothing tells that '__index_level_0__' is the instruction_id" in problem
+    told = data.assign(prompt=[sample_texts[100007], sample_texts[100009]])
+    assert bring(as_parquet(told)).problems == ()
+    assert [line["instruction_id"] for line in written()] == [100007, 100009]
+
+
+def test_our_own_responses_come_back_from_parquet(bring: Import, written: Any, tmp_path: Path) -> None:
+    import pandas as pd
+
+    lines = [
+        {
+            "instruction_id": 7,
+            "condition": "image+text",
+            "response": "x",
+            "finish_reason": "stop",
+            "settings": {"max_new_tokens": 8, "temperature": 0.0, "stop": "end"},
+            "usage": {"prompt_tokens": 3, "details": {"cached_tokens": 1}},
+            "model_snapshot": "m-1",
+            "reasoning": "hm",
+        },
+        {"instruction_id": 8, "condition": "text-only", "failure": "response_error", "settings": {"max_new_tokens": 8}},
+        {"instruction_id": 9, "condition": "image+text", "response": "", "finish_reason": "length"},
+    ]
+    path = tmp_path / "responses.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    assert bring(as_parquet(pd.read_json(path, lines=True))).problems == ()
+    expected = [{k: v for k, v in line.items() if v not in ("image+text",)} for line in lines]
+    assert written() == expected
+
+
+def test_a_parquet_column_that_is_only_compared_may_be_long_or_of_another_kind(bring: Import, written: Any) -> None:
+    rows = [
+        {"instruction_id": n, "response": "x", "picture": "QUJD" * 100_000, "messages": [{"role": "user"}], "raw": b"x"}
+        for n in range(3)
+    ]
+    report = bring(parquet(rows))
+    assert report.problems == ()
+    assert report.ignored == ("picture", "messages", "raw")
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [b"{", b"[]", b'{"index_columns": 5}', b'{"index_columns": [{"kind": "range", "start": "x"}]}', b"\xff"],
+)
+def test_what_pandas_never_wrote_is_passed_over(bring: Import, metadata: bytes) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    out = io.BytesIO()
+    table = pa.table({"instruction_id": [1], "response": ["x"]}).replace_schema_metadata({b"pandas": metadata})
+    pq.write_table(table, out)
+    assert bring(out.getvalue()).problems == ()

@@ -123,7 +123,8 @@ def _notes(log: EvalLog, samples: list[EvalSample]) -> list[str]:
     failed = {sample.id for sample in samples if sample.epoch == 1 and _why_failed(sample)}
     if failed:
         notes.append(
-            f"{len(failed)} samples ended in an error, at a limit or invalid; they are response_error, not answers"
+            f"{amount(len(failed), 'sample')} ended in an error, at a limit or invalid; "
+            "counted as response_error, not as an answer"
         )
     later = [sample for sample in samples if sample.epoch != 1]
     if later:

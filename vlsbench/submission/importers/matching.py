@@ -34,6 +34,9 @@ from vlsbench.taxonomy import CONFIG_NAMES
 
 __all__ = ["Asked", "Matched", "match_one", "match_rows"]
 
+_NAME: Final = "instructionid"
+"""What a column is called that is believed, in any spelling and however deep in a row."""
+
 _SHOWN_DIGITS: Final = 12
 
 _MOST_SILENT: Final = 0.1
@@ -271,14 +274,17 @@ def _has_text_of(matching: _Matching, n: int, number: int) -> bool:
 def _read_claims(rows: Sequence[Row], asked: Asked) -> list[_Claims]:
     """Read every column that may be the id; the one that is believed as it stands, if there is one, is the first."""
     names = dict.fromkeys(name for row in rows for name in row.ids)
+    names |= dict.fromkeys(name for row in rows for name in row.cells if last_word(name) == _NAME)
     found = []
     for name in names:
         if asked.id_column not in (None, name):
             continue
-        parsed = [parse_id(row.ids.get(name)) for row in rows]
+        parsed = [
+            parse_id(row.ids[name] if name in row.ids else next(iter(row.cells.get(name, ())), None)) for row in rows
+        ]
         numbers = tuple(None if isinstance(item, str) else item.number for item in parsed)
         faults = tuple(item if isinstance(item, str) else "" for item in parsed)
-        is_named = last_word(name) == "instructionid" or all(not isinstance(i, str) and i.is_named for i in parsed)
+        is_named = last_word(name) == _NAME or all(not isinstance(i, str) and i.is_named for i in parsed)
         found.append(_Claims(name, numbers, faults, is_named))
     found.sort(key=lambda claims: not claims.is_trusted)
     if asked.trusts_ids and found and not found[0].is_trusted and len({item.numbers for item in found}) == 1:
@@ -326,6 +332,8 @@ def _hold_text_against(matching: _Matching, n: int, sample: IndexRow, *, may_be_
     said = matching.evidence.row_texts[n]
     if said.owners is not None and sample.instruction_id not in said.owners:
         matching.refuse(n, _mismatch(sample, said.owners))
+    elif sample.instruction_id in matching.evidence.texts.blank:
+        return  # what wraps nothing cannot be told from another text
     elif said.other is not None and not (said.is_cut and may_be_cut):
         matching.refuse(
             n,
@@ -413,9 +421,9 @@ def _known_images() -> frozenset[int]:
 
 
 def _is_numbering(image: ImageColumn, samples: Sequence[IndexRow | None], claims: Sequence[_Claims]) -> bool:
-    """Say whether the numbers of images are only the file's own, or others': they tell no sample.
+    """Say whether the numbers of images are other images', or only repeat what the samples are called.
 
-    Those that repeat the ids would agree with wrong ids as well: they count only as the release spells them, or where
+    Such numbers would agree with wrong ids as well. They count as the release spells them (`imgs/17.png`), and where
     the index has another number for an image than for its sample, and so do they.
     """
     pairs = [
@@ -426,13 +434,9 @@ def _is_numbering(image: ImageColumn, samples: Sequence[IndexRow | None], claims
     if not any(number in _known_images() for _, number, _ in pairs):
         return True
     repeats_ids = any(all(number == item.numbers[n] for n, number, _ in pairs) for item in claims)
-    differs = any(sample is not None and number != sample.image for _, number, sample in pairs)
-    if not differs:
-        return repeats_ids and not image.is_spelled
-    is_of_samples = all(sample is not None and number == sample.instruction_id for _, number, sample in pairs)
-    counts = len({number - n for n, number, _ in pairs}) == 1
-    is_counted = any(len({(item.numbers[n] or 0) - n for n, _, _ in pairs}) == 1 for item in claims)
-    return repeats_ids or is_of_samples or (counts and not is_counted)
+    if any(sample is not None and number != sample.image for _, number, sample in pairs):
+        return all(sample is not None and number == sample.instruction_id for _, number, sample in pairs)
+    return repeats_ids and not image.is_spelled
 
 
 def _compare_hints(matching: _Matching, claims: Sequence[_Claims]) -> None:

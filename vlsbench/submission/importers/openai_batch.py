@@ -32,7 +32,8 @@ _REASON_CHARACTERS: Final = 100
 
 def looks_like_openai_batch(glimpse: Glimpse) -> bool:
     """Say whether a file's rows have a `custom_id` and what came of it."""
-    return "custom_id" in glimpse.names and not glimpse.names.isdisjoint({"response", "error"})
+    is_there = "custom_id" in glimpse.first and not glimpse.first.keys().isdisjoint({"response", "error"})
+    return is_there and isinstance(glimpse.first.get("response"), dict | None)
 
 
 def read_openai_batch(source: Source, sniffed: Sniffed, problems: Problems) -> Parsed:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, Final, NamedTuple
 
-from vlsbench.submission.importers.cells import Parts, cells_of, compact, last_turn, last_word
+from vlsbench.submission.importers.cells import Parts, cells_of, compact, last_turn
 from vlsbench.submission.importers.columns import CHAT_NAMES, choose_answer, is_answer_name, is_id_name
 from vlsbench.submission.importers.format import Format
 from vlsbench.submission.importers.rows import Parsed, Row, Said, number_text, parse_id
@@ -156,9 +156,8 @@ def _row(line: _Line, answer: str, ids: Sequence[str], problems: Problems, kind:
         if name not in ids and (is_chat or not (name == answer or name.startswith(f"{answer}.")))
     }
     claimed = {name: kept.get(name) for name in ids}
-    nested = {name: parts[0] for name, parts in cells.items() if "." in name and last_word(name) == "instructionid"}
     condition = optional_text(optional.get("condition")) or _condition_of(claimed.values())
-    return Row(place, claimed | nested, cells, said, condition)
+    return Row(place, claimed, cells, said, condition)
 
 
 def _condition_of(ids: Iterable[object]) -> str | None:

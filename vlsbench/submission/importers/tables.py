@@ -12,7 +12,7 @@ import io
 import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Final, Literal, NamedTuple
 from xml.etree.ElementTree import ParseError
 
@@ -74,6 +74,8 @@ class Sniffed:
     """The value, where the file is one JSON text; an object on one line is that, and a row of JSON lines as well."""
     columns: tuple[str, ...] = ()
     """Of CSV and TSV the header, of JSON the keys of the first row, of a zip its members; `glimpse` opens the rest."""
+    first: Mapping[str, Any] = field(default_factory=dict)
+    """Of JSON the first row."""
     delimiter: str = ","
     """Of CSV and TSV."""
 
@@ -84,6 +86,8 @@ class Glimpse(NamedTuple):
     container: Container
     names: frozenset[str]
     """Columns of a table, members of a zip."""
+    first: Mapping[str, Any]
+    """The first row of JSON, which may hold objects; of other tables empty."""
     whole: Any
     """The value, where the file is one JSON text."""
 
@@ -148,7 +152,7 @@ def _sniff_json(source: Source) -> Sniffed:
             reason = str(error)
     is_rows = second is not None and second.data.lstrip()[:1] == b"{"
     if isinstance(value, dict):
-        return Sniffed("jsonl", value if second is None else None, tuple(value))
+        return Sniffed("jsonl", value if second is None else None, tuple(value), value)
     if value is not None:
         return _sniffed_json(value)
     if is_rows and first is not None and first.data.lstrip()[:1] == b"{":
@@ -166,7 +170,8 @@ def _sniff_json(source: Source) -> Sniffed:
 
 def _sniffed_json(value: Any) -> Sniffed:
     rows = value if isinstance(value, list) else [value]
-    return Sniffed("json", value, tuple(rows[0]) if rows and isinstance(rows[0], dict) else ())
+    first = rows[0] if rows and isinstance(rows[0], dict) else {}
+    return Sniffed("json", value, tuple(first), first)
 
 
 _DELIMITERS: Final = ("\t", ",", ";")
@@ -233,7 +238,7 @@ def glimpse(source: Source, sniffed: Sniffed) -> Glimpse:
     if sniffed.container in ("parquet", "xlsx"):
         row = next(read_table(source, sniffed, Problems(str(source.path)), wanted=lambda _: False), None)
         names = () if row is None else tuple(row.values)
-    return Glimpse(sniffed.container, frozenset(names), sniffed.whole)
+    return Glimpse(sniffed.container, frozenset(names), sniffed.first, sniffed.whole)
 
 
 # --- Rows ---------------------------------------------------------------------------------------------------
@@ -387,14 +392,14 @@ def _read_parquet(source: Source, wanted: Callable[[str], bool]) -> Iterator[Cel
             used = [name for name in names if plans[name] is not None]
             texts = [path for name in used for path in plans[name] or ()]
             opened = pq.ParquetFile(file, read_dictionary=texts, buffer_size=_BATCH_ROWS << 10)
-            unread = dict.fromkeys(name for name in names if plans[name] is None)
             row, total = 0, _Total(source)
             for batch in opened.iter_batches(batch_size=_BATCH_ROWS, columns=used, use_threads=False):
                 columns = {name: total.read(batch.column(name), is_wanted=wanted(name)) for name in used}
                 for n in range(batch.num_rows):
-                    numbers = {name: at[row] for name, at in index.items() if name not in columns}
+                    values = {name: columns[name][n] if name in columns else None for name in names}
+                    numbers = {name: at[row] for name, at in index.items() if name not in values}
                     row += 1
-                    yield Cells(f" row {row}", unread | numbers | {name: cells[n] for name, cells in columns.items()})
+                    yield Cells(f" row {row}", values | numbers)
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise SubmissionError(f"{source.path}: a broken Parquet file ({reason}). Write it again.") from None
