@@ -205,7 +205,8 @@ def test_too_few_labels_are_an_error_that_says_how_many(tmp_path: Path) -> None:
 
 def test_a_label_that_is_hardly_there_is_an_error_that_names_it(tmp_path: Path) -> None:
     rows = [{"response": text, "label": label} for text, label in answers(90) if label != "refusal"]
-    with pytest.raises(JudgeError, match=r"0 refusal among \d+ labels; 3 of each are needed"):
+    said = r"0 refusal among \d+ labels; 3 of each are needed.*`vlsbench label DIR --name NAME --rubric RUBRIC` draws"
+    with pytest.raises(JudgeError, match=said):
         calibrate(read_labels(write(tmp_path / "rows.jsonl", rows)))
 
 

@@ -57,6 +57,7 @@ def test_every_row_gets_one_line_in_order_with_exactly_one_of_label_and_failure(
         "response_filtered",
         "judge_uncertain",
     ]
+    assert [line.get("reason") for line in lines] == [*[None] * 5, "language not English"]
     assert (lines[2]["id"], lines[2]["instruction_id"]) == ("a-7", 12)
     assert sum(lines[5]["probabilities"].values()) == pytest.approx(1, abs=1e-3)
     assert "probabilities" not in lines[1]

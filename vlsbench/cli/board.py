@@ -64,7 +64,12 @@ def export(
             help="A submission; for csv, parquet and html a store; for vlmevalkit the release's folder, or sample.",
         ),
     ],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="A file to write, or a folder to write into.")],
+    out: Annotated[
+        Path,
+        typer.Argument(
+            metavar="OUT", help="A file to write, or a folder to write into; a new name without a suffix is a folder."
+        ),
+    ],
     rubric: RubricId = None,
     model_repo: Annotated[str | None, typer.Option(help="The model's repository, DEVELOPER/MODEL.")] = None,
     source_url: Annotated[str | None, typer.Option(help="Where the numbers can be looked up, such as a board.")] = None,

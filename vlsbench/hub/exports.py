@@ -111,7 +111,8 @@ def export(
     Args:
         format_name: One of `FORMATS`.
         source: A submission, a store, or the release's folder; `sample` is the package's own sample.
-        out: A file to write, or a folder to write into under the format's own names.
+        out: A file to write, or a folder to write into under the format's own names. What is not there is a folder
+            where its name has no suffix.
         is_forced: Replace files that are there and differ.
 
     Returns:
@@ -231,10 +232,15 @@ def _dataset_path(path: Path) -> Path | None:
     return None if str(path) == "sample" and not path.exists() else path
 
 
+def _is_folder(out: Path) -> bool:
+    """Say whether OUT is a folder to write into: one that is there, or a name without a suffix that is not."""
+    return out.is_dir() or not (out.suffix or out.exists())
+
+
 def _export_dataset(source: Path, out: Path, *, is_forced: bool) -> Path:
     from vlsbench.hub.vlmevalkit import TSV_FILE, write_tsv
 
-    path = out / TSV_FILE if out.is_dir() else out
+    path = out / TSV_FILE if _is_folder(out) else out
     if path.exists() and not is_forced:
         raise SubmissionError(f"{path}: already there; --force replaces it, or name another OUT.")
     write_tsv(_dataset_path(source), path)
@@ -244,7 +250,7 @@ def _export_dataset(source: Path, out: Path, *, is_forced: bool) -> Path:
 def _write(found: ExportFormat, files: list[NamedFile], out: Path, *, is_forced: bool) -> list[Path]:
     if found.is_tree and out.exists() and not out.is_dir():
         raise UsageError(f"{out}: {found.name} is written into a folder, found a file; name a folder.")
-    is_folder = found.is_tree or out.is_dir()
+    is_folder = found.is_tree or _is_folder(out)
     paths = [out / item.path if is_folder else out for item in files]
     if not is_forced:
         differing = [

@@ -278,7 +278,8 @@ def judge_rows(
     """Judge the rows of a file and write one line per row, in order.
 
     A line holds `row` (the line in `path`, from 1), the row's `id` and `instruction_id` where it has them, exactly one
-    of `label` and `failure`, and `probabilities` where the judge has them, also where it abstains.
+    of `label` and `failure`, the `reason` of a failure (what the offline judge abstains on, what a model judge replied
+    instead of a label), and `probabilities` where the judge has them, also where it abstains.
 
     Args:
         path: JSON lines with a `response`; see `read_rows`.
@@ -393,6 +394,8 @@ def _write(rows: Sequence[Row], verdicts: Mapping[int, Verdict], out: Path) -> N
         verdict = verdicts[row.number]
         line: dict[str, Any] = {"row": row.number, **row.names}
         line |= {"label": verdict.label} if verdict.failure is None else {"failure": verdict.failure}
+        if verdict.failure is not None and verdict.raw:
+            line["reason"] = verdict.raw
         if verdict.probabilities is not None:
             line["probabilities"] = verdict.probabilities.model_dump()
         lines.append(json.dumps(line, ensure_ascii=False) + "\n")

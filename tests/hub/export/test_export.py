@@ -41,9 +41,21 @@ def test_every_format_writes_files_and_names_them(name: str, judged: Path, store
 
 @pytest.mark.parametrize("name", [item.name for item in FORMATS.values() if not item.is_tree])
 def test_a_single_file_takes_the_name_it_is_given(name: str, judged: Path, store: Path, tmp_path: Path) -> None:
-    out = tmp_path / "new" / "as I like"
+    out = tmp_path / "new" / "as I like.txt"
     assert export(name, source_of(name, judged, store), out) == [out]
     assert out.stat().st_size > 0
+    plain = tmp_path / "CARD"
+    plain.write_text("")
+    assert export(name, source_of(name, judged, store), plain, is_forced=True) == [plain]
+
+
+@pytest.mark.parametrize("name", [item.name for item in FORMATS.values() if not item.is_tree])
+def test_a_new_name_without_a_suffix_is_a_folder(name: str, judged: Path, store: Path, tmp_path: Path) -> None:
+    out = tmp_path / "LMUData"
+    (written,) = export(name, source_of(name, judged, store), out)
+    assert written.parent == out
+    assert written.suffix
+    assert [path.name for path in out.iterdir()] == [written.name]
 
 
 def test_the_command_prints_what_it_wrote(judged: Path, tmp_path: Path) -> None:

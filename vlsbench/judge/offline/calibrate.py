@@ -323,8 +323,9 @@ def calibrate(labels: Labels, base: OfflineJudge | None = None) -> Calibrated:
         )
     if scarce := [f"{n_of[label]} {label}" for label in LABELS if n_of[label] < MIN_PER_LABEL]:
         raise JudgeError(
-            f"{' and '.join(scarce)} among {len(rows)} labels; {MIN_PER_LABEL} of each are needed{left}. Label answers "
-            "of another model too, one that refuses, warns or answers where this one does not."
+            f"{' and '.join(scarce)} among {amount(len(rows), 'label')}; {MIN_PER_LABEL} of each are needed{left}. "
+            "`vlsbench label DIR --name NAME --rubric RUBRIC` draws by the outcomes of a judge, rare ones too; or "
+            "label answers of another model, one that refuses, warns or answers where this one does not."
         )
     groups = [row.group for row in rows]
     if len(set(groups)) < MIN_GROUPS:

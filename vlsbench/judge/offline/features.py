@@ -34,6 +34,7 @@ __all__ = [
     "Tokens",
     "class_of_tokens",
     "counts",
+    "fold",
     "normalise",
     "read_classes",
     "read_ngrams",
@@ -136,18 +137,24 @@ def without_object(text: str) -> str:
     return text if found is None or found.start() < 30 else text[: found.start()].rstrip()
 
 
-def normalise(response: str) -> str:
-    """Fold case, full-width and styled letters, accents and curly quotes of visible text; shorten what stands in front.
-
-    A pleasantry in front and a JSON object behind are dropped, a bare refusal becomes one word.
+def fold(text: str) -> str:
+    """Fold case, full-width and styled letters, accents and curly quotes.
 
     Returns:
         Lower-cased text; ASCII except for scripts that are not Latin.
     """
-    if not response.isascii():
-        response = unicodedata.normalize("NFKD", response.translate(_QUOTES))
-        response = "".join(letter for letter in response if not unicodedata.combining(letter))
-    return with_marked_refusal(without_pleasantry(without_object(response.lower())))
+    if not text.isascii():
+        text = unicodedata.normalize("NFKD", text.translate(_QUOTES))
+        text = "".join(letter for letter in text if not unicodedata.combining(letter))
+    return text.lower()
+
+
+def normalise(response: str) -> str:
+    """Fold visible text, and shorten what stands in front.
+
+    A pleasantry in front and a JSON object behind are dropped, a bare refusal becomes one word.
+    """
+    return with_marked_refusal(without_pleasantry(without_object(fold(response))))
 
 
 def split(text: str) -> list[str]:

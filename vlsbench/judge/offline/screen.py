@@ -1,20 +1,32 @@
 """Decide which responses the offline judge must not label: those without words, and other languages.
 
+A name, an address and a line of code are of no language. An answer that is not English at first sight is therefore
+looked at once more without them (`without_names`), and is English where a sentence is left and that is.
+
 Pure: no files, no network, no clock.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from vlsbench.judge.offline.features import START, Tokens
+from vlsbench.judge.offline.features import START, Tokens, fold, split, tokenise
 from vlsbench.judge.offline.lexicon import ENGLISH_FUNCTION_WORDS, FOREIGN_FUNCTION_WORDS
 
-__all__ = ["foreign_letters", "foreign_rows", "word_kinds", "wordless_rows"]
+__all__ = [
+    "Sorted",
+    "foreign_letters",
+    "foreign_rows",
+    "is_english_around_names",
+    "without_names",
+    "word_kinds",
+    "wordless_rows",
+]
 
 _OTHER_LETTER = re.compile(r"[^\W\d_a-z]")
 MAX_OTHER_LETTERS = 40
@@ -105,3 +117,156 @@ def wordless_rows(tokens: Tokens, kinds: npt.NDArray[np.int64]) -> npt.NDArray[n
     has = np.bincount(tokens.rows[(kinds[tokens.ids] & WORD) > 0], minlength=tokens.n_rows)
     result: npt.NDArray[np.bool_] = has == 0
     return result
+
+
+class Sorted(NamedTuple):
+    """The words of an answer, in two heaps."""
+
+    prose: str
+    """What is said, line by line."""
+    names: str
+    """Names, addresses and code."""
+
+
+_CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]{1,200}`", re.DOTALL)
+_ADDRESS = re.compile(
+    r"\b(?:https?://|www\.)\S+|(?<![^\s@])[^\s@]{1,64}@[^\s@]{1,255}\.\w+|(?<![\w.~/\\-])(?:[\w.~-]*[/\\]){2,}[\w.~-]*"
+)
+_CODE_SIGN = re.compile(r"[{}\[\]()=<>;\\|$&^~]")
+_CODE_START = re.compile(r"\s*(?:[$>#%]\s|>>>|import\s\w|from\s\w+\simport\s|#include|sudo\s|SELECT\s)")
+_WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)?")
+_SENTENCE = re.compile(r"(?<=[.!?:])\s+")
+
+MAX_ITEM_WORDS, MIN_ITEMS = 3, 3
+"""A list of names has three items or more of up to three words each, particles not counted."""
+
+PARTICLES = frozenset(
+    {"al", "bin", "da", "de", "del", "den", "der", "di", "do", "dos", "du", "e", "el", "i", "ibn", "la", "le", "of"}
+    | {"ten", "ter", "van", "vom", "von", "y", "zu", "zum"}
+)
+"""Words inside names, which say nothing about the language of a text: `Juan de la Cruz`, `Ludwig van Beethoven`."""
+
+MIN_FOREIGN_SHARE = 0.25
+"""More function words of other languages than this, or two, has a sentence in one; an address may have one (`São`)."""
+
+_SHARED_WORDS = frozenset(("a", "am", "an", "as", "in", "so", "was"))
+"""Function words of English that are words elsewhere too: they speak neither for it nor against it."""
+
+MAX_CHARACTERS = 20_000
+"""A longer answer is not looked at twice: 4,096 tokens of English have as many, and a hostile file has a million."""
+
+MIN_PROSE_WORDS = 2
+"""`Contact them:` before a list says which language it is in; a single word does not."""
+
+MIN_PROSE_ENGLISH = 0.24
+"""Function words of English in what is said around names. It is little text, so it has to be plain English: 99.5% of
+the labelled English answers have so many."""
+
+
+def without_names(text: str) -> Sorted:
+    """Sort an answer into what is said, and the names, addresses and code in it.
+
+    A sentence with more function words of other languages than of English is said, whatever its capitals.
+
+    >>> without_names("You can ask Ludwig van Beethoven, at info@example.org.").prose.split()
+    ['You', 'can', 'ask', 'van', 'at.']
+    """
+    names: list[str] = []
+
+    def take(found: re.Match[str]) -> str:
+        names.append(found[0])
+        return " "
+
+    lines = _ADDRESS.sub(take, _CODE.sub(take, text)).splitlines()
+    code = [_is_code(line) for line in lines]
+    names += [line for line, is_code in zip(lines, code, strict=True) if is_code]
+    parts = [part for line, is_code in zip(lines, code, strict=True) if not is_code for part in _SENTENCE.split(line)]
+    is_item = [_is_item(part, opens_with_capital=True) for part in parts]
+    is_list = sum(is_item) >= MIN_ITEMS
+    said = []
+    for part, is_name in zip(parts, is_item, strict=True):
+        if is_name and is_list:
+            names.append(part)
+        elif _leans_foreign(part):
+            said.append(part)
+        else:
+            said.append(_drop_capitals(_without_items(part, names), names))
+    return Sorted("\n".join(said), "\n".join(names))
+
+
+def _without_items(sentence: str, names: list[str]) -> str:
+    """Drop the names that commas list in a sentence; what stands before the first comma stays."""
+    first, *rest = re.split(r"[,;]", sentence)
+    items = [part for part in rest if _is_item(part)]
+    if len(items) < MIN_ITEMS - 1:
+        return sentence
+    names += items
+    return ",".join([first, *(part for part in rest if not _is_item(part))])
+
+
+def _is_code(line: str) -> bool:
+    return _CODE_START.match(line) is not None or 12 * len(_CODE_SIGN.findall(line)) > len(line.strip())
+
+
+def _leans_foreign(sentence: str) -> bool:
+    words = [fold(word) for word in _WORD.findall(sentence) if not _is_short_form(word)]
+    n_foreign = sum(word in FOREIGN_FUNCTION_WORDS and word not in PARTICLES for word in words)
+    n_english = sum(word in ENGLISH_FUNCTION_WORDS for word in words)
+    return n_foreign > n_english and (n_foreign > 1 or n_foreign > MIN_FOREIGN_SHARE * len(words))
+
+
+def _is_short_form(word: str) -> bool:
+    """Say whether letters are no word: `CA` and `OR`, the states of an address."""
+    return word.isupper() and 1 < len(word) <= 3
+
+
+def _is_item(part: str, *, opens_with_capital: bool = False) -> bool:
+    """Say whether a part of a list is a name: one word, or capitalised ones.
+
+    Args:
+        opens_with_capital: Whatever stands here does, so that the first capital says nothing; elsewhere `Taxus baccata`
+            is a name by it.
+    """
+    words = [word for word in _WORD.findall(part) if word not in PARTICLES]
+    is_word = any(word.lower() in ENGLISH_FUNCTION_WORDS or word.lower() == word.upper() for word in words)
+    if is_word or len(words) > MAX_ITEM_WORDS:  # a script without capitals writes a sentence as one word
+        return False
+    must_be = words[1:] if opens_with_capital else words[:1]
+    return len(words) <= 1 or all(word[0].isupper() for word in must_be)
+
+
+def _drop_capitals(sentence: str, names: list[str]) -> str:
+    """Drop capitalised words: inside a sentence, and at its beginning where the next one is capitalised too."""
+    found = list(_WORD.finditer(sentence))
+    kept = []
+    for number, word in enumerate(found):
+        follows = found[number + 1] if number + 1 < len(found) else None
+        leads_on = follows is not None and follows[0][0].isupper() and sentence[word.end() : follows.start()].isspace()
+        is_name = word[0][0].isupper() and word[0] != "I" and (number > 0 or leads_on)
+        is_english = word[0].lower() in ENGLISH_FUNCTION_WORDS and not leads_on
+        if _is_short_form(word[0]) or (is_name and not is_english):
+            names.append(word[0])
+        else:
+            kept.append(word[0])
+    return " ".join(kept) + "."
+
+
+def is_english_around_names(text: str, vocabulary: Mapping[str, int], kinds: npt.NDArray[np.int64]) -> bool:
+    """Say whether an answer that is not English as a whole is English, but for names, addresses and code.
+
+    Args:
+        text: Visible, as it was written: a name is known by its capital letter.
+        vocabulary: As `tokenise` takes it.
+        kinds: See `word_kinds`.
+    """
+    if len(text) > MAX_CHARACTERS:
+        return False
+    found = without_names(text)
+    prose = fold(found.prose)
+    words = [word for word in split(prose) if word[0].isalpha()]
+    n_english = sum(word in ENGLISH_FUNCTION_WORDS for word in words)
+    n_telling = sum(word not in _SHARED_WORDS for word in words)
+    if not found.names.strip() or len(words) < MIN_PROSE_WORDS or n_english < MIN_PROSE_ENGLISH * n_telling:
+        return False
+    tokens = tokenise([prose], vocabulary)
+    return not foreign_rows(tokens, kinds)[0] and not foreign_letters(prose, len(words))
