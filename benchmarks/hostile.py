@@ -47,8 +47,9 @@ from hypothesis import HealthCheck, Phase, given, settings  # noqa: E402
 from hypothesis import seed as hypothesis_seed  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
+from vlsbench.board.columns import render_csv  # noqa: E402
 from vlsbench.board.html import render_html  # noqa: E402
-from vlsbench.board.lists import Board, build_board, render_csv  # noqa: E402
+from vlsbench.board.lists import Board, build_board  # noqa: E402
 from vlsbench.board.terminal import print_board  # noqa: E402
 from vlsbench.cli import main as cli  # noqa: E402  # the checkout, installed or not
 from vlsbench.dataset.index import load_index  # noqa: E402

@@ -36,7 +36,8 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from vlsbench.dataset.source import Picture, Sample  # noqa: E402  # the checkout, installed or not
+from vlsbench.dataset.pictures import Picture  # noqa: E402  # the checkout, installed or not
+from vlsbench.dataset.source import Sample  # noqa: E402  # the checkout, installed or not
 from vlsbench.files import append_lines  # noqa: E402
 from vlsbench.judge.model import ModelJudge  # noqa: E402
 from vlsbench.judge.prompts import quote  # noqa: E402

@@ -13,9 +13,21 @@ import plotly.graph_objects as go
 from vlsbench.board.lists import BoardRow
 from vlsbench.board.paper import PrintedRow
 from vlsbench.records import PaperRow
-from vlsbench.taxonomy import LABEL_COLOURS
+from vlsbench.text import percent
 
-from .charts import FONT_FAMILY, ROW_COLOUR, percent, plain_text, shorten
+from .charts import (
+    BAR_HEIGHT,
+    BARE,
+    PERCENT_AXIS,
+    bars,
+    hovering,
+    plain_text,
+    printed_words,
+    rate_words,
+    rows_axis,
+    shorten,
+    whiskers,
+)
 
 __all__ = ["KINDS", "Group", "Kind", "Row", "benchmarks_chart", "kind_of", "printed_chart", "submitted_chart"]
 
@@ -40,7 +52,6 @@ KINDS = {
 """By `alignment` of a row; colours of Okabe and Ito, and the signs differ too."""
 
 _ROW_HEIGHT = 36
-_BAR_HEIGHT = 0.4
 
 _NOTE: dict[str, Any] = {"xanchor": "left", "showarrow": False}
 
@@ -73,7 +84,7 @@ class _Axis:
         """Write the name of a row and what stands at its right; return its place."""
         self._last += 1
         self._rows.append(self._last)
-        self._write(label, self._last - _BAR_HEIGHT / 2)
+        self._write(label, self._last - BAR_HEIGHT / 2)
         if value:
             place = {"x": 1, "xref": "paper", "xshift": 6, "y": self._last, "yanchor": "middle"}
             self._notes.append({**_NOTE, "text": value, **place})
@@ -86,38 +97,14 @@ class _Axis:
     def lay_out(self, *, right: int) -> None:
         """Set the axes and the height of the figure."""
         self._figure.update_layout(
-            template="none",
+            **BARE,
             annotations=self._notes,
             barmode="stack",
             showlegend=False,
-            dragmode=False,
             height=round(_ROW_HEIGHT * (self._last + 1.3)) + 60,
             margin={"l": 14, "r": right, "t": 16, "b": 28, "pad": 0},
-            paper_bgcolor="rgba(0,0,0,0)",
-            plot_bgcolor="rgba(0,0,0,0)",
-            font={"family": FONT_FAMILY, "size": 13},
-            hoverlabel={
-                "align": "left",
-                "font": {"family": FONT_FAMILY, "size": 13, "color": "#111111"},
-                "bgcolor": "#fff",
-            },
-            xaxis={
-                "range": [0, 100],
-                "tickvals": [0, 25, 50, 75, 100],
-                "ticktext": ["0 %", "25 %", "50 %", "75 %", "100 %"],
-                "tickangle": 0,
-                "fixedrange": True,
-                "gridcolor": "rgba(127,127,127,0.35)",
-                "zeroline": False,
-            },
-            yaxis={
-                "range": [self._last + 0.5, -0.6],
-                "tickvals": self._rows,
-                "showticklabels": False,
-                "fixedrange": True,
-                "gridcolor": ROW_COLOUR,
-                "zeroline": False,
-            },
+            xaxis=PERCENT_AXIS,
+            yaxis=rows_axis(self._rows, top=-0.6, bottom=self._last + 0.5),
         )
 
 
@@ -137,25 +124,9 @@ def printed_chart(groups: Sequence[Group[PaperRow]]) -> go.Figure:
         for row in group.rows:
             places.append(axis.row(_label(row.alignment, row.method), percent(row.safe_rate, digits=2)))
             rows.append(row)
-    hover = [
-        f"<b>{plain_text(row.model)}</b><br>{kind_of(row.alignment).name}<br>As printed in the paper:<br>safe "
-        f"{percent(row.safe_rate, digits=2)} %<br>refusal {percent(row.refusal_rate, digits=2)} %<br>warning "
-        f"{percent(row.warning_rate, digits=2)} %"
-        for row in rows
-    ]
-    for name, rates in (("refusal", [r.refusal_rate for r in rows]), ("warning", [r.warning_rate for r in rows])):
-        figure.add_trace(
-            go.Bar(
-                name=name,
-                orientation="h",
-                y=places,
-                x=[100 * rate for rate in rates],
-                width=_BAR_HEIGHT,
-                marker={"color": LABEL_COLOURS[name], "line": {"width": 0}},
-                hovertext=hover,
-                hovertemplate="%{hovertext}<extra></extra>",
-            )
-        )
+    hover = [f"<b>{plain_text(row.model)}</b><br>{kind_of(row.alignment).name}<br>{printed_words(row)}" for row in rows]
+    figure.add_trace(bars("refusal", [100 * row.refusal_rate for row in rows], places, hover))
+    figure.add_trace(bars("warning", [100 * row.warning_rate for row in rows], places, hover))
     for alignment, kind in KINDS.items():
         mine = [place for place, row in enumerate(rows) if (row.alignment or "none") == alignment]
         figure.add_trace(
@@ -217,21 +188,11 @@ def submitted_chart(groups: Sequence[Group[BoardRow]]) -> go.Figure:
             kind,
             x=rates,
             y=[place for _, place in mine],
-            hover=[
-                f"<b>{plain_text(row.model)}</b><br>{kind.name}<br>safe {percent(row.rates.safe_rate)} % (95%: "
-                f"{percent(low)} to {percent(high)})"
-                for (row, _), (low, high) in zip(mine, ends, strict=True)
-            ],
+            hover=[f"<b>{plain_text(row.model)}</b><br>{kind.name}<br>{rate_words(row.rates)}" for row, _ in mine],
         )
-        trace.error_x = {
-            "type": "data",
-            "symmetric": False,
-            "array": [100 * high - rate for (_, high), rate in zip(ends, rates, strict=True)],
-            "arrayminus": [rate - 100 * low for (low, _), rate in zip(ends, rates, strict=True)],
-            "color": kind.colour,
-            "thickness": 2,
-            "width": 5,
-        }
+        right = [100 * high - rate for (_, high), rate in zip(ends, rates, strict=True)]
+        left = [rate - 100 * low for (low, _), rate in zip(ends, rates, strict=True)]
+        trace.error_x = whiskers(right, left, kind.colour)
         figure.add_trace(trace)
     axis.lay_out(right=54)
     return figure
@@ -258,7 +219,6 @@ def _signs(kind: Kind, *, x: Sequence[float], y: Sequence[float], hover: Sequenc
             "color": kind.colour,
             "line": {"width": 1.5, "color": "#ffffff"},
         },
-        hovertext=list(hover),
-        hovertemplate="%{hovertext}<extra></extra>",
         cliponaxis=False,
+        **hovering(hover),
     )

@@ -15,11 +15,12 @@ import gradio as gr
 from vlsbench.board.lists import BoardList, BoardRow
 from vlsbench.board.paper import AlignmentTable, PaperTable, PrintedRow
 from vlsbench.records import PaperRow
+from vlsbench.text import percent
 
 from . import alignment_charts, pieces, texts
 from .alignment_charts import KINDS, Group, Row, kind_of
-from .charts import percent
-from .choosers import list_options, scope_of
+from .charts import rate_words
+from .choosers import list_options, make_choosers, scope_of
 from .live import LiveBoard
 from .page import Choice, Page, make_link_button
 from .plots import make_plot, plot
@@ -70,8 +71,7 @@ def make(live: LiveBoard) -> Page:
     leaky_table = gr.HTML(elem_classes="vls-block")
     gr.HTML('<h2 class="vls-h2">Models of this board</h2>', elem_classes="vls-block")
     with gr.Row(elem_classes="vls-choosers"):
-        chooser = gr.Dropdown([], label="Judge and dataset", scale=3, min_width=280)
-        category = gr.Dropdown([], label="Category", scale=1, min_width=150)
+        chooser, category = make_choosers(("chooser", "category"))
     submitted_heading = gr.HTML(elem_classes="vls-block")
     submitted = make_plot()
     make_link_button()
@@ -197,8 +197,8 @@ def _submitted(item: BoardList | None) -> dict[str, Any]:
         )
         return {"submitted_heading": gr.update(value=about + absent, visible=True), "submitted": hidden}
     said = "".join(
-        f"<li>{escape(row.model)} ({kind_of(row.alignment).name}, on {escape(group.base_model)}): {_judged_words(row)}"
-        "</li>"
+        f"<li>{escape(row.model)} ({kind_of(row.alignment).name}, on {escape(group.base_model)}): "
+        f"{rate_words(row.rates)}</li>"
         for group in groups
         for row in group.rows
     )
@@ -287,11 +287,6 @@ def _said(ranges: Sequence[_Range]) -> str:
         else f"{item.kind} {percent(item.low, digits=2)} to {percent(item.high, digits=2)} % ({item.n} rows)"
         for item in ranges
     )
-
-
-def _judged_words(row: BoardRow) -> str:
-    low, high = row.rates.safe_rate_ci or (0.0, 0.0)
-    return f"safe {percent(row.rates.safe_rate)} % (95%: {percent(low)} to {percent(high)})"
 
 
 def _facts(source: str, judge: str) -> str:

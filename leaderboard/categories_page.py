@@ -11,14 +11,15 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from vlsbench.board.lists import BoardList, BoardRow
+from vlsbench.errors import amount
 from vlsbench.metrics.intervals import noise_half_width
 from vlsbench.taxonomy import CATEGORY_NAMES, SUB_CATEGORY_NAMES
 
 from . import category_charts, texts
 from .category_charts import Profile
-from .choosers import list_options, scope_of, search_rows
+from .choosers import list_options, make_choosers, scope_of, search_rows
 from .live import LiveBoard
-from .page import Choice, Page, make_link_button
+from .page import Choice, Page, make_link_button, only
 from .plots import make_plot, plot
 
 __all__ = ["Chosen", "make", "updates"]
@@ -64,9 +65,7 @@ class Chosen(NamedTuple):
 def make(live: LiveBoard) -> Page:
     """Place the page; it is filled when it is opened."""
     with gr.Row(elem_classes="vls-choosers"):
-        chooser = gr.Dropdown([], label="Judge and dataset", scale=3, min_width=280)
-        category = gr.Dropdown([], label="Category", scale=1, min_width=150)
-        sub_category = gr.Dropdown([], label="Sub-category", scale=2, min_width=200)
+        chooser, category, sub_category = make_choosers(("chooser", "category", "sub_category"))
         search = gr.Textbox(label="Search models (several: a; b)", scale=2, min_width=200, max_lines=1, max_length=200)
     ranking_heading = gr.HTML(elem_classes="vls-block")
     ranking = make_plot()
@@ -98,9 +97,7 @@ def updates(live: LiveBoard, choice: Chosen) -> list[Any]:
     item, chooser = list_options(lists, choice.list_key)
     shown: dict[str, Any] = {"category": scope.category, "sub_category": scope.sub_category, "chooser": chooser}
     if item is None:
-        hidden = {name: gr.update(visible=False) for name in _Parts._fields if name not in shown}
-        hidden["ranking_heading"] = gr.update(value=texts.empty(live.board, scope.name), visible=True)
-        return [{**shown, **hidden}[name] for name in _Parts._fields]
+        return only(OUTPUTS, shown, "ranking_heading", texts.empty(live.board, scope.name))
     rows = search_rows(item.rows, choice.search)
     drawn = _first_of(rows)
     shown["ranking_heading"] = gr.update(value=_ranking_text(item, rows, drawn), visible=True)
@@ -147,8 +144,8 @@ def _ranking_text(item: BoardList, rows: Sequence[BoardRow], drawn: Sequence[Boa
     n_drawn = sum(row.origin != "baseline" for row in drawn)
     tied = sum(row.rank == 1 for row in item.rows)
     sentences = [
-        f"{item.n_samples:,} samples: a rate here moves by up to ± {noise:.1f} points with other images of the same "
-        "kind, so smaller differences are within noise"
+        f"{amount(item.n_samples, 'sample')}: a rate here moves by up to ± {noise:.1f} points with other images of the "
+        "same kind, so smaller differences are within noise"
     ]
     if tied > 1:
         sentences.append(f"{tied} models share rank 1, because the paired test cannot tell them apart")

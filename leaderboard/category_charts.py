@@ -11,10 +11,12 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from vlsbench.board.lists import BoardList, BoardRow
+from vlsbench.errors import amount
 from vlsbench.records import Rates
 from vlsbench.taxonomy import CATEGORY_NAMES, SUB_CATEGORIES
+from vlsbench.text import percent
 
-from .charts import FONT_FAMILY, ROW_COLOUR, percent, plain_text, shorten
+from .charts import BARE, PERCENT_AXIS, hovering, plain_text, rate_words, row_label, rows_axis, shorten, whiskers
 
 __all__ = ["RADAR_COLOURS", "Profile", "heat_map", "radar", "ranking"]
 
@@ -68,7 +70,7 @@ def heat_map(profiles: Sequence[Profile]) -> go.Figure:
     )
     top = 245  # the longest name, slanted, is 230 high where the font is wide
     figure.update_layout(
-        **_BARE,
+        **BARE,
         width=380 + _CELL_WIDTH * len(subs),
         height=top + _CELL_HEIGHT * len(profiles) + 20,
         margin={"l": 230, "r": 150, "t": top, "b": 20, "pad": 4},
@@ -112,8 +114,8 @@ def ranking(item: BoardList, rows: Sequence[BoardRow]) -> go.Figure:
         left.append(100 * (rate - low))
         rank = "not ranked" if row.rank is None else f"rank {row.rank}"
         hover.append(
-            f"<b>{plain_text(row.model)}</b><br>{rank}<br>safe {percent(rate)} % (95%: {percent(low)} to "
-            f"{percent(high)})<br>of {item.n_samples:,} samples"
+            f"<b>{plain_text(row.model)}</b><br>{rank}<br>{rate_words(row.rates)}<br>"
+            f"of {amount(item.n_samples, 'sample')}"
         )
     figure = go.Figure(
         go.Scatter(
@@ -126,49 +128,22 @@ def ranking(item: BoardList, rows: Sequence[BoardRow]) -> go.Figure:
                 "symbol": ["diamond-open" if row.origin == "baseline" else "circle" for row in drawn],
                 "line": {"width": 1.5},
             },
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": right,
-                "arrayminus": left,
-                "color": "#64748b",
-                "thickness": 2,
-                "width": 5,
-            },
-            hovertext=hover,
-            hovertemplate="%{hovertext}<extra></extra>",
+            error_x=whiskers(right, left, "#64748b"),
             cliponaxis=False,
+            **hovering(hover),
         )
     )
     figure.update_layout(
-        **_BARE,
+        **BARE,
         height=34 * len(drawn) + 80,
         margin={"l": 14, "r": 62, "t": 30, "b": 30, "pad": 0},
-        xaxis={
-            "range": [0, 100],
-            "tickvals": [0, 25, 50, 75, 100],
-            "ticktext": ["0 %", "25 %", "50 %", "75 %", "100 %"],
-            "tickangle": 0,
-            "fixedrange": True,
-            "gridcolor": "rgba(127,127,127,0.35)",
-            "zeroline": False,
-        },
-        yaxis={
-            "range": [len(drawn) - 0.4, -0.9],
-            "tickvals": places,
-            "showticklabels": False,
-            "fixedrange": True,
-            "gridcolor": ROW_COLOUR,
-            "zeroline": False,
-        },
+        xaxis=PERCENT_AXIS,
+        yaxis=rows_axis(places, top=-0.9, bottom=len(drawn) - 0.4),
     )
     notes = []  # set at once: adding them one by one takes ten times as long
-    for row, place, rate in zip(drawn, places, x, strict=True):
-        name = plain_text(shorten(row.model))
-        label = f"<i>{name}</i>" if row.origin == "baseline" else name
-        label = label if row.rank is None else f"{row.rank} · {label}"
-        notes.append({**_OVER, "text": label, "y": place - 0.12})
-        notes.append({**_BESIDE, "text": f"{rate:.1f}", "y": place})
+    for row, place in zip(drawn, places, strict=True):
+        notes.append({**_OVER, "text": row_label(row), "y": place - 0.12})
+        notes.append({**_BESIDE, "text": percent(row.rates.safe_rate), "y": place})
     figure.update_layout(annotations=notes)
     return figure
 
@@ -199,7 +174,7 @@ def radar(profiles: Sequence[Profile]) -> go.Figure:
             )
         )
     figure.update_layout(
-        **_BARE,
+        **BARE,
         height=470,
         margin={"l": 60, "r": 60, "t": 40, "b": 30},
         showlegend=True,
@@ -222,20 +197,6 @@ def radar(profiles: Sequence[Profile]) -> go.Figure:
     return figure
 
 
-_BARE = {
-    "template": "none",
-    "dragmode": False,
-    "paper_bgcolor": "rgba(0,0,0,0)",
-    "plot_bgcolor": "rgba(0,0,0,0)",
-    "font": {"family": FONT_FAMILY, "size": 13},
-    "hoverlabel": {
-        "align": "left",
-        "font": {"family": FONT_FAMILY, "size": 13, "color": "#111111"},
-        "bgcolor": "#fff",
-    },
-}
-
-
 def _safe(rates: Rates | None) -> float | None:
     """Return the safe rate in percent, or None where nothing was judged."""
     return None if rates is None or rates.safe_rate is None else 100 * rates.safe_rate
@@ -246,6 +207,4 @@ def _cell(profile: Profile, sub_category: str, category: str) -> str:
     lines = [f"<b>{plain_text(profile.model)}</b>", f"{sub_category} ({category})"]
     if rates is None or rates.safe_rate is None or rates.safe_rate_ci is None:
         return "<br>".join([*lines, "nothing was judged"])
-    low, high = rates.safe_rate_ci
-    lines.append(f"safe {percent(rates.safe_rate)} % (95%: {percent(low)} to {percent(high)})")
-    return "<br>".join([*lines, f"of {rates.n_samples:,} samples"])
+    return "<br>".join([*lines, rate_words(rates), f"of {amount(rates.n_samples, 'sample')}"])

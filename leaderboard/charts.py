@@ -8,37 +8,65 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
-from vlsbench.board.lists import BoardList, BoardRow
+from vlsbench.board.lists import BINS, Bin, BoardList, BoardRow, bins_of
 from vlsbench.board.paper import PaperTable
-from vlsbench.records import Rates
+from vlsbench.errors import masked
+from vlsbench.records import PaperRow, Rates
 from vlsbench.taxonomy import LABEL_COLOURS
+from vlsbench.text import percent, percent_interval
 
 __all__ = [
-    "BINS",
+    "BARE",
+    "BAR_HEIGHT",
     "FONT_FAMILY",
-    "ROW_COLOUR",
+    "PERCENT_AXIS",
+    "bars",
+    "hovering",
     "judged_chart",
     "paper_chart",
-    "percent",
     "plain_text",
+    "printed_words",
+    "rate_words",
+    "row_label",
+    "rows_axis",
     "shares",
     "shorten",
+    "whiskers",
 ]
-
-Bin = Literal["refusal", "warning", "unjudged", "unsafe"]
-
-BINS: tuple[Bin, ...] = ("refusal", "warning", "unjudged", "unsafe")
-"""The bins from left to right: unjudged lies between safe and unsafe, so its ends are the bounds of the safe rate."""
 
 FONT_FAMILY = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 """Fonts of the reader's own system: nothing is fetched."""
 
-ROW_COLOUR = "rgba(127,127,127,0.18)"
+_ROW_COLOUR = "rgba(127,127,127,0.18)"
 """Of the line through a row of points, which leads the eye from the name to the point and on to the figure."""
+
+BARE: dict[str, Any] = {
+    "template": "none",
+    "dragmode": False,
+    "paper_bgcolor": "rgba(0,0,0,0)",
+    "plot_bgcolor": "rgba(0,0,0,0)",
+    "font": {"family": FONT_FAMILY, "size": 13},
+    "hoverlabel": {
+        "align": "left",
+        "font": {"family": FONT_FAMILY, "size": 13, "color": "#111111"},
+        "bgcolor": "#fff",
+    },
+}
+"""Of every chart: all but what is drawn is transparent, so that the page's light or dark theme shows."""
+
+PERCENT_AXIS: dict[str, Any] = {
+    "range": [0, 100],
+    "tickvals": [0, 25, 50, 75, 100],
+    "ticktext": ["0 %", "25 %", "50 %", "75 %", "100 %"],
+    "tickangle": 0,
+    "fixedrange": True,
+    "gridcolor": "rgba(127,127,127,0.35)",
+    "zeroline": False,
+}
 
 _LABEL_LENGTH = 38
 """Characters of a model name over its bar: what a phone of 390 pixels shows in one line. The whole name is in the
@@ -47,7 +75,7 @@ hover text and in the table."""
 _ROW_HEIGHT = 40
 """Pixels per row: a line of text over a bar. Names beside the bars would take more than half the width of a phone."""
 
-_BAR_HEIGHT = 0.4
+BAR_HEIGHT = 0.4
 """Part of a row that is the bar; the rest holds the name and a gap."""
 
 _MISSING = "–"
@@ -75,9 +103,7 @@ def plain_text(text: str) -> str:
     >>> plain_text("<b>GPT</b>")
     '&lt;b&gt;GPT&lt;/b&gt;'
     """
-    return html.escape(
-        "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text), quote=False
-    )
+    return html.escape(masked(text), quote=False)
 
 
 def shorten(text: str, length: int = _LABEL_LENGTH) -> str:
@@ -92,27 +118,73 @@ def shorten(text: str, length: int = _LABEL_LENGTH) -> str:
     return f"{text[:head]}…{text[len(text) - (length - head - 1) :]}"
 
 
-def percent(rate: float | None, *, digits: int = 1) -> str:
-    """Render a fraction as percent, or a dash where there is none.
+def row_label(row: BoardRow) -> str:
+    """Name a row over its line: with its rank, a baseline in italics; safe for plotly."""
+    name = plain_text(shorten(row.model))
+    label = f"<i>{name}</i>" if row.origin == "baseline" else name
+    return label if row.rank is None else f"{row.rank} · {label}"
 
-    Args:
-        digits: Decimals; the paper prints two, and its rows are shown as printed.
 
-    >>> percent(0.6333), percent(0.0665, digits=2), percent(None)
-    ('63.3', '6.65', '–')
-    """
-    return _MISSING if rate is None else f"{100 * rate:.{digits}f}"
+def printed_words(row: PaperRow) -> str:
+    """Say what the paper prints of a row, a line each."""
+    rates = {"safe": row.safe_rate, "refusal": row.refusal_rate, "warning": row.warning_rate}
+    lines = [f"{name} {percent(rate, digits=2)} %" for name, rate in rates.items()]
+    return "<br>".join(["As printed in the paper:", *lines])
+
+
+def rows_axis(places: Sequence[float], *, top: float, bottom: float) -> dict[str, Any]:
+    """Lay rows of points out from the top down, with a line through each: the names stand over the lines."""
+    return {
+        "range": [bottom, top],
+        "tickvals": list(places),
+        "showticklabels": False,
+        "fixedrange": True,
+        "gridcolor": _ROW_COLOUR,
+        "zeroline": False,
+    }
+
+
+def hovering(texts: Sequence[str]) -> dict[str, Any]:
+    """Show a text of ours, and nothing of plotly's, where a pointer rests; the texts are safe for plotly."""
+    return {"hovertext": list(texts), "hovertemplate": "%{hovertext}<extra></extra>"}
+
+
+def whiskers(
+    right: Sequence[float], left: Sequence[float], colour: str, *, thickness: float = 2, width: int = 5
+) -> dict[str, Any]:
+    """Draw intervals around points: how far each reaches to the right and to the left of its point."""
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": list(right),
+        "arrayminus": list(left),
+        "color": colour,
+        "thickness": thickness,
+        "width": width,
+    }
+
+
+def bars(name: Bin, x: Sequence[float], y: Sequence[float], hover: Sequence[str], **marker: Any) -> go.Bar:
+    """Draw one bin of every row, beside the bins that are drawn already."""
+    return go.Bar(
+        name=name,
+        orientation="h",
+        y=list(y),
+        x=list(x),
+        width=BAR_HEIGHT,
+        marker={"color": LABEL_COLOURS[name], "line": {"width": 0}, **marker},
+        **hovering(hover),
+    )
+
+
+def rate_words(rates: Rates) -> str:
+    """Say a safe rate with its interval."""
+    return f"safe {percent(rates.safe_rate)} % (95%: {percent_interval(rates.safe_rate_ci)})"
 
 
 def shares(rates: Rates) -> dict[Bin, float]:
     """Return the four bins in percent of N; they add up to 100."""
-    counts: dict[Bin, int] = {
-        "refusal": rates.n_refusal,
-        "warning": rates.n_warning,
-        "unjudged": rates.n_unjudged,
-        "unsafe": rates.n_unsafe,
-    }
-    return {name: 100 * counts[name] / rates.n_samples for name in BINS}
+    return {name: 100 * count / rates.n_samples for name, count in bins_of(rates).items()}
 
 
 def judged_chart(item: BoardList, rows: Sequence[BoardRow]) -> go.Figure:
@@ -124,37 +196,24 @@ def judged_chart(item: BoardList, rows: Sequence[BoardRow]) -> go.Figure:
     """
     submitted = [_judged_bar(row, item) for row in rows if row.origin != "baseline"]
     baselines = [_judged_bar(row, item) for row in rows if row.origin == "baseline"]
-    bars = [*submitted, *baselines]
+    drawn = [*submitted, *baselines]
     gap = 0.5 if submitted and baselines else 0.0
     places = [float(i) for i in range(len(submitted))]
     places += [len(submitted) + gap + i for i in range(len(baselines))]
     figure = go.Figure()
+    hatch = {
+        "shape": ["/" if bar.is_baseline else "" for bar in drawn],
+        "fgcolor": "rgba(255,255,255,0.65)",
+        "fillmode": "overlay",
+        "size": 7,
+        "solidity": 0.3,
+    }
+    hover = [bar.hover for bar in drawn]
     for name in BINS:
-        figure.add_trace(
-            go.Bar(
-                name=name,
-                orientation="h",
-                y=places,
-                x=[bar.parts[name] for bar in bars],
-                width=_BAR_HEIGHT,
-                marker={
-                    "color": LABEL_COLOURS[name],
-                    "line": {"width": 0},
-                    "pattern": {
-                        "shape": ["/" if bar.is_baseline else "" for bar in bars],
-                        "fgcolor": "rgba(255,255,255,0.65)",
-                        "fillmode": "overlay",
-                        "size": 7,
-                        "solidity": 0.3,
-                    },
-                },
-                hovertext=[bar.hover for bar in bars],
-                hovertemplate="%{hovertext}<extra></extra>",
-            )
-        )
-    for trace in _whiskers(bars, places):
+        figure.add_trace(bars(name, [bar.parts[name] for bar in drawn], places, hover, pattern=hatch))
+    for trace in _intervals(drawn, places):
         figure.add_trace(trace)
-    _lay_out(figure, bars, places)
+    _lay_out(figure, drawn, places)
     return figure
 
 
@@ -163,57 +222,37 @@ def paper_chart(table: PaperTable) -> go.Figure:
 
     The unsafe part is left blank, because the paper does not print it; so is the interval.
     """
-    rows = sorted(table.rows, key=lambda row: -row.safe_rate)
-    bars = []
-    for row in rows:
-        name = plain_text(row.model)
-        hover = (
-            f"<b>{name}</b><br>As printed in the paper:<br>safe {percent(row.safe_rate, digits=2)} %<br>"
-            f"refusal {percent(row.refusal_rate, digits=2)} %<br>warning {percent(row.warning_rate, digits=2)} %"
-        )
+    drawn = []
+    for row in sorted(table.rows, key=lambda row: -row.safe_rate):
+        text = f"<b>{plain_text(row.model)}</b><br>{printed_words(row)}"
         parts: dict[Bin, float] = {"refusal": 100 * row.refusal_rate, "warning": 100 * row.warning_rate}
-        bars.append(_Bar(plain_text(shorten(row.model)), hover, parts, 100 * row.safe_rate, None, is_baseline=False))
-    places = [float(i) for i in range(len(bars))]
+        drawn.append(_Bar(plain_text(shorten(row.model)), text, parts, 100 * row.safe_rate, None, is_baseline=False))
+    places = [float(i) for i in range(len(drawn))]
+    hover = [bar.hover for bar in drawn]
     figure = go.Figure()
-    drawn: tuple[Bin, ...] = ("refusal", "warning")
-    for part in drawn:
-        figure.add_trace(
-            go.Bar(
-                name=part,
-                orientation="h",
-                y=places,
-                x=[bar.parts[part] for bar in bars],
-                width=_BAR_HEIGHT,
-                marker={"color": LABEL_COLOURS[part], "line": {"width": 0}},
-                hovertext=[bar.hover for bar in bars],
-                hovertemplate="%{hovertext}<extra></extra>",
-            )
-        )
+    printed: tuple[Bin, ...] = ("refusal", "warning")
+    for part in printed:
+        figure.add_trace(bars(part, [bar.parts[part] for bar in drawn], places, hover))
     figure.add_trace(
         go.Scatter(
             name="safe rate as printed",
             mode="markers",
             y=places,
-            x=[bar.safe for bar in bars],
+            x=[bar.safe for bar in drawn],
             marker={"symbol": "diamond", "size": 9, "color": "#111111", "line": {"color": "#ffffff", "width": 1.5}},
             cliponaxis=False,
-            hovertext=[bar.hover for bar in bars],
-            hovertemplate="%{hovertext}<extra></extra>",
+            **hovering(hover),
         )
     )
-    _lay_out(figure, bars, places, digits=2)
+    _lay_out(figure, drawn, places, digits=2)
     return figure
 
 
 def _judged_bar(row: BoardRow, item: BoardList) -> _Bar:
     rates = row.rates
-    name = plain_text(shorten(row.model))
-    label = f"<i>{name}</i>" if row.origin == "baseline" else name
-    if row.rank is not None:
-        label = f"{row.rank} · {label}"
     low_high = rates.safe_rate_ci
     return _Bar(
-        label=label,
+        label=row_label(row),
         hover=_hover(row, item),
         parts=shares(rates),
         safe=None if rates.safe_rate is None else 100 * rates.safe_rate,
@@ -234,20 +273,15 @@ def _hover(row: BoardRow, item: BoardList) -> str:
     if rates.safe_rate_ci is None:
         lines.append("safe: nothing was judged")
     else:
-        low, high = rates.safe_rate_ci
-        lines.append(f"safe {percent(rates.safe_rate)} % (95%: {percent(low)} to {percent(high)})")
-    counts = {
-        "refusal": rates.n_refusal,
-        "warning": rates.n_warning,
-        "unjudged": rates.n_unjudged,
-        "unsafe": rates.n_unsafe,
-    }
-    parts = shares(rates)
-    lines += [f"{name} {counts[name]:,} of {item.n_samples:,} ({parts[name]:.1f} %)" for name in BINS]
+        lines.append(rate_words(rates))
+    lines += [
+        f"{name} {count:,} of {item.n_samples:,} ({percent(count / rates.n_samples)} %)"
+        for name, count in bins_of(rates).items()
+    ]
     return "<br>".join(lines)
 
 
-def _whiskers(bars: Sequence[_Bar], places: Sequence[float]) -> list[go.Scatter]:
+def _intervals(bars: Sequence[_Bar], places: Sequence[float]) -> list[go.Scatter]:
     """Draw each interval twice, a white band under a black line, so that it shows on every colour."""
     drawn = [(bar, place) for bar, place in zip(bars, places, strict=True) if bar.interval and bar.safe is not None]
     if not drawn:
@@ -265,15 +299,7 @@ def _whiskers(bars: Sequence[_Bar], places: Sequence[float]) -> list[go.Scatter]
                 x=x,
                 y=y,
                 marker={"color": colour, "size": size},
-                error_x={
-                    "type": "data",
-                    "symmetric": False,
-                    "array": right,
-                    "arrayminus": left,
-                    "color": colour,
-                    "thickness": thickness,
-                    "width": width,
-                },
+                error_x=whiskers(right, left, colour, thickness=thickness, width=width),
                 cliponaxis=False,
                 hoverinfo="skip",
             )
@@ -282,35 +308,15 @@ def _whiskers(bars: Sequence[_Bar], places: Sequence[float]) -> list[go.Scatter]
 
 
 def _lay_out(figure: go.Figure, bars: Sequence[_Bar], places: Sequence[float], *, digits: int = 1) -> None:
-    """Set axes and height, a name over each bar and its safe rate in figures at the right.
-
-    Everything but the bars is transparent, so that the page's light or dark theme shows.
-    """
+    """Set axes and height, a name over each bar and its safe rate in figures at the right."""
     last = places[-1] if places else 0.0
     figure.update_layout(
-        template="none",
+        **BARE,
         barmode="stack",
         showlegend=False,
-        dragmode=False,
         height=round(_ROW_HEIGHT * (last + 1.4)) + 50,
         margin={"l": 14, "r": 54, "t": 24, "b": 26, "pad": 0},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font={"family": FONT_FAMILY, "size": 13},
-        hoverlabel={
-            "align": "left",
-            "font": {"family": FONT_FAMILY, "size": 13, "color": "#111111"},
-            "bgcolor": "#fff",
-        },
-        xaxis={
-            "range": [0, 100],
-            "tickvals": [0, 25, 50, 75, 100],
-            "ticktext": ["0 %", "25 %", "50 %", "75 %", "100 %"],
-            "tickangle": 0,
-            "fixedrange": True,
-            "gridcolor": "rgba(127,127,127,0.35)",
-            "zeroline": False,
-        },
+        xaxis=PERCENT_AXIS,
         yaxis={
             "range": [last + 0.5, -0.9],
             "showticklabels": False,
@@ -332,5 +338,5 @@ def _lay_out(figure: go.Figure, bars: Sequence[_Bar], places: Sequence[float], *
     for bar, place in zip(bars, places, strict=True):
         text = _MISSING if bar.safe is None else f"{bar.safe:.{digits}f}"
         notes.append({**side, "text": text, "y": place, "yref": "y", "yanchor": "middle"})
-        notes.append({**over, "text": bar.label, "y": place - _BAR_HEIGHT / 2})
+        notes.append({**over, "text": bar.label, "y": place - BAR_HEIGHT / 2})
     figure.update_layout(annotations=notes)  # at once: adding them one by one takes ten times as long

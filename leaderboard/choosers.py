@@ -5,7 +5,8 @@ Rule of the room: a value that is gone from the board, or was never there, stand
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -16,6 +17,7 @@ from vlsbench.taxonomy import CATEGORIES, CATEGORY_NAMES
 
 from . import texts
 from .live import LiveBoard
+from .page import filled
 
 __all__ = [
     "ALL",
@@ -24,6 +26,7 @@ __all__ = [
     "chosen",
     "list_key",
     "list_options",
+    "make_choosers",
     "options",
     "scope_of",
     "search_rows",
@@ -33,6 +36,13 @@ ALL = "all"
 """The choice of a filter that leaves nothing out."""
 
 UNSTATED = "not stated"
+
+_LOOKS = {
+    "chooser": ("Judge and dataset", 3, 280),
+    "category": ("Category", 1, 150),
+    "sub_category": ("Sub-category", 2, 200),
+}
+"""Label, share of the width and least width in pixels."""
 
 _SCOPES = (OVERALL, *CATEGORY_NAMES)
 
@@ -44,6 +54,21 @@ class Scope(NamedTuple):
     """`Overall`, a category or a sub-category."""
     category: dict[str, Any]
     sub_category: dict[str, Any]
+
+
+def make_choosers(names: Sequence[str], first: Mapping[str, dict[str, Any]] | None = None) -> list[gr.Dropdown]:
+    """Place choosers of a list and of its samples.
+
+    Args:
+        names: Of `chooser`, `category` and `sub_category`.
+        first: What fills them at once, by name; None leaves that to the page that is opened.
+    """
+    made = []
+    for name in names:
+        label, scale, min_width = _LOOKS[name]
+        offered = {"choices": []} if first is None else filled(first[name])
+        made.append(gr.Dropdown(label=label, scale=scale, min_width=min_width, **offered))
+    return made
 
 
 def options(choices: Sequence[tuple[str, str]], value: str | None, *, least: int = 1) -> dict[str, Any]:
@@ -120,7 +145,8 @@ def search_rows(rows: Sequence[BoardRow], text: str | None) -> list[BoardRow]:
     Args:
         text: Terms separated by `;`, looked for in any case in model, organization, base model and id.
     """
-    terms = [term.strip().casefold() for term in (text or "").split(";") if term.strip()]
+    typed = unicodedata.normalize("NFC", text or "")  # as names are
+    terms = [term.strip().casefold() for term in typed.split(";") if term.strip()]
     return [row for row in rows if row.origin == "baseline" or not terms or any(t in _names(row) for t in terms)]
 
 

@@ -14,8 +14,10 @@ import plotly.graph_objects as go
 
 from vlsbench.board.compare import Difference
 from vlsbench.board.lists import OVERALL
+from vlsbench.errors import amount
+from vlsbench.text import percent
 
-from .charts import FONT_FAMILY, ROW_COLOUR, percent, plain_text, shorten
+from .charts import BARE, hovering, plain_text, rows_axis, shorten, whiskers
 
 __all__ = ["FIRST_COLOUR", "NOISE_COLOUR", "SECOND_COLOUR", "forest", "p_text", "points"]
 
@@ -116,18 +118,9 @@ def forest(differences: Sequence[Difference], names: Mapping[str, str], scope: s
                 y=y[kind],
                 mode="markers",
                 marker={"size": 10, "color": sign.colour, "symbol": sign.symbol, "line": {"width": 1.5}},
-                error_x={
-                    "type": "data",
-                    "symmetric": False,
-                    "array": right[kind],
-                    "arrayminus": left[kind],
-                    "color": sign.colour,
-                    "thickness": 2,
-                    "width": 5,
-                },
-                hovertext=hover[kind],
-                hovertemplate="%{hovertext}<extra></extra>",
+                error_x=whiskers(right[kind], left[kind], sign.colour),
                 cliponaxis=False,
+                **hovering(hover[kind]),
             )
         )
     rows = [place for places in y.values() for place in places]
@@ -148,7 +141,7 @@ def _kind(item: Difference) -> str:
 def _hover(item: Difference, names: Mapping[str, str], scope: str) -> str:
     low, high = item.ci or (0.0, 0.0)
     lines = [
-        f"<b>{scope}</b>, {item.n:,} samples labelled for both",
+        f"<b>{scope}</b>, {amount(item.n, 'sample')} labelled for both",
         f"{plain_text(names[item.first])}: safe {percent(item.first_safe_rate)} %",
         f"{plain_text(names[item.second])}: safe {percent(item.second_safe_rate)} %",
         f"difference {points(item.value or 0)} points (95%: {points(low)} to {points(high)})",
@@ -168,20 +161,11 @@ def _lay_out(
     ]
     marks = [-limit, -limit // 2, 0, limit // 2, limit]
     figure.update_layout(
-        template="none",
+        **BARE,
         annotations=[*notes, *ends],
         showlegend=False,
-        dragmode=False,
         height=round(_ROW_HEIGHT * (last + 1)) + 70,
         margin={"l": 18, "r": 54, "t": 20, "b": 46, "pad": 0},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font={"family": FONT_FAMILY, "size": 13},
-        hoverlabel={
-            "align": "left",
-            "font": {"family": FONT_FAMILY, "size": 13, "color": "#111111"},
-            "bgcolor": "#fff",
-        },
         xaxis={
             "range": [-limit, limit],
             "tickvals": marks,
@@ -193,12 +177,5 @@ def _lay_out(
             "zerolinewidth": 2,
             "zerolinecolor": "rgba(127,127,127,0.9)",
         },
-        yaxis={
-            "range": [last - 0.5, -0.4],
-            "tickvals": rows,
-            "showticklabels": False,
-            "fixedrange": True,
-            "gridcolor": ROW_COLOUR,
-            "zeroline": False,
-        },
+        yaxis=rows_axis(rows, top=-0.4, bottom=last - 0.5),
     )

@@ -26,16 +26,16 @@ from vlsbench.board.compare import (
 )
 from vlsbench.board.lists import OVERALL, BoardList, BoardRow
 from vlsbench.dataset.index import load_index
-from vlsbench.errors import VLSBenchError
+from vlsbench.errors import VLSBenchError, amount
 from vlsbench.records import LABELS
 from vlsbench.taxonomy import CATEGORIES
+from vlsbench.text import percent
 
 from . import compare_charts, pieces, texts
-from .charts import percent
-from .choosers import ALL, list_options, options, scope_of
+from .choosers import ALL, list_options, make_choosers, options, scope_of
 from .compare_charts import p_text, points
 from .live import LiveBoard
-from .page import Choice, Page, make_link_button
+from .page import Choice, Page, make_link_button, only
 from .paging import follow_pager, make_pager, part_of
 from .plots import make_plot, plot
 from .samples_page import address_of, model_names
@@ -84,8 +84,7 @@ def make(live: LiveBoard) -> Page:
     import scipy.stats  # noqa: F401  # half a second, which the first reader of a comparison would wait for
 
     with gr.Row(elem_classes="vls-choosers"):
-        chooser = gr.Dropdown([], label="Judge and dataset", scale=3, min_width=280)
-        category = gr.Dropdown([], label="Category", scale=1, min_width=150)
+        chooser, category = make_choosers(("chooser", "category"))
     models = gr.Dropdown(
         [], label=f"Models to compare (2 to {MAX_COMPARED})", multiselect=True, max_choices=MAX_COMPARED
     )
@@ -133,7 +132,7 @@ def updates(live: LiveBoard, choice: Chosen) -> list[Any]:
     item, chooser = list_options(live.lists(scope.name), choice.list_key)
     shown: dict[str, Any] = {"chooser": chooser, "category": scope.category}
     if item is None:
-        return _only(shown, texts.empty(live.board, scope.name))
+        return only(OUTPUTS, shown, "heading", texts.empty(live.board, scope.name))
     chosen = _choose(item, choice.models)
     names = model_names(item)
     shown["models"] = gr.update(
@@ -142,12 +141,12 @@ def updates(live: LiveBoard, choice: Chosen) -> list[Any]:
     about = texts.list_heading(item, "comparison in pairs")
     if len(chosen) < 2:
         too_few = "This list has one model only" if len(item.rows) < 2 else "Choose two to four models"
-        return _only(shown, f'{about}<p class="vls-empty">{too_few}; a comparison needs two.</p>')
+        return only(OUTPUTS, shown, "heading", f'{about}<p class="vls-empty">{too_few}; a comparison needs two.</p>')
     rows = [row for row in load_index(item.dataset).risky if item.scope in (OVERALL, row.category)]
     try:
         labels = [Labelled(name, live.labels_of(name, item.rubric)) for name in chosen]
     except (VLSBenchError, OSError):
-        return _only(shown, f'{about}<p class="vls-empty">{texts.CHANGED}</p>')
+        return only(OUTPUTS, shown, "heading", f'{about}<p class="vls-empty">{texts.CHANGED}</p>')
     found = compare_labels(rows, labels)
     is_drawn = any(difference.value is not None for difference in found.differences)
     shown["heading"] = gr.update(value=f"{about}{_words(found, names, item)}", visible=True)
@@ -158,13 +157,6 @@ def updates(live: LiveBoard, choice: Chosen) -> list[Any]:
     shown["agreement"] = gr.update(value=_agreement(found.tables, names), visible=True)
     shown.update(_differing(found, names, item, choice))
     return [shown[name] for name in _Parts._fields]
-
-
-def _only(shown: Mapping[str, Any], heading: str) -> list[Any]:
-    """Show one sentence below the choosers and nothing else."""
-    hidden = {name: gr.update(visible=False) for name in _Parts._fields if name not in shown}
-    hidden["heading"] = gr.update(value=heading, visible=True)
-    return [{**shown, **hidden}[name] for name in _Parts._fields]
 
 
 def _choose(item: BoardList, models: Sequence[str] | None) -> list[str]:
@@ -263,7 +255,7 @@ def _agreement(tables: Sequence[LabelTable], names: Mapping[str, str]) -> str:
         first, second = escape(names[table.first]), escape(names[table.second])
         share = "no sample is labelled for both"
         if table.agreement is not None:
-            share = f"the same label on {percent(table.agreement)} % of {table.n:,} samples"
+            share = f"the same label on {percent(table.agreement)} % of {amount(table.n, 'sample')}"
         headers = [f'<span class="vls-corner">↓ {first}<br>→ {second}</span>', *(pieces.chip(name) for name in LABELS)]
         rows = [
             [pieces.chip(label), *(_cell(*cell, is_same=row == column) for column, cell in enumerate(cells))]
@@ -301,8 +293,9 @@ def _differing(found: Comparison, names: Mapping[str, str], item: BoardList, cho
         heading += '<p class="vls-caption">On every sample, all of them have the same label.</p>'
     else:
         heading += (
-            f'<p class="vls-caption">{len(found.differing):,} samples have not the same label for all; '
-            f"{len(samples):,} fit your choice. A sample's number leads to the answers, on the Samples page.</p>"
+            f'<p class="vls-caption">{amount(len(found.differing), "sample has", "samples have")} not the same '
+            f"label for all; {amount(len(samples), 'fits', 'fit')} your choice. A sample's number leads to the "
+            "answers, on the Samples page.</p>"
         )
     rows = [_sample(sample, found.submissions, item) for sample in samples[part.start : part.stop]]
     headers = ["Sample", "Category", "Sub-category", *(escape(names[name]) for name in found.submissions)]

@@ -5,19 +5,20 @@ Rule of the room: it chooses and shows; every number was counted by the package.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import gradio as gr
 
+from vlsbench.board.columns import Column, orders, sort_rows
 from vlsbench.board.lists import OVERALL, Board, BoardList, BoardRow
 from vlsbench.board.paper import PaperTable
 from vlsbench.records import IMAGE_TEXT
 
 from . import charts, tables, texts
-from .choosers import ALL, UNSTATED, list_options, options, scope_of, search_rows
+from .choosers import ALL, UNSTATED, list_options, make_choosers, options, scope_of, search_rows
 from .live import LiveBoard
-from .page import Choice, Page, filled, make_link_button
+from .page import Choice, Page, filled, make_link_button, only
 from .plots import make_plot, plot
 
 __all__ = ["OUTPUTS", "SORTS", "Chosen", "make", "make_table", "select_rows", "updates"]
@@ -31,20 +32,7 @@ _N_BARS = 30
 _TABLE_HEIGHT = 620
 """Pixels after which a table scrolls within itself: 16 rows and the header."""
 
-_Sort = Callable[[BoardRow], float | str | None]
-
-SORTS: dict[str, _Sort] = {
-    "rank": lambda row: None,
-    "safe rate": lambda row: row.rates.safe_rate,
-    "refusal": lambda row: row.rates.refusal_rate,
-    "warning": lambda row: row.rates.warning_rate,
-    "unsafe": lambda row: row.rates.unsafe_rate,
-    "unjudged": lambda row: row.rates.n_unjudged,
-    "visual reliance": lambda row: row.visual_reliance.value if row.visual_reliance else None,
-    "over-refusal": lambda row: row.over_refusal.value if row.over_refusal else None,
-    "parameters": lambda row: row.parameters,
-    "model": lambda row: row.model.casefold(),
-}
+SORTS: dict[str, Column] = {column.order: column for column in orders()}
 """What the table can be sorted by. Numbers: highest first, names: A first; rows without a value come last."""
 
 
@@ -93,10 +81,9 @@ def make(live: LiveBoard) -> Page:
     first = dict(zip(_Parts._fields, updates(live, Chosen()), strict=True))
     intro = gr.HTML(elem_classes="vls-block", **filled(first["intro"]))
     with gr.Row(elem_classes="vls-choosers"):
-        chooser = gr.Dropdown(label="Judge and dataset", scale=3, min_width=280, **filled(first["chooser"]))
+        (chooser,) = make_choosers(("chooser",), first)
         condition = gr.Dropdown(label="Shown to the model", scale=1, min_width=150, **filled(first["condition"]))
-        category = gr.Dropdown(label="Category", scale=1, min_width=150, **filled(first["category"]))
-        sub_category = gr.Dropdown(label="Sub-category", scale=2, min_width=200, **filled(first["sub_category"]))
+        category, sub_category = make_choosers(("category", "sub_category"), first)
     with gr.Row(elem_classes=["vls-choosers", "vls-search"]):
         label = "Search models (several: a; b)"
         search = gr.Textbox(label=label, scale=3, min_width=220, max_lines=1, max_length=200)
@@ -178,16 +165,7 @@ def select_rows(item: BoardList, choice: Chosen) -> list[BoardRow]:
         if row.origin == "baseline"
         or (access in (ALL, row.access or UNSTATED) and alignment in (ALL, row.alignment or UNSTATED))
     ]
-    value = SORTS.get(choice.sort or "rank", SORTS["rank"])
-    if value is SORTS["rank"]:
-        return rows
-    known = [row for row in rows if value(row) is not None]
-    known.sort(key=lambda row: _sort_key(value(row)))
-    return known + [row for row in rows if value(row) is None]
-
-
-def _sort_key(value: float | str | None) -> tuple[float, str]:
-    return (0.0, value) if isinstance(value, str) else (-(value or 0.0), "")
+    return sort_rows(item, rows, SORTS.get(choice.sort or "rank", SORTS["rank"]))
 
 
 def _values(rows: Sequence[BoardRow], field: str) -> list[tuple[str, str]]:
@@ -211,9 +189,7 @@ def updates(live: LiveBoard, choice: Chosen) -> list[Any]:
         **_paper_updates(live.board, is_shown=condition == IMAGE_TEXT and choice.category in (None, OVERALL)),
     }
     if item is None:
-        hidden = {name: gr.update(visible=False) for name in _Parts._fields if name not in common}
-        hidden["heading"] = gr.update(value=texts.empty(live.board, scope.name), visible=True)
-        return [{**common, **hidden}[name] for name in _Parts._fields]
+        return only(OUTPUTS, common, "heading", texts.empty(live.board, scope.name))
     rows = select_rows(item, choice)
     wanted = choice.n_rows if choice.n_rows in _N_ROWS else _N_ROWS[0]
     n_rows = len(rows) if wanted == ALL else int(wanted)
@@ -255,7 +231,7 @@ def _paper_updates(board: Board, *, is_shown: bool) -> dict[str, Any]:
         "paper_heading": gr.update(value=texts.paper_heading(table)),
         "paper_chart": gr.update(value=plot(charts.paper_chart(table))),
         "paper_table": gr.update(
-            value=tables.paper_table(table.rows),
+            value=tables.paper_table(table),
             datatype=[column.datatype for column in tables.PAPER_COLUMNS],
             column_widths=[column.width for column in tables.PAPER_COLUMNS],
         ),

@@ -16,8 +16,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
+from vlsbench.board.columns import render_csv
 from vlsbench.board.counted import open_projection
-from vlsbench.board.lists import OVERALL, Board, BoardList, build_board, conditions_of, find_lists, render_csv
+from vlsbench.board.lists import OVERALL, Board, BoardList, build_board, conditions_of, find_lists
 from vlsbench.board.paper import AlignmentTable, paper_files, read_alignment_table
 from vlsbench.board.parquet import render_parquet
 from vlsbench.dataset.source import SampleSource, open_source

@@ -14,7 +14,7 @@ import gradio as gr
 from gradio.blocks import BlockContext
 from gradio.components import Component
 
-__all__ = ["SCRIPT", "Choice", "Page", "filled", "follow", "make_link_button", "opened", "script_arguments"]
+__all__ = ["SCRIPT", "Choice", "Page", "filled", "follow", "make_link_button", "only", "opened", "script_arguments"]
 
 _SEPARATOR = "~"
 """Between the values of a choice of several; no name of ours has it."""
@@ -119,6 +119,20 @@ _COPY = (
 def filled(update: dict[str, Any]) -> dict[str, Any]:
     """Turn an update into the keywords that build a component so, for the first page to come filled."""
     return {name: value for name, value in update.items() if name != "__type__"}
+
+
+def only(parts: Sequence[str], shown: Mapping[str, Any], place: str, text: str) -> list[Any]:
+    """Make the updates of a page that shows a sentence in one place, beside what is shown, and nothing else.
+
+    Args:
+        parts: Names of what the page updates, in its order.
+        shown: Updates that stay, by name.
+        place: Name of what shows the sentence.
+        text: The sentence, as HTML.
+    """
+    hidden = {name: gr.update(visible=False) for name in parts}
+    found = {**hidden, **shown, place: gr.update(value=text, visible=True)}
+    return [found[name] for name in parts]
 
 
 def _firsts(page: Page) -> list[Any]:

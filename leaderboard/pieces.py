@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Sequence
 from html import escape
 
+from vlsbench.errors import masked
 from vlsbench.taxonomy import LABEL_COLOURS
 
 __all__ = ["chip", "shown", "table"]
@@ -24,11 +25,11 @@ def shown(text: str) -> str:
     '&lt;b&gt;safe&lt;/b&gt;'
     """
     text = text.replace("\r\n", "\n")
-    return escape("".join(sign if _is_harmless(sign) else "\N{REPLACEMENT CHARACTER}" for sign in text))
+    return escape(masked(text, keep=_is_harmless))
 
 
 def _is_harmless(sign: str) -> bool:
-    return sign.isprintable() or sign in _HARMLESS or unicodedata.category(sign) == "Zs"
+    return sign in _HARMLESS or unicodedata.category(sign) == "Zs"
 
 
 def chip(outcome: str | None) -> str:

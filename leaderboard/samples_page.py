@@ -21,14 +21,14 @@ from vlsbench.board.lists import BoardList, BoardRow
 from vlsbench.dataset.index import FIRST_SAMPLE_ID
 from vlsbench.dataset.pictures import fit_picture
 from vlsbench.dataset.source import SampleSource
-from vlsbench.errors import DataError, VLSBenchError
+from vlsbench.errors import DataError, VLSBenchError, amount, plural
 from vlsbench.submission.answers import OUTCOMES, Answer, select_answers
 from vlsbench.taxonomy import CATEGORY_NAMES
 
 from . import pieces, texts
-from .choosers import ALL, list_key, list_options, options, scope_of
+from .choosers import ALL, list_key, list_options, make_choosers, options, scope_of
 from .live import LiveBoard
-from .page import Choice, Page, make_link_button
+from .page import Choice, Page, make_link_button, only
 from .paging import follow_pager, make_pager, part_of
 
 __all__ = ["MAX_BESIDE", "OUTPUTS", "Chosen", "address_of", "make", "model_names", "picture_of", "updates"]
@@ -115,9 +115,7 @@ class Chosen(NamedTuple):
 def make(live: LiveBoard) -> Page:
     """Place the page; it is filled when it is opened."""
     with gr.Row(elem_classes="vls-choosers"):
-        chooser = gr.Dropdown([], label="Judge and dataset", scale=3, min_width=280)
-        category = gr.Dropdown([], label="Category", scale=1, min_width=150)
-        sub_category = gr.Dropdown([], label="Sub-category", scale=2, min_width=200)
+        chooser, category, sub_category = make_choosers(("chooser", "category", "sub_category"))
     with gr.Row(elem_classes="vls-choosers"):
         submission = gr.Dropdown([], label="Model", scale=2, min_width=220)
         outcome = gr.Dropdown([], label="Verdict", scale=1, min_width=150)
@@ -180,7 +178,7 @@ def updates(live: LiveBoard, choice: Chosen) -> list[Any]:
     item, chooser = list_options(live.lists(in_category), choice.list_key)
     shown: dict[str, Any] = {"chooser": chooser, "category": scope.category, "sub_category": scope.sub_category}
     if item is None:
-        return _only(shown, texts.empty(live.board, scope.name))
+        return only(OUTPUTS, shown, "heading", texts.empty(live.board, scope.name))
     names = model_names(item)
     ordered: list[BoardRow] = sorted(item.rows, key=lambda row: row.origin == "baseline")
     shown["submission"] = options(
@@ -198,7 +196,7 @@ def updates(live: LiveBoard, choice: Chosen) -> list[Any]:
             name: {answer.instruction_id: answer for answer in live.answers_of(name, item.rubric)} for name in beside
         }
     except (VLSBenchError, OSError):
-        return _only(shown, f'<p class="vls-empty">{texts.CHANGED}</p>')
+        return only(OUTPUTS, shown, "heading", f'<p class="vls-empty">{texts.CHANGED}</p>')
     found = select_answers(
         answers,
         outcome=outcome,
@@ -217,21 +215,17 @@ def updates(live: LiveBoard, choice: Chosen) -> list[Any]:
     return [shown[name] for name in _Parts._fields]
 
 
-def _only(shown: Mapping[str, Any], heading: str) -> list[Any]:
-    """Show one sentence below the choosers and nothing else."""
-    hidden = {name: gr.update(visible=False) for name in _Parts._fields if name not in shown}
-    hidden["heading"] = gr.update(value=heading, visible=True)
-    return [{**shown, **hidden}[name] for name in _Parts._fields]
-
-
 def _heading(item: BoardList, model: str, n: int, found: Sequence[Answer], start: int) -> str:
     counts = Counter(answer.outcome for answer in found)
     if not found:
-        said = f"None of its {n:,} samples fits your choice."
+        said = f"None of its {amount(n, 'sample')} fits your choice."
     else:
         bins = ", ".join(f"{counts[name]:,} {name}" for name in OUTCOMES if counts[name])
         last = min(len(found), start + _N_SAMPLES)
-        said = f"{len(found):,} of its {n:,} samples fit your choice: {bins}. Listed are {start + 1:,} to {last:,}."
+        said = (
+            f"{len(found):,} of its {amount(n, 'sample')} {plural(len(found), 'fits', 'fit')} your choice: "
+            f"{bins}. Listed are {start + 1:,} to {last:,}."
+        )
     return (
         f'<h2 class="vls-h2">{escape(model)}</h2><p class="vls-caption">Judge {escape(item.judge)}, '
         f"rubric {escape(item.rubric)}. {said}</p>"

@@ -1,6 +1,6 @@
 """The sentences of the Submit page, as HTML whose every inserted text is escaped, and its tables as plain text.
 
-Rule of the room: what a file, a form, a history or a store says is put in through `html.escape` or `plain` only.
+Rule of the room: what a file, a form, a history or a store says is put in through `html.escape` or `masked` only.
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from html import escape
-from importlib.util import find_spec
 from typing import Any
 
-from vlsbench.errors import amount
+from vlsbench.errors import amount, masked
 from vlsbench.store.desk import CHECK_SECONDS, MAX_FILES, MAX_UPLOAD_BYTES, Desk, Submitted, UploadReport
 from vlsbench.store.queue import Change, QueueRow
+from vlsbench.submission.importers.registry import describe_formats
 
 __all__ = [
     "CHANGE_HEADERS",
@@ -25,7 +25,6 @@ __all__ = [
     "checking",
     "history_heading",
     "intro",
-    "plain",
     "problem_rows",
     "queue_heading",
     "queue_rows",
@@ -47,29 +46,16 @@ CHANGE_HEADERS = ("When (UTC)", "What happened", "Who")
 
 _MIB = 1 << 20
 
-_FORMATS = (
-    "<strong>one file of another tool</strong>: JSON lines, Parquet, CSV, the authors' output JSON, lmms-eval samples, "
-    "VLMEvalKit xlsx, tsv or json, OpenAI batch output, an Inspect log (<code>.eval</code>)"
-)
-
-
-def plain(text: str) -> str:
-    """Make a text fit for a cell: what would act instead of show (line ends, text direction) becomes a sign."""
-    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
-
-
-_NO_INSPECT = " (this server reads no Inspect log: inspect-ai is not installed on it)"
-
 
 def intro(desk: Desk) -> str:
     """Say what is taken and what happens to it."""
-    without = "" if find_spec("inspect_ai") is not None else _NO_INSPECT
+    taken = escape(describe_formats())
     per_day = "" if desk.per_day is None else f" {desk.per_day} submissions a day and name are taken."
     return f"""
 <h2 class="vls-h2">Submit a model's answers</h2>
 <ol class="vls-steps">
 <li><strong>Choose the files</strong>: <code>responses.jsonl</code> with or without its <code>submission.json</code>, or
-{_FORMATS}{without}. At most {MAX_FILES} files of {MAX_UPLOAD_BYTES // _MIB} MiB.</li>
+<strong>one file of another tool</strong>: {taken}. At most {MAX_FILES} files of {MAX_UPLOAD_BYTES // _MIB} MiB.</li>
 <li><strong>Check.</strong> The same gate as <code>vlsbench check</code>, within {CHECK_SECONDS} seconds. Nothing is
 stored.</li>
 <li><strong>Submit.</strong> The answers are stored and public from then on. The offline judge judges them at once, and
@@ -106,7 +92,9 @@ _SIGNS = {"pass": "✓", "warning": "!", "error": "✗", "not run": "–"}
 def report_heading(report: UploadReport, name: str) -> str:
     """Say how a check ended, list the named checks, and offer the report as a file."""
     if report.ok and report.card is not None:
-        answered = f"{report.n_answered:,} of {report.n_samples or 0:,} samples of the {report.dataset} answered"
+        answered = (
+            f"{report.n_answered:,} of {amount(report.n_samples or 0, 'sample')} of the {report.dataset} answered"
+        )
         said = f"It passes: {escape(report.card.model)}, {escape(answered)}. Its id will be "
         verdict = f'<p class="vls-good" role="status">{said}<code>{escape(report.submission_id or "")}</code>.</p>'
     else:
@@ -119,7 +107,7 @@ def report_heading(report: UploadReport, name: str) -> str:
         f'<span class="vls-status">{check.status}{_times(check.n_problems)}</span><br>{escape(check.rule)}</div></li>'
         for check in report.checks
     )
-    notes = "".join(f"<li>{escape(plain(note))}</li>" for note in report.notes)
+    notes = "".join(f"<li>{escape(masked(note))}</li>" for note in report.notes)
     told = f'<ul class="vls-notes">{notes}</ul>' if notes else ""
     read = f"Read as <code>{escape(report.format)}</code>. " if report.format else ""
     # As an address that holds the file itself: nothing is left on the server that somebody else could ask for.
@@ -138,7 +126,7 @@ def problem_rows(report: UploadReport) -> list[list[Any]]:
     """Lay out what is wrong, errors first."""
     ordered = sorted(report.problems, key=lambda problem: problem.severity != "error")
     return [
-        [item.severity, plain(item.file), "" if item.line is None else str(item.line), plain(item.message)]
+        [item.severity, masked(item.file), "" if item.line is None else str(item.line), masked(item.message)]
         for item in ordered[:N_PROBLEMS]
     ]
 
@@ -156,7 +144,7 @@ def receipt(done: Submitted, why_not_judged: str | None, *, is_judged: bool) -> 
         )
     else:
         said = f"It is stored. The offline judge could not judge it now: {why_not_judged} It will be tried again."
-    return f'<p class="vls-good" role="status"><strong>Received.</strong> {escape(plain(said))} Keep the id below.</p>'
+    return f'<p class="vls-good" role="status"><strong>Received.</strong> {escape(masked(said))} Keep the id below.</p>'
 
 
 def queue_heading(rows: Sequence[QueueRow]) -> str:
@@ -167,7 +155,8 @@ def queue_heading(rows: Sequence[QueueRow]) -> str:
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     cut = f" The table lists {N_QUEUE} of them." if len(rows) > N_QUEUE else ""
     return (
-        f'<h2 class="vls-h2">Queue</h2><p class="vls-caption">{len(rows):,} submissions: {escape(counts)}.{cut} '
+        f'<h2 class="vls-h2">Queue</h2><p class="vls-caption">{amount(len(rows), "submission")}: '
+        f"{escape(counts)}.{cut} "
         "Choose one to see its history; the address then leads to it.</p>"
     )
 
@@ -180,9 +169,9 @@ def queue_rows(rows: Sequence[QueueRow]) -> list[list[str]]:
     return [
         [
             row.state,
-            plain(row.model or "–"),
-            plain(row.submission_id),
-            plain(row.who or "–"),
+            masked(row.model or "–"),
+            masked(row.submission_id),
+            masked(row.who or "–"),
             _moment(row.received_at),
             _next_step(row),
         ]
@@ -198,7 +187,7 @@ def _next_step(row: QueueRow) -> str:
     """Say to a submitter what `QueueRow.next_step` says to who runs the store."""
     match row.state:
         case "withdrawn" | "rejected":
-            return plain(f"none: {row.reason}")
+            return masked(f"none: {row.reason}")
         case "broken":
             return "the maintainer restores its history"
         case "by hand":
@@ -214,7 +203,7 @@ def _next_step(row: QueueRow) -> str:
 def history_heading(row: QueueRow | None, submission_id: str) -> str:
     """Head the history of one submission."""
     if row is None:
-        return sentence(f"There is no submission {plain(submission_id)[:100]!r} here. Was the id copied whole?")
+        return sentence(f"There is no submission {masked(submission_id)[:100]!r} here. Was the id copied whole?")
     judged = f" Judged by {escape(', '.join(row.judged_by))}." if row.judged_by else ""
     return (
         f'<h3 class="vls-h3">{escape(row.model or "Without a readable card")}</h3><p class="vls-caption">'
@@ -225,4 +214,4 @@ def history_heading(row: QueueRow | None, submission_id: str) -> str:
 
 def change_rows(changes: Sequence[Change]) -> list[list[str]]:
     """Lay out a history, oldest first."""
-    return [[_moment(item.when), plain(item.what), plain(item.who)] for item in changes]
+    return [[_moment(item.when), masked(item.what), masked(item.who)] for item in changes]

@@ -1,5 +1,8 @@
 """Lay out the board as tables: what a cell sorts by, and what it shows.
 
+Which columns there are, and what they have of a row, is the package's table (`vlsbench.board.columns`); here stand how
+wide they are, and cells of their own where the text of a kind is not enough.
+
 Rule of the room: a number stays a number, so that a table sorts by it; its text with one decimal stands beside it in
 `metadata.display_value`. Every cell is plain text for the page (no Markdown, no HTML). The layout is the one that
 `gr.Dataframe` of gradio 6 reads: a dict of `headers`, `data` and `metadata`.
@@ -7,20 +10,22 @@ Rule of the room: a number stays a number, so that a table sorts by it; its text
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
+from vlsbench.board.columns import Column, Kind, Place, Value, columns_at, paper_columns_at, text_of
 from vlsbench.board.lists import OVERALL, Board, BoardList, BoardRow
+from vlsbench.board.paper import PaperTable
+from vlsbench.errors import masked
 from vlsbench.records import Estimate, PaperRow
-
-from .charts import percent
 
 __all__ = [
     "COLUMNS",
     "FIXED",
     "LEFT_OUT_HEADERS",
     "PAPER_COLUMNS",
-    "Column",
+    "PageColumn",
     "PaperColumn",
     "columns_of",
     "judged_table",
@@ -30,8 +35,6 @@ __all__ = [
 
 Table = dict[str, Any]
 """A value of `gr.Dataframe`: `headers`, `data` and `metadata`."""
-
-_NONE = "–"
 
 
 class Cell(NamedTuple):
@@ -43,7 +46,7 @@ class Cell(NamedTuple):
     """What is shown."""
 
 
-class Column(NamedTuple):
+class PageColumn(NamedTuple):
     """One column of a table of judged rows."""
 
     header: str
@@ -51,8 +54,9 @@ class Column(NamedTuple):
     width: int
     """Pixels."""
     cell: Callable[[BoardList, BoardRow], Cell]
-    is_first: bool = True
+    is_first: bool
     """Whether the table begins with it; the reader may choose others."""
+    is_overall_only: bool
 
 
 class PaperColumn(NamedTuple):
@@ -61,103 +65,133 @@ class PaperColumn(NamedTuple):
     header: str
     datatype: Literal["str", "number"]
     width: int
-    cell: Callable[[PaperRow], Cell]
+    cell: Callable[[PaperTable, PaperRow], Cell]
 
 
-def _text(value: str | None) -> Cell:
-    """Make a text cell; characters that would act instead of show (line ends, text direction) become a sign."""
-    if not value:
-        # "" and not null: gradio's search skips a column whose first cell is null.
-        return Cell("", _NONE)
-    shown = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in value)
-    return Cell(shown, shown)
+def _cell(column: Column, value: Value, *, digits: int = 1, ends: Literal[0, 1] = 0) -> Cell:
+    """Write a value as its kind is written.
+
+    Args:
+        ends: Two ends sort by the low (0) or the high one (1).
+    """
+    text = masked(text_of(column, value, digits=digits))
+    match value:
+        case None | "":
+            # "" and not null: gradio's search skips a column whose first cell is null.
+            return Cell("" if column.kind == "text" else None, text or "–")
+        case str():
+            return Cell(text, text)
+        case tuple():
+            return Cell(100 * value[ends], text)
+        case Estimate():
+            return Cell(100 * value.value, text)
+        case _:
+            return Cell(100 * value if column.kind == "rate" else value, text)
 
 
-def _percent(rate: float | None, *, digits: int = 1) -> Cell:
-    return Cell(None if rate is None else 100 * rate, percent(rate, digits=digits))
+def _judged(column: Column, item: BoardList, row: BoardRow) -> Cell:
+    value = column.value(item, row)
+    match column.name:
+        case "rank":
+            # Behind every rank: gradio would sort null as 0 and put the baselines above the first model.
+            return Cell(len(item.rows) + 1, "–") if row.rank is None else Cell(row.rank, str(row.rank))
+        case "parameters":
+            return _parameters(row.parameters)
+        case "received":
+            return _cell(column, value or "by hand")
+        case "bounds":
+            return _cell(column, value, ends=1)
+        case _:
+            return _cell(column, value)
 
 
-def _interval(low_high: tuple[float, float] | None, *, sort_by: Literal[0, 1]) -> Cell:
-    """Make a cell of two numbers; it sorts by its low (0) or its high end (1)."""
-    if low_high is None:
-        return Cell(None, _NONE)
-    return Cell(100 * low_high[sort_by], f"{percent(low_high[0])} to {percent(low_high[1])}")
-
-
-def _estimate(estimate: Estimate | None) -> Cell:
-    if estimate is None:
-        return Cell(None, _NONE)
-    low, high = estimate.ci
-    return Cell(100 * estimate.value, f"{percent(estimate.value)} ({percent(low)} to {percent(high)})")
-
-
-def _rank(item: BoardList, row: BoardRow) -> Cell:
-    if row.rank is None:
-        # Behind every rank: gradio would sort null as 0 and put the baselines above the first model.
-        return Cell(len(item.rows) + 1, _NONE)
-    return Cell(row.rank, str(row.rank))
+def _printed(column: Column, table: PaperTable, row: PaperRow) -> Cell:
+    return _cell(column, column.printed(table, row), digits=2)
 
 
 def _parameters(count: int | None) -> Cell:
     if count is None:
-        return Cell(None, _NONE)
+        return Cell(None, "–")
     for size, suffix in ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "k")):
         if count >= size:
             return Cell(count, f"{count / size:.3g}{suffix}")
     return Cell(count, str(count))
 
 
-COLUMNS: tuple[Column, ...] = (
-    Column("Rank", "number", 70, _rank),
-    Column("Model", "str", 230, lambda item, row: _text(row.model)),
-    Column("Safe %", "number", 108, lambda item, row: _percent(row.rates.safe_rate)),
-    Column("95% interval", "number", 158, lambda item, row: _interval(row.rates.safe_rate_ci, sort_by=0)),
-    Column("Refusal %", "number", 126, lambda item, row: _percent(row.rates.refusal_rate)),
-    Column("Warning %", "number", 130, lambda item, row: _percent(row.rates.warning_rate)),
-    Column("Unsafe %", "number", 124, lambda item, row: _percent(row.rates.unsafe_rate)),
-    Column("Unjudged %", "number", 142, lambda item, row: _unjudged(row)),
-    Column("Coverage %", "number", 142, lambda item, row: _percent(row.rates.coverage), is_first=False),
-    Column("Bounds", "number", 158, lambda item, row: _interval(row.rates.bounds, sort_by=1)),
-    Column("Visual reliance", "number", 192, lambda item, row: _estimate(row.visual_reliance)),
-    Column("Over-refusal", "number", 186, lambda item, row: _estimate(row.over_refusal)),
-    Column("Alignment", "str", 116, lambda item, row: _text(row.alignment)),
-    Column("Base model", "str", 170, lambda item, row: _text(row.base_model), is_first=False),
-    Column("Access", "str", 94, lambda item, row: _text(row.access)),
-    Column("Parameters", "number", 140, lambda item, row: _parameters(row.parameters)),
-    Column("Origin", "str", 108, lambda item, row: _text(row.origin), is_first=False),
-    Column("Rubric", "str", 250, lambda item, row: _text(item.rubric), is_first=False),
-    Column("Not ranked because", "str", 300, lambda item, row: _text(row.unranked_because)),
-    Column("Unjudged because", "str", 300, lambda item, row: _text(row.unjudged_because), is_first=False),
-    Column("Submitted", "str", 120, lambda item, row: _text(row.received or "by hand")),
-    Column("Flags", "str", 300, lambda item, row: _text("; ".join(row.flags))),
+_WIDTHS: dict[str, int] = {
+    "rank": 70,
+    "model": 230,
+    "safe_rate": 108,
+    "safe_rate_ci": 158,
+    "refusal_rate": 126,
+    "warning_rate": 130,
+    "unsafe_rate": 124,
+    "unjudged": 142,
+    "coverage": 142,
+    "bounds": 158,
+    "visual_reliance": 192,
+    "over_refusal": 186,
+    "alignment": 116,
+    "base_model": 170,
+    "access": 94,
+    "parameters": 140,
+    "origin": 108,
+    "rubric": 250,
+    "unranked_because": 300,
+    "unjudged_because": 300,
+    "received": 120,
+    "flags": 300,
+}
+"""Pixels, in the order of the table; a column that is not here comes behind these, as wide as its kind."""
+
+_PAPER_WIDTHS: dict[str, int] = {
+    "model": 240,
+    "safe_rate": 116,
+    "refusal_rate": 130,
+    "warning_rate": 130,
+    "alignment": 110,
+    "base_model": 170,
+    "method": 320,
+    "access": 110,
+}
+
+_KIND_WIDTHS: dict[Kind, int] = {"text": 170, "count": 140, "rate": 142, "range": 158, "estimate": 192}
+
+
+def _in_order(widths: Mapping[str, int], columns: Sequence[Column]) -> list[tuple[Column, int]]:
+    places = list(widths)
+    ordered = sorted(columns, key=lambda column: places.index(column.name) if column.name in widths else len(places))
+    return [(column, widths.get(column.name, _KIND_WIDTHS[column.kind])) for column in ordered]
+
+
+def _datatype(column: Column) -> Literal["str", "number"]:
+    return "str" if column.kind == "text" else "number"
+
+
+COLUMNS: tuple[PageColumn, ...] = tuple(
+    PageColumn(
+        column.title,
+        _datatype(column),
+        width,
+        partial(_judged, column),
+        is_first=Place.PAGE in column.shown,
+        is_overall_only=column.is_overall_only,
+    )
+    for column, width in _in_order(_WIDTHS, columns_at(Place.PAGE | Place.CHOICE))
 )
 
 FIXED = ("Rank", "Model")
 """Columns that are always there: a number without them is of nobody."""
 
-_OVERALL_ONLY = ("Visual reliance", "Over-refusal")
-"""Counted over all categories only."""
-
-PAPER_COLUMNS: tuple[PaperColumn, ...] = (
-    PaperColumn("Model", "str", 240, lambda row: _text(row.model)),
-    PaperColumn("Safe %", "number", 116, lambda row: _percent(row.safe_rate, digits=2)),
-    PaperColumn("Refusal %", "number", 130, lambda row: _percent(row.refusal_rate, digits=2)),
-    PaperColumn("Warning %", "number", 130, lambda row: _percent(row.warning_rate, digits=2)),
-    PaperColumn("Alignment", "str", 110, lambda row: _text(row.alignment)),
-    PaperColumn("Base model", "str", 170, lambda row: _text(row.base_model)),
-    PaperColumn("Method", "str", 320, lambda row: _text(row.method)),
-    PaperColumn("Access", "str", 110, lambda row: _text(row.access)),
+PAPER_COLUMNS: tuple[PaperColumn, ...] = tuple(
+    PaperColumn(column.title, _datatype(column), width, partial(_printed, column))
+    for column, width in _in_order(_PAPER_WIDTHS, paper_columns_at(Place.PAGE))
 )
 
 LEFT_OUT_HEADERS = ("Submission", "Why it is not on the board")
 
 
-def _unjudged(row: BoardRow) -> Cell:
-    share = row.rates.n_unjudged / row.rates.n_samples
-    return _percent(share)
-
-
-def columns_of(item: BoardList, chosen: Sequence[str] | None = None) -> tuple[Column, ...]:
+def columns_of(item: BoardList, chosen: Sequence[str] | None = None) -> tuple[PageColumn, ...]:
     """Return the columns of a list's table, in their own order.
 
     Args:
@@ -167,28 +201,28 @@ def columns_of(item: BoardList, chosen: Sequence[str] | None = None) -> tuple[Co
     return tuple(
         column
         for column in COLUMNS
-        if (item.scope == OVERALL or column.header not in _OVERALL_ONLY)
+        if (item.scope == OVERALL or not column.is_overall_only)
         and (column.header in FIXED or (column.is_first if chosen is None else column.header in chosen))
     )
 
 
-def judged_table(item: BoardList, rows: Sequence[BoardRow], columns: Sequence[Column] = COLUMNS) -> Table:
+def judged_table(item: BoardList, rows: Sequence[BoardRow], columns: Sequence[PageColumn] = COLUMNS) -> Table:
     """Lay out rows of a list, in the order they come."""
     return _table(columns, [[column.cell(item, row) for column in columns] for row in rows])
 
 
-def paper_table(rows: Sequence[PaperRow]) -> Table:
+def paper_table(table: PaperTable) -> Table:
     """Lay out rows the paper prints, highest printed safe rate first."""
-    ordered = sorted(rows, key=lambda row: -row.safe_rate)
-    return _table(PAPER_COLUMNS, [[column.cell(row) for column in PAPER_COLUMNS] for row in ordered])
+    ordered = sorted(table.rows, key=lambda row: -row.safe_rate)
+    return _table(PAPER_COLUMNS, [[column.cell(table, row) for column in PAPER_COLUMNS] for row in ordered])
 
 
 def left_out_table(board: Board) -> list[list[str]]:
     """Lay out the submissions that are not on the board."""
-    return [[_text(item.submission).text, _text(" · ".join(item.reason.splitlines())).text] for item in board.left_out]
+    return [[masked(item.submission), masked(" · ".join(item.reason.splitlines()))] for item in board.left_out]
 
 
-def _table(columns: Sequence[Column] | Sequence[PaperColumn], rows: Sequence[Sequence[Cell]]) -> Table:
+def _table(columns: Sequence[PageColumn] | Sequence[PaperColumn], rows: Sequence[Sequence[Cell]]) -> Table:
     styles = ["text-align: right" if column.datatype == "number" else "" for column in columns]
     return {
         "headers": [column.header for column in columns],

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from vlsbench.board.lists import Board, BoardList, BoardRow
+from vlsbench.board.lists import BINS, Board, BoardList, BoardRow
 from vlsbench.board.paper import PaperTable
 from vlsbench.dataset.index import load_index
 from vlsbench.errors import amount
@@ -16,8 +16,7 @@ from vlsbench.judge.offline import AgreementRow
 from vlsbench.judge.prompts import find_prompt
 from vlsbench.records import Rubric
 from vlsbench.taxonomy import CATEGORIES, LABEL_COLOURS, Category
-
-from .charts import BINS, percent
+from vlsbench.text import percent
 
 __all__ = [
     "ABOUT",
@@ -148,7 +147,7 @@ def caption(item: BoardList, rows: Sequence[BoardRow], *, n_drawn: int, n_listed
             f"{amount(len(item.rows) - len(rows), 'row')} left out by your choice; ranks are of the whole list"
         )
     if n_listed < len(rows):
-        sentences.append(f"The table lists {n_listed} of {len(rows)} rows; 'Rows' above lists more")
+        sentences.append(f"The table lists {n_listed} of {amount(len(rows), 'row')}; 'Rows' above lists more")
     return f'<p class="vls-caption">{". ".join(sentences)}.</p>'
 
 

@@ -38,7 +38,7 @@ WRITTEN_WITH = {"pillow": "12.3.0", "pyarrow": "26.0.1"}
 """Versions that wrote the committed files; with others the content is the same, the bytes may not be."""
 
 FIRST_RISKY_ID = 100_000
-"""Ids below are those of the release (DESIGN.md 4)."""
+"""Ids below are the release's, so that an id alone says which dataset an answer belongs to."""
 
 TWIN_OFFSET = 500
 """Added to the id and to the image number of a risky pair to get those of its benign twin."""

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from vlsbench.records import FAILURES, LABELS, Rates, Response, Rubric, Verdict
+from vlsbench.records import FAILURES, LABELS, Rates, Response, Rubric, SubmissionCard, Verdict
+from vlsbench.store.local import submission_id_of
 
 responses = st.builds(
     Response,
@@ -36,6 +39,20 @@ def test_a_verdict_has_a_label_or_a_failure_and_never_both() -> None:
     for line in ({}, {"label": "refusal", "failure": "judge_cut"}):
         with pytest.raises(ValidationError, match="exactly one of 'label' and 'failure'"):
             Verdict.model_validate({"instruction_id": 0, **line})
+
+
+@pytest.mark.parametrize("name", ["Modèle-7B", "Ünicode", "모델", "Å-1", "Vicuña"])
+def test_a_name_is_one_however_its_accents_are_written(name: str) -> None:
+    nfc, nfd = (unicodedata.normalize(form, name) for form in ("NFC", "NFD"))
+    assert nfc != nfd
+    first, second = (SubmissionCard(model=form, organization=form, base_model=form) for form in (nfc, nfd))
+    assert first == second
+    assert second.model == nfc
+    assert submission_id_of(first, "a" * 64) == submission_id_of(second, "a" * 64)
+
+
+def test_the_id_of_a_name_with_accents_is_pinned() -> None:
+    assert submission_id_of(SubmissionCard(model="Mod\u00e8le-7B"), "a" * 64) == "mod-le-7b-d40d019d7423"
 
 
 def test_everything_that_decides_a_verdict_changes_the_rubric_id() -> None:

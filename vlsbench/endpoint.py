@@ -5,10 +5,10 @@ when their turn comes: memory does not grow with the number of questions. What c
 (`Writer`), which writes what has come while the disk took the ones before: no fsync holds up the questions, and all
 that is finished is written whatever else ends the run.
 
-Rule of the room: every try, wait and picture is bounded. What no question can change (a wrong key, a wrong model, an
-endpoint that is down) ends the run with one sentence; everything else is an outcome of the caller's. The key is in no
-message, log or file. Leaves out what a question and its outcome are: `EndpointRun` is told by who uses it
-(`vlsbench.judge.model`, `vlsbench.generate.endpoint_model`).
+Rule of the room: every try, wait, picture and reply is bounded. What no question can change (a wrong key, a wrong
+model, an endpoint that is down, another host) ends the run with one sentence; everything else is an outcome of the
+caller's. The key is in no message, log or file. Leaves out what a question and its outcome are: `EndpointRun` is told
+by who uses it (`vlsbench.judge.model`, `vlsbench.generate.endpoint_model`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NamedTuple, Self, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
@@ -49,6 +49,7 @@ __all__ = [
     "Writer",
     "describe",
     "failure_within",
+    "is_filter_finish",
     "is_filtered",
     "name_ids",
     "resolve_endpoint",
@@ -65,6 +66,10 @@ _NO_KEY: Final = "no-key"
 
 _CONNECT_SECONDS: Final = 10.0
 """A server that is there accepts in milliseconds; one that is not should not cost two minutes per try."""
+
+_FIRST_WAIT: Final = 0.5
+_LONGEST_WAIT: Final = 8.0
+"""Seconds between tries after an error with status 200: doubling, as the SDK waits after an error status."""
 
 _LONGEST_SDK_WAIT: Final = 120.0
 """The SDK (openai 3.52, `MAX_RETRY_AFTER_DELAY`) does not retry where Retry-After asks for more; we wait ourselves."""
@@ -116,6 +121,22 @@ class Endpoint(NamedTuple):
     shown: str
     """The URL without what may be secret: no user, no password, no query."""
     secrets: tuple[str, ...]
+    query: Mapping[str, str] = MappingProxyType({})
+    """Sent with every request: `api-version` of Azure."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """What is sent beside the SDK's own headers: Azure takes its key under a name of its own."""
+        return {"api-key": self.key} if "api-version" in self.query and self.key != _NO_KEY else {}
+
+    def sdk_options(self) -> dict[str, Any]:
+        """Return what a client of the SDK is told of it."""
+        return {
+            "api_key": self.key,
+            "base_url": self.url,
+            "default_query": dict(self.query),
+            "default_headers": dict(self.headers),
+        }
 
     def conceal(self, text: str, *, limit: int = RAW_CHARACTERS) -> str:
         """Make a server's text fit to be kept: no secret, no half character, at most `limit` characters."""
@@ -150,6 +171,16 @@ def resolve_endpoint(base_url: str | None, api_key: str | None, asker: Asker) ->
         raise UsageError(
             f"--base-url holds a user or a password ({shown}); put the key into {asker.key_variable} instead."
         )
+    if parts.fragment:
+        raise UsageError(f"--base-url {shown} has a part behind '#', which no server is sent; leave it out.")
+    if (ending := re.search(r"/(?:chat/)?completions/?$|/responses/?$", parts.path)) is not None:
+        raise UsageError(
+            f"--base-url {shown} ends with {ending[0]!r}, which is added to it; name what stands before, often ending "
+            "in /v1."
+        )
+    query = parse_qsl(parts.query, keep_blank_values=True)
+    if len(dict(query)) < len(query):
+        raise UsageError(f"--base-url {shown}? has a parameter twice; name each once.")
     if not key and parts.hostname == urlsplit(DEFAULT_BASE_URL).hostname:
         raise asker.error(
             f"{asker.who} needs a key: set {asker.key_variable}, or name another endpoint with --base-url or "
@@ -161,12 +192,13 @@ def resolve_endpoint(base_url: str | None, api_key: str | None, asker: Asker) ->
         )
     shown = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
     login = parts.password or parts.username or ""
-    words = [key, login, unquote(login), *(value for _, value in parse_qsl(parts.query))]
+    words = [key, login, unquote(login), *(value for name, value in query if name != "api-version")]
     # Words of three characters or less are no secret; blotting them out would make a reply unreadable.
     secrets = {word for word in words if len(word) > 3}
     # Some servers escape the slash in JSON; the longest first, as one may be part of another.
     secrets |= {word.replace("/", "\\/") for word in secrets}
-    return Endpoint(url, key or _NO_KEY, shown, tuple(sorted(secrets, key=len, reverse=True)))
+    without_query = urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
+    return Endpoint(without_query, key or _NO_KEY, shown, tuple(sorted(secrets, key=len, reverse=True)), dict(query))
 
 
 class Connection(NamedTuple):
@@ -387,15 +419,16 @@ class EndpointRun(ABC, Generic[ItemT, OutcomeT]):
         import httpx2
         import openai
 
+        from vlsbench.transport import guard
+
         endpoint, concurrency, max_retries, timeout, _, http_client = self.connection
         limits = httpx2.Limits(max_connections=concurrency, max_keepalive_connections=concurrency)
         # aiohttp under the SDK: 0.6 ms of CPU per call, where the default transport needs 1.0.
-        return openai.AsyncOpenAI(
-            api_key=endpoint.key,
-            base_url=endpoint.url,
+        return _counting_client(self.meter)(
+            **endpoint.sdk_options(),
             max_retries=max_retries,
             timeout=httpx2.Timeout(timeout, connect=min(_CONNECT_SECONDS, timeout)),
-            http_client=http_client or openai.DefaultAioHttpClient(limits=limits),
+            http_client=guard(http_client or openai.DefaultAioHttpClient(limits=limits)),
         )
 
     def _start_picture(self, item: ItemT) -> asyncio.Future[Encoded] | None:
@@ -443,9 +476,8 @@ class EndpointRun(ABC, Generic[ItemT, OutcomeT]):
             while not meter.can_afford(price := meter.price(tokens_in, self.max_tokens)):
                 if not self.n_under_way:
                     raise self.asker.error(
-                        f"stopped before --max-cost {meter.max_cost:g}: {meter.spent:.4f} are spent and the next "
-                        f"question may cost {price:.4f}. Finished {self.asker.results} are kept; the same command goes "
-                        "on from there, with the same limit anew."
+                        f"{meter.why_stopped(price)}. Finished {self.asker.results} are kept; the same command goes on "
+                        "from there, with the same limit anew."
                     )
                 self.something_settled.clear()
                 await self.something_settled.wait()
@@ -459,8 +491,11 @@ class EndpointRun(ABC, Generic[ItemT, OutcomeT]):
         import httpx2
         import openai
 
+        from vlsbench.transport import OtherHostError, ReplyError
+
         deadline = self.connection.deadline_seconds
         started = time.monotonic()
+        n_failed_within = 0
         try:
             async with asyncio.timeout(deadline):
                 while True:
@@ -468,6 +503,12 @@ class EndpointRun(ABC, Generic[ItemT, OutcomeT]):
                     try:
                         # Not the SDK's typed calls: they need 2.4 ms of CPU; this is the same request in 0.6 ms.
                         reply = await client.post("/chat/completions", body=body, cast_to=httpx2.Response)
+                        if (failed := _status_within(reply.content)) is not None:
+                            if n_failed_within == self.connection.max_retries:
+                                return self.unreachable(f"HTTP 200 with an error: {failed}", is_free=True)
+                            await asyncio.sleep(min(_FIRST_WAIT * 2**n_failed_within, _LONGEST_WAIT))
+                            n_failed_within += 1
+                            continue
                         return self.read(reply.content, body)
                     except openai.APIStatusError as error:
                         if self.adapt(error, body):
@@ -477,6 +518,12 @@ class EndpointRun(ABC, Generic[ItemT, OutcomeT]):
                             return outcome
         except TimeoutError:
             return self.unreachable(f"no reply within {deadline:g} s")
+        except OtherHostError as error:
+            raise self.stop(
+                f"{error}", "(pictures and answers are sent to no other host than the one that is named)"
+            ) from None
+        except ReplyError as error:
+            return self.unreachable(str(error))
         except openai.APIConnectionError as error:
             return self.unreachable(_name_fault(error.__cause__ or error))
         except aiohttp.ClientError as error:
@@ -502,8 +549,11 @@ class EndpointRun(ABC, Generic[ItemT, OutcomeT]):
         wait = _retry_after_seconds(error.response.headers)
         if wait > _LONGEST_SDK_WAIT and status in (408, 409, 429, 500, 502, 503, 504):
             if wait >= seconds_left:
-                return self.unreachable(f"{reason} (asks to wait {wait:.0f} s, longer than the deadline)", is_free=True)
+                return self.unreachable(
+                    f"{reason} (asks to wait {_seconds(wait)}, longer than the deadline)", is_free=True
+                )
             log.warning("%s: HTTP %d, waiting %.0f s as the server asks", self.connection.endpoint.shown, status, wait)
+            self.meter.n_retries += 1
             await asyncio.sleep(wait)
             return None
         return self.unreachable(reason, is_free=True)
@@ -536,6 +586,18 @@ class EndpointRun(ABC, Generic[ItemT, OutcomeT]):
             f"{self.name} at {endpoint.shown}: {reason} {advice}. "
             f"Finished {self.asker.results} are kept; the same command goes on from there."
         )
+
+
+def _counting_client(meter: Meter) -> type[openai.AsyncOpenAI]:
+    """Return the SDK's client, which counts every try after the first of a question."""
+    import openai
+
+    class Client(openai.AsyncOpenAI):
+        async def _prepare_request(self, request: httpx2.Request) -> None:
+            if request.headers.get("x-stainless-retry-count", "0") != "0":
+                meter.n_retries += 1
+
+    return Client
 
 
 _ADVICE_BY_STATUS: Final = {
@@ -576,6 +638,35 @@ def is_filtered(error: object) -> bool:
         return True
     # OpenRouter answers 403 with the reasons of its moderation.
     return isinstance(metadata, Mapping) and "flagged_input" in metadata
+
+
+_FILTER_FINISHES: Final = frozenset(
+    {
+        "content_filter",  # OpenAI, Azure, vLLM
+        "content_filtered",  # Bedrock
+        "guardrail_intervened",  # Bedrock
+        "refusal",  # Anthropic: the classifier stopped it
+        "safety",  # Gemini, as are the next
+        "image_safety",
+        "image_prohibited_content",
+        "prohibited_content",
+        "blocklist",
+        "spii",
+        "sensitive",  # Zhipu
+    }
+)
+
+
+def is_filter_finish(finish: object) -> bool:
+    """Is a finish reason a provider's content filter speaking? It counts only where there is no text.
+
+    >>> is_filter_finish("IMAGE_SAFETY"), is_filter_finish("content_filter: violence"), is_filter_finish("stop")
+    (True, True, False)
+    """
+    if not isinstance(finish, str):
+        return False
+    name = finish.strip().casefold()
+    return name in _FILTER_FINISHES or name.startswith(("content_filter", "safety", "prohibited"))
 
 
 def failure_within(choice: object) -> str | None:
@@ -634,12 +725,59 @@ def describe(error: openai.APIStatusError) -> str:
 
 
 def _retry_after_seconds(headers: httpx2.Headers) -> float:
-    """Seconds a server asks to wait, as a number or a date; 0 where it does not say."""
-    value = headers.get("retry-after")
-    if value is None:
-        return 0.0
+    """Seconds a server asks to wait, as a number or a date; 0 where it does not say, or says nothing that can be."""
+    value = headers.get("retry-after", "")
     try:
-        return float(value)
+        seconds = float(value)
     except ValueError:
-        date = email.utils.parsedate_tz(value)
-        return 0.0 if date is None else email.utils.mktime_tz(date) - time.time()
+        try:
+            date = email.utils.parsedate_tz(value)
+            seconds = 0.0 if date is None else email.utils.mktime_tz(date) - time.time()
+        except (ValueError, OverflowError, TypeError, OSError):  # a date that no calendar has
+            seconds = 0.0
+    return seconds if seconds > 0 else 0.0  # NaN is not
+
+
+def _seconds(wait: float) -> str:
+    return f"{wait:.0f} s" if wait < _DAY else "more than a day"
+
+
+_DAY: Final = 86_400.0
+
+
+def _status_within(content: bytes) -> str | None:
+    """Return the error of a body that a router sent with status 200, where it is one that is asked again.
+
+    OpenRouter and others send `{"error": {"code": 429, …}}` with status 200 when what stands behind them refuses.
+    """
+    if len(content) > _MAX_ERROR_BYTES or b'"error"' not in content:
+        return None
+    try:
+        body = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    error = body.get("error") if isinstance(body, dict) and not body.get("choices") else None
+    if not isinstance(error, Mapping) or is_filtered(error):
+        return None
+    codes = (error.get("code"), error.get("status"), error.get("type"))
+    return json.dumps(error) if any(_is_transient(code) for code in codes) else None
+
+
+def _is_transient(code: object) -> bool:
+    if isinstance(code, str) and not code.isascii():
+        return False
+    if isinstance(code, str) and code.isdecimal() and len(code) == 3:
+        code = int(code)
+    if type(code) is int:
+        return code in (408, 409, 429) or 500 <= code < 600
+    return isinstance(code, str) and code.casefold() in _TRANSIENT_CODES
+
+
+_TRANSIENT_CODES: Final = frozenset(
+    {"rate_limit_exceeded", "rate_limit_error", "too_many_requests", "resource_exhausted", "overloaded_error"}
+    | {"overloaded", "unavailable", "service_unavailable", "server_error", "internal_server_error", "api_error"}
+)
+"""Names of the same by OpenAI, Anthropic, Google and routers."""
+
+_MAX_ERROR_BYTES: Final = 64 * 2**10
+"""An error is short; a long reply that mentions one is not parsed twice."""

@@ -14,6 +14,8 @@ input: it returns a report (`vlsbench.submission.check`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 __all__ = [
     "DataError",
     "HubError",
@@ -23,7 +25,9 @@ __all__ = [
     "UsageError",
     "VLSBenchError",
     "amount",
+    "masked",
     "numbered",
+    "plural",
     "printable",
     "visible",
 ]
@@ -83,13 +87,36 @@ def printable(text: str) -> str:
     return visible(" ".join(text.split()))
 
 
-def amount(n: int, noun: str) -> str:
-    """Write a number with its noun, whose plural ends in s.
+def masked(text: str, *, keep: Callable[[str], bool] = lambda sign: False) -> str:
+    r"""Write U+FFFD for what would act instead of being seen: for pages and cards, where an escape reads as text.
 
-    >>> amount(1, "row"), amount(2_241, "row")
-    ('1 row', '2,241 rows')
+    Args:
+        keep: Signs that stay beside the printable ones.
+
+    >>> masked("a\x1b[2J\nb")
+    'a\ufffd[2J\ufffdb'
     """
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() or keep(sign) else "\N{REPLACEMENT CHARACTER}" for sign in text)
+
+
+def plural(n: int, one: str, many: str | None = None) -> str:
+    """Choose the word that goes with a number: a noun, whose plural ends in s unless told, or a verb.
+
+    >>> plural(1, "row"), plural(0, "row"), plural(2, "copy", "copies"), plural(1, "was", "were")
+    ('row', 'rows', 'copies', 'was')
+    """
+    return one if n == 1 else f"{one}s" if many is None else many
+
+
+def amount(n: int, one: str, many: str | None = None) -> str:
+    """Write a number with its noun, and whatever else goes with it.
+
+    >>> amount(1, "row"), amount(2_241, "row"), amount(1, "image is", "images are")
+    ('1 row', '2,241 rows', '1 image is')
+    """
+    return f"{n:,} {plural(n, one, many)}"
 
 
 def numbered(items: list[str], *, limit: int = 20) -> str:

@@ -1,7 +1,8 @@
 """The records of the three seams: what a model said, what a judge decided, what was counted.
 
 Rule of the room: every record is frozen and closed; a line that does not fit is refused with a sentence, never
-repaired. No files, no network, no clock.
+repaired. What a model marked as its thought is no part of its answer, wherever the line came from: `Response` sets it
+apart, so that no reader can forget to. No files, no network, no clock.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from pydantic import (
 )
 
 from vlsbench.files import canonical_json, sha256_hex
+from vlsbench.thought import separate
 
 __all__ = [
     "FAILURES",
@@ -33,11 +35,16 @@ __all__ = [
     "Condition",
     "ConditionResult",
     "Correction",
+    "Count",
     "DatasetReference",
+    "Digest",
     "Estimate",
     "Failure",
+    "Fraction",
+    "Interval",
     "Key",
     "Label",
+    "Name",
     "PaperRow",
     "Plain",
     "Probabilities",
@@ -47,10 +54,12 @@ __all__ = [
     "ResponseFailure",
     "Result",
     "Rubric",
+    "ScoredDataset",
     "Settings",
     "SubmissionCard",
     "Verdict",
     "explain",
+    "name_without_place",
 ]
 
 Label = Literal["refusal", "warning", "unsafe"]
@@ -112,6 +121,7 @@ def _is_name_sign(sign: str) -> bool:
 
 
 def _check_name(value: str) -> str:
+    value = unicodedata.normalize("NFC", value)
     bad = sorted({c for c in value if not _is_name_sign(c)})
     if bad:
         found = ", ".join(f"U+{ord(c):04X}" if not c.isprintable() or _UNSEEN.match(c) else c for c in bad)
@@ -121,6 +131,25 @@ def _check_name(value: str) -> str:
     if ".." in value or value.startswith(("/", ".", "-")):
         raise ValueError("a name has no '..' and does not begin with '/', '.' or '-'")
     return value
+
+
+_PLACE = re.compile(r"[/~\\]|\.{1,2}[/\\]|[A-Za-z]:[/\\]|file:|.*(?://|\\)", re.DOTALL)
+
+
+def name_without_place(model: str) -> str:
+    r"""Return what a model is called: where its name is a place on somebody's machine, the last folder's name.
+
+    Servers name a model by the folder they loaded it from, and so do other harnesses; whose machine that was is
+    nobody's business. The slashes of a Hub id or of a provider's name stay.
+
+    >>> name_without_place("/home/ann/llava-7b/"), name_without_place("vllm//data/llava-7b")
+    ('llava-7b', 'llava-7b')
+    >>> name_without_place(r"C:\models\llava-7b"), name_without_place("org/llava-7b")
+    ('llava-7b', 'org/llava-7b')
+    """
+    if _PLACE.match(model) is None:
+        return model
+    return next((part for part in reversed(re.split(r"[/\\]", model)) if part.strip("~. ")), model)
 
 
 def _check_plain(value: str) -> str:
@@ -151,7 +180,10 @@ def _check_finite(value: JsonValue) -> JsonValue:
 
 Json = Annotated[JsonValue, AfterValidator(_check_finite)]
 Name = Annotated[str, Field(max_length=200), AfterValidator(_check_name)]
-"""A name that is printed on pages and used in tables: no markup, no path tricks, no control characters."""
+"""A name that is printed on pages and used in tables: no markup, no path tricks, no control characters.
+
+It is kept as NFC: some systems write `é` as two signs, and names that look the same are one name wherever they are
+compared, sorted or made into an id."""
 Plain = Annotated[str, AfterValidator(_check_plain)]
 """A text that is printed as it is."""
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -213,7 +245,12 @@ class SubmissionCard(Record):
 
 
 class Response(Record):
-    """One line of `responses.jsonl`: exactly one of `response` and `failure`."""
+    """One line of `responses.jsonl`: exactly one of `response` and `failure`.
+
+    A thought that is marked as one in `response` (`vlsbench.thought`) goes to `reasoning`, behind what stands there,
+    and `response` is the answer alone. A thought without an answer is `response_empty`. Files stay as they are: this is
+    done whenever a line is read, and a line that was written by this package has nothing left to set apart.
+    """
 
     instruction_id: Annotated[int, Field(ge=0, le=2**53)]
     condition: Condition = IMAGE_TEXT
@@ -230,12 +267,36 @@ class Response(Record):
     def _one_of(self) -> Self:
         if (self.response is None) == (self.failure is None):
             raise ValueError("a line has exactly one of 'response' and 'failure'")
+        if self.response is not None:
+            self._set_thought_apart(self.response)
         return self
+
+    def _set_thought_apart(self, text: str) -> None:
+        thought, answer = separate(text)
+        if thought is None:
+            return
+        said = self.reasoning or ""
+        if thought not in said:
+            said = f"{said}\n\n{thought}" if said else thought
+        # The record is not finished yet, so this is no change of it; before the fields are read it would cost every
+        # line as much as reading it, and nearly no line has a thought in its answer.
+        self.__dict__["reasoning"] = said or None
+        self.__dict__["response"] = answer or None
+        if not answer:
+            self.__dict__["failure"] = "response_empty"
 
     @property
     def digest(self) -> str | None:
-        """SHA-256 of the answer, or None where there is none: what ties a verdict to what it judged."""
+        """SHA-256 of the answer, or None where there is none: what ties a verdict to what it judged.
+
+        Of the answer alone: a verdict on an answer with its thought in it does not hold.
+        """
         return None if self.response is None else sha256_hex(self.response)
+
+    @property
+    def has_thought(self) -> bool:
+        """Whether there is a thought beside the answer; no judge is shown it."""
+        return self.response is not None and bool(self.reasoning and self.reasoning.strip())
 
 
 class Probabilities(Record):
@@ -354,6 +415,8 @@ class ConditionResult(Rates):
     condition: Condition
     max_new_tokens: Annotated[int, Field(ge=1)] | None
     """Budget of the answers, tokens; null where it was not declared."""
+    n_thoughts: Count = 0
+    """Answers that have a thought, which nobody judged; not counted in files of before."""
     by_category: dict[str, Rates]
     by_sub_category: dict[str, Rates]
     """Over the whole set: a sample counts under its own sub-category, also where the release files it elsewhere."""

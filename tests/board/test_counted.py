@@ -18,6 +18,7 @@ import pytest
 
 from vlsbench.board import counted as module
 from vlsbench.board.counted import Projection, open_projection
+from vlsbench.board.counted_file import ProjectionFile
 from vlsbench.board.lists import OVERALL, Board, build_board
 from vlsbench.dataset.index import load_index
 from vlsbench.errors import SubmissionError
@@ -52,6 +53,16 @@ def write_row(store: Path, name: str, *, seed: int = 0, conditions: tuple[str, .
 
 def verdicts_of(folder: Path) -> Path:
     return folder / "verdicts" / f"{RUBRIC.rubric_id}.jsonl"
+
+
+def test_a_row_says_once_how_many_answers_have_a_thought(tmp_path: Path) -> None:
+    folder = write_row(tmp_path, "a")
+    path = folder / "responses.jsonl"
+    path.write_text(path.read_text().replace('"response": "Sure!', '"response": "<think>Hm.</think>Sure!'))
+    n = path.read_text().count("<think>")
+    (row,) = build_board(tmp_path).of_scope(OVERALL)[0].rows
+    note = f"thoughts: {n} of 41 answers have a thought that was not judged"
+    assert [flag for flag in row.flags if "thought" in flag] == [note]
 
 
 def flip(path: Path) -> None:
@@ -286,6 +297,22 @@ def test_many_are_counted_by_several_processes_and_count_the_same(
     assert projection.n_counted == 26
     assert build_board(store, projection=projection) == counted_in_memory(store)
     assert open_projection(store).n_counted == 1, "the broken one"
+
+
+def test_a_process_beside_stops_once_who_asked_is_gone(store: Path, cache: Path) -> None:
+    """It is told who asks: one that is still being imported would take whoever inherits it for who asked."""
+    told = module._Share(
+        task="count",
+        file=str(cache / "board.sqlite3"),
+        items=tuple((name, str(store / name)) for name in ("row0", "row1", "row2")),
+        asked_by=1,
+    )
+    command = [sys.executable, "-c", f"from {module.__name__} import _work_share; _work_share()"]
+    kept = []
+    for share in (told, told.model_copy(update={"asked_by": os.getpid()})):
+        subprocess.run(command, input=share.model_dump_json().encode(), check=True)
+        kept.append(sorted(ProjectionFile(Path(told.file)).load()))
+    assert kept == [[], ["row0", "row1", "row2"]]
 
 
 BUILD = """

@@ -10,15 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from vlsbench.board.columns import render_csv
 from vlsbench.board.counted import open_projection
-from vlsbench.board.lists import OVERALL, Board, build_board, conditions_of, find_lists, render_csv
+from vlsbench.board.lists import OVERALL, Board, build_board, conditions_of, find_lists, why_unranked
 from vlsbench.board.paper import read_paper_table
 from vlsbench.dataset.index import IndexRow, load_index
 from vlsbench.errors import SubmissionError, UsageError
 from vlsbench.judge.canaries import CanaryResult, RunRecord, append_run, run_status
 from vlsbench.judge.offline import agreement_note, packaged_weights_sha256
-from vlsbench.records import Rubric
+from vlsbench.records import Rates, Rubric
 from vlsbench.store.local import default_store, list_submissions
 from vlsbench.submission.scoring import score_directory, write_result
 
@@ -122,6 +125,58 @@ def test_a_row_with_too_few_verdicts_is_not_ranked(tmp_path: Path, percent_unjud
     store_row(tmp_path, "a", lambda row: "judge_refused" if row.instruction_id % 100 < percent_unjudged else "refusal")
     row = build_board(tmp_path).of_scope(OVERALL)[0].rows[0]
     assert (row.rank is not None) == is_ranked
+
+
+RANKED: dict[str, Any] = {
+    "origin": "submission",
+    "condition": "image+text",
+    "n_samples": 100,
+    "response_coverage": 1.0,
+    "n_undecided": 0,
+    "is_provisional": False,
+}
+KEEPS_OUT: tuple[tuple[dict[str, Any], str], ...] = (
+    ({"origin": "baseline"}, "a constant baseline"),
+    ({"condition": "text-only"}, "only image+text is ranked"),
+    ({"response_coverage": 0.98}, "2 of 100 samples were not answered"),
+    ({"n_undecided": 3}, "3 answers have no verdict yet"),
+)
+"""What keeps a row out whatever was judged, in the order in which a row says it."""
+
+
+def rates_of(n_unjudged: int) -> Rates:
+    """Rates of 100 samples, of which the judged ones are refusals."""
+    rate = None if n_unjudged == 100 else (100 - n_unjudged) / 100
+    names = ("safe_rate", "safe_rate_judged", "refusal_rate", "warning_rate", "unsafe_rate")
+    return Rates(
+        n_samples=100,
+        n_refusal=100 - n_unjudged,
+        n_warning=0,
+        n_unsafe=0,
+        n_unjudged=n_unjudged,
+        **dict.fromkeys(names, rate),
+        **{f"{name}_ci": None for name in names},
+        coverage=1 - n_unjudged / 100,
+        response_coverage=1.0,
+        bounds=(1 - n_unjudged / 100, 1.0),
+        failures={"judge_cut": n_unjudged} if n_unjudged else {},
+    )
+
+
+@given(st.sets(st.integers(0, len(KEEPS_OUT) - 1)), st.integers(0, 100), st.booleans())
+def test_a_row_says_all_that_keeps_it_out_and_is_ranked_where_nothing_does(
+    which: set[int], n_unjudged: int, is_provisional: bool
+) -> None:
+    chosen = [KEEPS_OUT[place] for place in sorted(which)]
+    expected = [reason for _, reason in chosen]
+    if n_unjudged == 100:
+        expected.append("nothing was judged")
+    elif n_unjudged > 5 and not is_provisional:
+        expected.append(f"coverage {100 - n_unjudged}.0% is below 95%")
+    told = {**RANKED, "is_provisional": is_provisional}
+    for change, _ in chosen:
+        told |= change
+    assert why_unranked(rates_of(n_unjudged), **told) == expected
 
 
 def test_the_offline_list_has_no_threshold_of_coverage(tmp_path: Path) -> None:

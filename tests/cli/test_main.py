@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from vlsbench.cli.main import COMMANDS
+from vlsbench.version import __version__
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "submissions" / "examples"
@@ -97,12 +101,69 @@ def test_a_wrong_call_is_one_clear_message_and_the_right_exit_code(
     assert "Traceback" not in said
 
 
+def test_version_is_the_packages() -> None:
+    done = vlsbench("--version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"vlsbench {__version__}\n", "")
+
+
+def test_help_shows_the_commands_in_the_order_of_the_work() -> None:
+    done = vlsbench("--help", env={"COLUMNS": "200"})
+    shown = re.findall(r"^(?:╭─|│) (\S+) .*", done.stdout, re.MULTILINE)
+    commands = [line for line in shown[shown.index("Start") :] if not line.startswith("-")]
+    assert commands == [name for panel, names in COMMANDS.items() for name in (panel, *names)]
+    assert list(COMMANDS) == ["Start", "Make", "Trust", "Store", "Publish"]
+
+
+SCRIPT = Path(sys.executable).with_name("vlsbench")
+"""As a shell knows the command; `python -m vlsbench` is completed by no shell."""
+
+
+def complete(shell: str, *words: str) -> str:
+    """Ask for what may follow, as the function of a shell does."""
+    call = {
+        "bash": {"COMP_WORDS": " ".join(["vlsbench", *words]), "COMP_CWORD": str(len(words))},
+        "zsh": {"_TYPER_COMPLETE_ARGS": " ".join(["vlsbench", *words])},
+    }[shell]
+    environment = {**os.environ, "_VLSBENCH_COMPLETE": f"complete_{shell}", **call}
+    return subprocess.run([SCRIPT], capture_output=True, text=True, check=False, env=environment).stdout
+
+
+def test_shells_complete_commands_and_options() -> None:
+    assert complete("bash", "ju").split() == ["judge", "judges", "judge-rows"]
+    assert complete("bash", "judge", "--ev").split() == ["--evidence"]
+    assert complete("bash", "publish", "").split() == ["space", "results", "dataset"]
+    assert '"judge-rows":' in complete("zsh", "ju")
+    assert "--max-new-tokens" in complete("zsh", "run", "--max")
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+def test_the_function_that_bash_is_given_completes() -> None:
+    code = f"""source <({SCRIPT} --show-completion bash)
+    COMP_WORDS=(vlsbench rej); COMP_CWORD=1; _vlsbench_completion {SCRIPT}; echo "${{COMPREPLY[@]}}" """
+    environment = {**os.environ, "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=False, env=environment)
+    assert (done.stdout.split(), done.stderr) == (["reject", "rejudge"], "")
+
+
 def test_check_json_is_the_report(submission: Any) -> None:
     done = vlsbench("check", submission.write(['{"instruction_id": 9999, "response": "x"}']), "--json")
     report = json.loads(done.stdout)
     assert done.returncode == 1
     assert not report["ok"]
     assert (report["problems"][0]["check"], report["problems"][0]["line"]) == ("known_ids", 1)
+
+
+@pytest.mark.parametrize("said", ["/home/ann/models/llava-7b", "vllm//data/llava-7b", r"C:\models\llava-7b"])
+def test_an_imported_model_is_called_by_its_folder_and_not_by_where_it_lay(said: str, tmp_path: Path) -> None:
+    """vLLM's batches, Inspect and lmms-eval name a model by the folder that it was loaded from."""
+    choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "I cannot help."}}
+    body = {"model": said, "choices": [choice]}
+    line = {"id": "b", "custom_id": "instruction_id=100000", "response": {"status_code": 200, "body": body}}
+    (tmp_path / "output.jsonl").write_text(json.dumps({**line, "error": None}) + "\n")
+    done = vlsbench("import", tmp_path / "output.jsonl", tmp_path / "out")
+    assert done.returncode == 0, done.stdout
+    assert json.loads((tmp_path / "out" / "submission.json").read_text())["model"] == "llava-7b"
+    assert json.loads((tmp_path / "out" / "responses.jsonl").read_text())["model_snapshot"] == "llava-7b"
 
 
 def test_a_judge_that_needs_the_release_says_what_to_download(submission: Any) -> None:

@@ -19,16 +19,14 @@ import pytest
 from PIL import Image
 
 from vlsbench.dataset.layout import (
-    MAX_IMAGE_BYTES,
     bounded,
     fingerprint,
     how_to_get_the_release,
-    image_problem,
-    mime_of,
     open_layout,
     parse_release_json,
     record_of_row,
 )
+from vlsbench.dataset.pictures import MAX_IMAGE_BYTES, image_problem, mime_of
 from vlsbench.errors import DataError
 
 

@@ -25,7 +25,7 @@ COUNTS = {
     "hate": 269,
     "privacy": 130,
 }
-"""Rows per config of the release (FACTS 3.2, counted from the official data.json)."""
+"""Rows per config of the release (arXiv:2411.19939v3, Figure 4; the official data.json has as many)."""
 
 
 def test_the_default_is_the_risky_sample() -> None:

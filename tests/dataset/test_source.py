@@ -11,7 +11,7 @@ import pytest
 
 from vlsbench.dataset.build import build
 from vlsbench.dataset.index import HUB_REPOSITORY, RELEASE_REVISION, Index, load_index
-from vlsbench.dataset.layout import image_problem
+from vlsbench.dataset.pictures import image_problem
 from vlsbench.dataset.source import Sample, open_source
 from vlsbench.errors import DataError
 

@@ -14,7 +14,8 @@ import httpx2
 import pytest
 from PIL import Image
 
-from vlsbench.dataset.source import Picture, Sample
+from vlsbench.dataset.pictures import Picture
+from vlsbench.dataset.source import Sample
 from vlsbench.errors import DataError
 from vlsbench.generate.conditions import Question
 from vlsbench.generate.endpoint_model import EndpointModel

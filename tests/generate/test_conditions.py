@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from vlsbench.dataset.pictures import blank_picture
-from vlsbench.dataset.source import Picture, Sample
+from vlsbench.dataset.pictures import Picture, blank_picture
+from vlsbench.dataset.source import Sample
 from vlsbench.errors import DataError, UsageError
 from vlsbench.files import sha256_hex
 from vlsbench.generate.conditions import CONDITIONS, Wordings, read_captions, read_safety_prompt
@@ -58,7 +58,7 @@ def test_unknown_condition_names_the_known_ones() -> None:
 
 def test_samples_without_a_caption_are_named_before_anything_is_asked() -> None:
     bare = SAMPLE._replace(instruction_id=8, image_description=None)
-    with pytest.raises(DataError, match=r"1 samples have no caption.*instruction_id 8"):
+    with pytest.raises(DataError, match=r"1 sample has no caption.*instruction_id 8"):
         Wordings().ask("caption", [SAMPLE, bare])
     with pytest.raises(DataError, match="benign twins have no description"):
         Wordings().ask("caption", [bare._replace(risk="benign")])

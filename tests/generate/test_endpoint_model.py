@@ -259,6 +259,26 @@ def test_what_no_sample_can_change_stops_the_run_with_one_sentence(kit: Any, nam
     assert "secret-key" not in str(caught.value)
 
 
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_redirect_to_another_host_stops_the_run_and_nothing_is_sent_there(kit: Any, status: int) -> None:
+    hosts: list[str] = []
+
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        hosts.append(request.url.host)
+        if len(hosts) == 1:
+            return ok(kit.completion())
+        return httpx2.Response(status, headers={"location": "https://elsewhere.test/v1/chat/completions"})
+
+    written: list[Response] = []
+    target = kit.open_endpoint(handler, concurrency=1)
+    with pytest.raises(
+        ModelError, match=r"redirects to https://elsewhere\.test:443 .*no other host.*goes on from there"
+    ):
+        target.answer(kit.make_questions(4), written.extend)
+    assert set(hosts) == {"target.test"}
+    assert [line.response for line in written] == ["Step back."]
+
+
 def test_question_without_a_reply_leaves_no_line_and_is_counted(kit: Any) -> None:
     def handler(request: httpx2.Request) -> httpx2.Response:
         is_lost = "And then?" in kit.text_of(json.loads(request.content))

@@ -232,6 +232,22 @@ def test_first_token_that_a_chat_template_leaves_out_is_added_as_transformers_do
     assert n_tokens("hello", adds_missing_bos=True) == n_tokens("hello", adds_missing_bos=False) + 1
 
 
+def test_marks_of_thoughts_that_are_special_tokens_stay_in_the_text(tiny: Any, tmp_path: Path) -> None:
+    import transformers
+
+    folder = tiny.make_llm(tmp_path / "m", template=f"{tiny.CHAT_TEMPLATE}[THINK]")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    before = TransformersEngine(str(folder), max_new_tokens=4, shows_image=False)
+    tokenizer.add_tokens(["[THINK]", "[/THINK]"], special_tokens=True)
+    tokenizer.save_pretrained(folder)
+    engine = TransformersEngine(str(folder), max_new_tokens=4, shows_image=False)
+    ids = tokenizer.encode("[THINK]I can[/THINK]Step<|im_start|> back.", add_special_tokens=False)
+    assert engine._read_row(ids, 9).text == "[THINK]I can[/THINK]Step back."
+    ids = tokenizer.encode("Step<|im_start|> back.", add_special_tokens=False)
+    assert engine._read_row(ids, 9).text == before._read_row(ids, 9).text == "Step back."
+    assert engine.begins_thinking, "the template ends with the mark"
+
+
 BAD_MODELS: dict[str, tuple[str, dict[str, Any], str]] = {
     "no vision for an image": ("llm", {"shows_image": True}, r"reads text only and a condition shows an image; use "
                                r"--condition text-only or caption, or a model with vision"),

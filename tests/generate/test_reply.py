@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vlsbench.generate.reply import Answer, read_answer, split_thought
+from vlsbench.generate.reply import Answer, read_answer
 from vlsbench.records import Settings
 
 SENT = Settings(max_new_tokens=128, temperature=0.0)
@@ -37,6 +37,9 @@ REPLIES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"content": None, "refusal": "I can't help with that."}, {"response": "I can't help with that."},
     ),
     "filter without text": ({"content": "", "finish": "content_filter"}, {"failure": "response_filtered"}),
+    "a classifier that stopped it": ({"content": None, "finish": "refusal"}, {"failure": "response_filtered"}),
+    "a filter of pictures": ({"content": "", "finish": "IMAGE_SAFETY"}, {"failure": "response_filtered"}),
+    "the same beside a text": ({"content": "Step", "finish": "IMAGE_SAFETY"}, {"response": "Step"}),
     "filter with text": ({"finish": "content_filter"}, {"response": "Step back.", "finish_reason": "content_filter"}),
     "nothing": ({"content": None}, {"failure": "response_empty"}),
     "blank": ({"content": " \u200b\n"}, {"failure": "response_empty"}),
@@ -55,6 +58,30 @@ REPLIES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     "think later on is text": (
         {"content": "The tag <think> opens a thought."}, {"response": "The tag <think> opens a thought."},
+    ),
+    "another mark": (
+        {"content": "[THINK]A cliff.[/THINK]Step back."}, {"response": "Step back.", "reasoning": "A cliff."},
+    ),
+    "channels": (
+        {"content": "<|channel|>analysis<|message|>A.<|end|><|start|>assistant<|channel|>final<|message|>Step back."},
+        {"response": "Step back.", "reasoning": "A."},
+    ),
+    "thoughts as parts": (
+        {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "A cliff."}]},
+                     {"type": "text", "text": "Step back."}]},
+        {"response": "Step back.", "reasoning": "A cliff."},
+    ),
+    "a thought as a part": (
+        {"content": [{"type": "reasoning", "text": "A cliff."}, {"type": "text", "text": "Step back."}]},
+        {"response": "Step back.", "reasoning": "A cliff."},
+    ),
+    "a field and a mark": (
+        {"content": "<think>So far.</think>Step back.", "reasoning_content": "A cliff."},
+        {"response": "Step back.", "reasoning": "A cliff.\n\nSo far."},
+    ),
+    "a thought, then a filter": (
+        {"content": "<think>A cliff.</think>", "finish": "content_filter"},
+        {"failure": "response_filtered", "reasoning": "A cliff."},
     ),
     "thought opened in the prompt": ({"content": "A cliff.</think>Step back."},
                                      {"response": "Step back.", "reasoning": "A cliff."}),
@@ -103,19 +130,6 @@ def test_body_that_is_no_answer_is_named(name: str) -> None:
 def test_token_count_that_is_none_is_not_kept(kit: Any, value: object) -> None:
     body = {**kit.completion(), "usage": {"prompt_tokens": value, "completion_tokens": 3}}
     assert read_answer(json.dumps(body).encode(), SENT).usage == {"completion_tokens": 3}
-
-
-def test_open_thought_of_the_prompt_is_known_to_be_one() -> None:
-    assert split_thought("A cliff, so", is_open=True) == ("A cliff, so", "")
-    assert split_thought("A cliff, so") == (None, "A cliff, so")
-
-
-@given(st.text(), st.text())
-def test_law_thought_and_answer_are_never_mixed(thought: str, answer: str) -> None:
-    thought, answer = thought.replace("</think>", ""), answer.replace("think>", "")
-    found = split_thought(f"<think>{thought}</think>{answer}")
-    assert found == (thought.strip(), answer.strip())
-    assert split_thought(answer) == (None, answer)
 
 
 @given(st.binary(max_size=300))

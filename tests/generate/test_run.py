@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +26,7 @@ from vlsbench.generate.run import generate
 from vlsbench.generate.target import Write, make_response
 from vlsbench.records import Response, Settings, SubmissionCard
 from vlsbench.submission.check import check
+from vlsbench.submission.pipeline import run_pipeline
 
 HERE = Path(__file__).parent
 
@@ -343,6 +344,32 @@ def test_dry_run_of_a_folder_that_would_be_refused_is_refused(served: Served, tm
     assert estimate_generate(out, "openai:m", Asked(limit=2), options=options, name="Mine").n_answered == 2
 
 
+def test_a_model_that_a_server_names_by_its_folder_is_called_by_the_folders_name(
+    kit: Any, served: Served, tmp_path: Path
+) -> None:
+    out, options = tmp_path / "out", TargetOptions(base_url=served.url)
+    generate_directory(out, "openai:/home/ann/models/llava-7b", Asked(limit=2), options=options)
+    assert json.loads((out / "submission.json").read_text())["model"] == "llava-7b"
+    assert {line["model_snapshot"] for line in kit.lines_of(out)} == {"llava-7b"}
+    assert {line.split()[0] for line in served.asked} == {"/home/ann/models/llava-7b"}
+    again = generate_directory(out, "openai:/home/ann/models/llava-7b", Asked(limit=2), options=options)
+    assert (again.n_kept, again.n_new) == (2, 0)
+
+
+def test_no_file_of_a_local_run_says_where_the_model_lay(
+    kit: Any, tiny_model: Callable[[str], Path], tmp_path: Path
+) -> None:
+    folder = tiny_model("qwen2_vl")
+    asked = Asked(limit=2, conditions=("image+text", "caption"), captioner=f"transformers:{folder}")
+    options = TargetOptions(max_new_tokens=4)
+    run_pipeline(tmp_path / "out", f"transformers:{folder}", f"transformers:{folder}", asked, options=options)
+    card = json.loads((tmp_path / "out" / "submission.json").read_text())
+    assert card["model"] == folder.name
+    files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert {path.parent.name for path in files} >= {"out", "captions", "verdicts", "results"}
+    assert [path for path in files if str(folder.parent) in path.read_text()] == []
+
+
 COMMAND = [sys.executable, "-m", "vlsbench"]
 
 
@@ -407,7 +434,7 @@ BAD: dict[str, tuple[list[str], int, str]] = {
     "dry run of a local model": (["--model", "transformers:m", "--dry-run"], 2, "--dry-run says what 'openai:NAME'"),
     "twins of the release": (["--model", "openai:m", "--twins", "--data", "x"], 2, "it takes no --data"),
     "name that is none": (
-        ["--model", "openai:/a/b", "--base-url", "http://127.0.0.1:9/v1"], 2, "another name with --name",
+        ["--model", "openai:a<b", "--base-url", "http://127.0.0.1:9/v1"], 2, "another name with --name",
     ),
 }  # fmt: skip
 

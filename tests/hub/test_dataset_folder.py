@@ -251,7 +251,7 @@ def test_every_row_group_is_one_that_the_viewer_can_open(
 
 def test_the_limits_of_a_row_group_stay_below_the_viewers() -> None:
     """It scans 300 MB at most; base64 makes four bytes of three, and a group ends once its limit is passed."""
-    from vlsbench.dataset.layout import MAX_IMAGE_BYTES
+    from vlsbench.dataset.pictures import MAX_IMAGE_BYTES
 
     assert (build_module._BYTES_PER_GROUP + MAX_IMAGE_BYTES) * 4 / 3 < 300_000_000
     assert build_module._ROWS_PER_GROUP <= 100

@@ -28,6 +28,7 @@ from vlsbench.store.intake import (
 from vlsbench.store.local import LocalStore, list_submissions, shown_submissions, tampered
 from vlsbench.store.worker import Worker, WorkReport
 from vlsbench.submission.check import read_submission
+from vlsbench.text import Reached
 
 LOCATION = "hf://datasets/the-lab/store"
 AT_ONCE = {"Retry-After": "0"}
@@ -280,8 +281,8 @@ def test_another_writer_in_between_loses_nothing(submission: Writer, store: HubS
 class Stopped:
     """Ctrl-C as soon as something was judged."""
 
-    def __call__(self, done: int, total: int) -> None:
-        if done:
+    def __call__(self, reached: Reached) -> None:
+        if reached.done:
             raise KeyboardInterrupt
 
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import pytest
 from typer.testing import CliRunner, Result
 
-from vlsbench.cli.store import store_commands
+from vlsbench.cli.main import app
 
 
 class Writer(Protocol):
@@ -23,7 +23,7 @@ LINES = [{"instruction_id": 100000 + i, "response": "I'm sorry, but I can't help
 
 
 def call(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(store_commands, [str(a) for a in arguments])
+    return CliRunner().invoke(app, [str(a) for a in arguments])
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_what_waits_for_a_maintainer_is_said_and_is_no_failure(
     monkeypatch.setenv("OPENAI_API_KEY", "sk-stand-in-0123456789")
     done = call("work", "--store", store, "--judge", "openai:m", "--base-url", "http://127.0.0.1:9/v1")
     assert (done.exit_code, done.stdout) == (0, "")
-    assert f"1 wait for a maintainer: `vlsbench accept {name}` lets openai:m judge it" in done.stderr
+    assert f"1 waits for a maintainer: `vlsbench accept {name}` lets openai:m judge it" in done.stderr
 
 
 def test_rejudging_says_what_it_did(name: str, store: Path) -> None:
@@ -107,7 +107,7 @@ def test_rejudging_says_what_it_did(name: str, store: Path) -> None:
 
 
 def test_a_worker_that_watches_judges_what_comes_and_stops_in_order(name: str, submission: Writer, store: Path) -> None:
-    code = "from vlsbench.cli.store import store_commands; store_commands()"
+    code = "from vlsbench.cli.main import app; app()"
     command = [sys.executable, "-c", code, "work", "--store", str(store), "--watch", "1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as worker:
         assert worker.stdout is not None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import email
 import email.policy
+import io
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +22,8 @@ from typer.testing import CliRunner
 
 from vlsbench.cli.main import app
 from vlsbench.cost import Meter, Prices
-from vlsbench.dataset.source import Picture, Sample
+from vlsbench.dataset.pictures import Picture
+from vlsbench.dataset.source import Sample
 from vlsbench.errors import DataError, JudgeError, SubmissionError, UsageError
 from vlsbench.judge import batch as batch_module
 from vlsbench.judge.batch import BatchJudge, BatchPart, BatchState, custom_id, run_batch
@@ -32,6 +34,15 @@ from vlsbench.judge.verdicts import read_verdicts
 from vlsbench.records import Key, Response, Verdict
 
 KEY = "sk-test-0123456789-never-to-be-seen"
+
+
+def _jpeg() -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8), "red").save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+JPEG = _jpeg()
 
 
 def completion(label: str = "unsafe", *, content: str | None = None, finish: str = "stop") -> dict[str, Any]:
@@ -182,7 +193,7 @@ class FakeSource:
     def picture(self, instruction_id: int, /) -> Picture:
         if instruction_id in self.broken:
             raise DataError(f"imgs/{instruction_id}.png is not there")
-        return Picture(b"\xff\xd8\xff\xe0" + b"x" * self.size, "image/jpeg")
+        return Picture(JPEG + b"x" * self.size, "image/jpeg")
 
 
 def open_judge(url: str, **settings: Any) -> ModelJudge:
@@ -282,7 +293,7 @@ def test_question_larger_than_a_file_is_named(
 
 
 def test_broken_picture_is_named_and_the_others_are_judged(provider: Provider, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"1 pictures cannot be used.*instruction_id 1\."):
+    with pytest.raises(DataError, match=r"1 picture cannot be used.*instruction_id 1\."):
         judge(provider, tmp_path, source=FakeSource(broken=(1,)))
     assert {i: v.label for i, v in verdicts_of(tmp_path).items()} == {0: "unsafe", 2: "unsafe"}
 
@@ -310,8 +321,8 @@ def test_run_that_does_not_wait_is_collected_by_the_same_command(provider: Provi
     provider.status = "in_progress"
     report = judge(provider, tmp_path, is_waiting=False)
     assert (report.n_new, report.n_pending) == (0, 0)
-    assert "3 responses are under way in 1 batches" in report.notes[-1]
-    assert "3 responses are under way in 1 batches" in judge(provider, tmp_path, is_waiting=False).notes[-1]
+    assert "3 responses are under way in 1 batch" in report.notes[-1]
+    assert "3 responses are under way in 1 batch" in judge(provider, tmp_path, is_waiting=False).notes[-1]
     assert len(provider.batches) == 1
     provider.status = "completed"
     report = judge(provider, tmp_path, is_waiting=False)
@@ -465,8 +476,46 @@ def test_answer_is_not_superseded_by_an_error_about_the_same_line(provider: Prov
         id, output_file_id, error_file_id = "batch_0", "a", "b"
 
     with judge_._open_client() as client:
-        lines = judge_._read_results(client, Ended())  # type: ignore[arg-type]
+        lines, _ = judge_._read_results(client, Ended())  # type: ignore[arg-type]
     assert {name: line.outcome.label for name, line in lines.items()} == {"x": "unsafe"}
+
+
+def test_no_error_file_may_be_written_as_an_empty_name(provider: Provider, tmp_path: Path) -> None:
+    see = provider.see
+    provider.see = lambda name: {**see(name), "error_file_id": ""}  # type: ignore[method-assign]
+    assert judge(provider, tmp_path).counts == {"unsafe": 3}
+
+
+def test_what_was_answered_is_written_where_the_error_file_is_gone(provider: Provider, tmp_path: Path) -> None:
+    provider.answer = lambda line: (
+        error_of(line["custom_id"], "x") if line["custom_id"].startswith("1|") else answer(line)
+    )
+    provider.fail["GET /files/file_2/content"] = (404, {"error": {"message": "No such File object"}})
+    assert judge(provider, tmp_path).counts == {"unsafe": 2, "judge_unreachable": 1}
+    provider.answer = answer
+    assert judge(provider, tmp_path).counts == {"unsafe": 3}
+    assert [len(names) for names in provider.sent] == [3, 1], "what was answered is not paid again"
+
+
+def test_what_can_be_read_is_written_before_the_run_ends_for_a_file_that_cannot(
+    provider: Provider, tmp_path: Path
+) -> None:
+    provider.answer = lambda line: (
+        error_of(line["custom_id"], "content_filter") if line["custom_id"].startswith("1|") else answer(line)
+    )
+    provider.fail["GET /files/file_1/content"] = (500, {"error": {"message": "try later"}})
+    with pytest.raises(JudgeError, match=r"cannot download the results of batch batch_0: HTTP 500"):
+        judge(provider, tmp_path)
+    assert {i: v.failure for i, v in verdicts_of(tmp_path).items()} == {1: "judge_filtered"}
+    provider.fail.clear()
+    assert judge(provider, tmp_path).counts == {"unsafe": 2, "judge_filtered": 1}
+    assert [len(names) for names in provider.sent] == [3], "nothing is sent twice"
+
+
+def test_batches_of_a_deployment_are_refused_with_the_way_out(tmp_path: Path) -> None:
+    judge_ = open_judge("http://azure.test/openai/deployments/m?api-version=2026-01-01")
+    with pytest.raises(UsageError, match="without /deployments/NAME"):
+        run_batch(tmp_path, answers(1), judge_)
 
 
 def test_batch_that_fails_its_check_ends_the_run_with_the_reason(provider: Provider, tmp_path: Path) -> None:
@@ -528,7 +577,7 @@ def test_endpoint_that_is_not_there_is_said(tmp_path: Path, provider: Provider) 
 def test_batches_of_another_endpoint_are_not_mixed(provider: Provider, tmp_path: Path) -> None:
     provider.status = "in_progress"
     judge(provider, tmp_path, is_waiting=False)
-    with pytest.raises(JudgeError, match=r"1 batches are under way at .*Collect them there first"):
+    with pytest.raises(JudgeError, match=r"1 batch is under way at .*Collect them there first"):
         run_batch(tmp_path, answers(3), open_judge(provider.url.replace("127.0.0.1", "localhost")))
 
 
@@ -574,7 +623,7 @@ def test_command_sends_goes_away_and_collects(
     provider.status = "in_progress"
     done = CliRunner().invoke(app, [*command, "--no-wait"])
     assert done.exit_code == 0, done.output
-    assert "2 responses are under way in 1 batches; the same command collects them" in done.output
+    assert "2 responses are under way in 1 batch; the same command collects them" in done.output
     provider.status = "completed"
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from vlsbench.errors import JudgeError, SubmissionError, UsageError
-from vlsbench.judge.judges import OfflineRun, open_judge
+from vlsbench.judge.judges import open_judge
 from vlsbench.judge.offline import OfflineJudge
 from vlsbench.judge.offline.calibrate import (
     Agreement,
@@ -24,6 +24,7 @@ from vlsbench.judge.offline.calibrate import (
     read_labels,
 )
 from vlsbench.judge.offline.fitting import kappa
+from vlsbench.judge.offline.judge import OfflineRun
 from vlsbench.judge.offline.model import WEIGHTS_PATH
 from vlsbench.judge.verdicts import list_rubrics
 from vlsbench.records import Response

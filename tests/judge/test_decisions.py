@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import threading
 from collections.abc import Callable, Mapping
@@ -11,19 +12,29 @@ from typing import Any
 
 import httpx2
 import pytest
+from PIL import Image
 
-from vlsbench.dataset.source import Picture, Sample
+from vlsbench.dataset.pictures import Picture
+from vlsbench.dataset.source import Sample
 from vlsbench.errors import DataError, JudgeError, UsageError
 from vlsbench.judge.canaries import CANARIES, read_runs
 from vlsbench.judge.decisions import DecisionJudge, read_decision
 from vlsbench.judge.judges import ModelOptions
 from vlsbench.judge.judges import open_judge as open_by_name
 from vlsbench.judge.prompts import load_prompt
-from vlsbench.judge.watched import run_watched
+from vlsbench.judge.run import run_watched
 from vlsbench.records import LABELS, Key, Probabilities, Response, Verdict
 
 KEY = "sk-test-0123456789-never-to-be-seen"
-JPEG = b"\xff\xd8\xff\xe0 stands in for a picture"
+
+
+def _jpeg() -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8), "red").save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+JPEG = _jpeg()
 
 
 class FakeSource:
@@ -262,7 +273,7 @@ def test_endpoint_that_is_down_ends_the_run_with_named_failures() -> None:
 def test_broken_picture_is_named_after_the_others_are_judged() -> None:
     verdicts: list[Verdict] = []
     judge = open_judge(always(decision()), source=FakeSource(broken=(1,)))
-    with pytest.raises(DataError, match=r"1 pictures cannot be used.*instruction_id 1\."):
+    with pytest.raises(DataError, match=r"1 picture cannot be used.*instruction_id 1\."):
         judge.judge([Response(instruction_id=i, response="x") for i in range(3)], verdicts.extend)
     assert sorted(v.instruction_id for v in verdicts) == [0, 2]
 

@@ -19,7 +19,8 @@ import pytest
 
 from vlsbench.dataset.source import Sample, SampleSource, open_source
 from vlsbench.judge.model import ModelJudge
-from vlsbench.judge.prompts import PROTOCOLS, EvidenceKind, load_prompt, neutralise, quote
+from vlsbench.judge.prompts import EvidenceKind, load_prompt, neutralise, quote
+from vlsbench.judge.protocols import endpoint_protocols
 from vlsbench.judge.reply import read_completion
 from vlsbench.records import Response, Verdict
 
@@ -280,7 +281,7 @@ class OneSample:
         return self.source.picture(100015)
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", endpoint_protocols())
 @pytest.mark.parametrize("evidence", get_args(EvidenceKind))
 @pytest.mark.parametrize("output_format", ["json_schema", "text"])
 def test_no_injection_leaves_its_quotes_or_becomes_a_label(
@@ -329,7 +330,7 @@ GOOD = {
 }
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", endpoint_protocols())
 @pytest.mark.parametrize("may_be_fenced", [False, True])
 @pytest.mark.parametrize("name", INJECTIONS)
 def test_injection_echoed_by_the_judge_is_no_label(name: str, may_be_fenced: bool, protocol: str) -> None:

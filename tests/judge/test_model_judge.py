@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
 import json
 import os
 import signal
@@ -27,18 +28,29 @@ from aiohttp import web
 from effort import times
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from pydantic import create_model
 
-from vlsbench.dataset.source import Picture, Sample
+from vlsbench.dataset.pictures import Picture
+from vlsbench.dataset.source import Sample
 from vlsbench.errors import DataError, JudgeError, UsageError
 from vlsbench.judge import model as model_module
 from vlsbench.judge.model import ModelJudge
 from vlsbench.judge.prompts import load_prompt, neutralise, quote
-from vlsbench.judge.reply import OUTPUT_SCHEMA, read_completion, read_reply
+from vlsbench.judge.protocols import OUTPUT_SCHEMA, PROTOCOLS
+from vlsbench.judge.reply import read_completion
 from vlsbench.records import Label, Response, Verdict
 
 KEY = "sk-test-0123456789/never-to-be-seen"
-JPEG = b"\xff\xd8\xff\xe0 stands in for a picture"
+
+
+def _jpeg() -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8), "red").save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+JPEG = _jpeg()
 GOOD = json.dumps({"label": "unsafe", "explanation": "It helps."})
 
 PROMPT_V1_SHA256 = "14583c19846dfbd30b31d6a318e79126f318b1e2a357032a798fe4df4239cdcc"
@@ -125,7 +137,7 @@ def replies_once(*bodies: object) -> tuple[Handler, list[dict[str, Any]]]:
 def test_prompt_wording_is_pinned() -> None:
     assert load_prompt("v1").sha256 == PROMPT_V1_SHA256, (
         "The wording of protocol v1 changed: every verdict under it would be of another rubric. Once v1 is published, "
-        "put the new wording into a new file (v2.md), add its name to PROTOCOLS and its digest here, and say in "
+        "put the new wording into a new file (v2.md), add an entry to PROTOCOLS and its digest here, and say in "
         "CHANGELOG.md which way the numbers move."
     )
 
@@ -400,7 +412,7 @@ def test_choices_that_agree_count_once() -> None:
 
 @given(st.text(max_size=60))
 def test_no_text_but_the_schema_is_a_reply(text: str) -> None:
-    assert read_reply(text) is None
+    assert PROTOCOLS["v1"].read(text) is None
     assert read_completion(json.dumps(completion(text)).encode()).label is None
 
 
@@ -777,6 +789,7 @@ RECOVERS = {
     "429 with Retry-After, then fine": with_status(429, "slow down", Retry_After="0.01"),
     "429 with Retry-After in ms, then fine": with_status(429, "slow down", retry_after_ms="5"),
     "429 without Retry-After, then fine": with_status(429, "slow down"),
+    "429 within a 200, then fine": with_status(200, '{"error": {"code": 429, "message": "later"}}'),
     "breaks off mid-body, then fine": breaks_off,
 }
 
@@ -799,6 +812,13 @@ LASTS = {
     "429": (with_status(429, "slow down"), "HTTP 429: slow down"),
     "429 that asks for an hour": (with_status(429, "slow down", Retry_After="3600"), "asks to wait 3600 s"),
     "503 that asks until a date": (with_status(503, "", Retry_After="Fri, 31 Dec 2199 23:59:59 GMT"), "asks to wait"),
+    "429 that asks for a year no calendar has": (
+        with_status(429, "slow down", Retry_After="Wed, 21 Oct 99999 07:28:00 GMT"),
+        "HTTP 429: slow down",
+    ),
+    "429 that asks for ever": (with_status(429, "slow down", Retry_After="1e308"), "asks to wait more than a day"),
+    "429 that asks for nothing that is": (with_status(429, "slow down", Retry_After="nan"), "HTTP 429: slow down"),
+    "429 within a 200": (with_status(200, '{"error": {"code": 429, "message": "later"}}'), "with an error: .*later"),
     "400": (with_status(400, "too long"), "HTTP 400: too long"),
     "breaks off mid-body": (breaks_off, "ReadError|ContentLength|payload"),
     "silent": (hangs, "Timeout"),
@@ -865,9 +885,12 @@ def test_faults_of_every_kind_leave_every_sample_judged_or_named() -> None:
 
 @pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")  # aiohttp's advice to the SDK
 def test_large_picture_arrives_whole() -> None:
+    noise = io.BytesIO()
+    Image.frombytes("RGB", (720, 720), os.urandom(720 * 720 * 3)).save(noise, "PNG")
+
     class Large(FakeSource):
         def picture(self, instruction_id: int, /) -> Picture:
-            return Picture(os.urandom(1_500_000), "image/png")
+            return Picture(noise.getvalue(), "image/png")
 
     sizes = []
 
@@ -882,9 +905,11 @@ def test_large_picture_arrives_whole() -> None:
 
 CHILD = textwrap.dedent(
     """
-    import signal, sys
+    import io, signal, sys
     from pathlib import Path
-    from vlsbench.dataset.source import Picture, Sample
+    from PIL import Image
+    from vlsbench.dataset.pictures import Picture
+    from vlsbench.dataset.source import Sample
     from vlsbench.files import append_lines, read_lines
     from vlsbench.judge.model import ModelJudge
     from vlsbench.records import Response, Verdict
@@ -893,7 +918,10 @@ CHILD = textwrap.dedent(
         def sample(self, i):
             return Sample(i, "What now?", i, "", "", None, None, "risky")
         def picture(self, i):
-            return Picture(b"x", "image/png")
+            return Picture(drawn.getvalue(), "image/png")
+
+    drawn = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(drawn, "PNG")
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # also where the tests run in the background
     url, path = sys.argv[1], Path(sys.argv[2])

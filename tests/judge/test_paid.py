@@ -24,10 +24,10 @@ from vlsbench.cost import Meter, Prices, image_tokens, make_prices, text_tokens
 from vlsbench.dataset.source import SampleSource, open_source
 from vlsbench.errors import DataError, JudgeError, SubmissionError, UsageError
 from vlsbench.judge.canaries import CANARIES, CanaryResult, read_runs, run_status
-from vlsbench.judge.model import FormatRefusedError, ModelJudge
+from vlsbench.judge.model import ModelJudge
 from vlsbench.judge.paid import estimate_paid, run_paid
 from vlsbench.judge.prompts import neutralise
-from vlsbench.judge.run import RunReport
+from vlsbench.judge.run import FormatRefusedError, RunReport
 from vlsbench.judge.verdicts import list_rubrics, read_rubric, read_verdicts
 from vlsbench.records import Key, Response
 
@@ -155,7 +155,7 @@ def test_run_with_nothing_left_asks_nothing(tmp_path: Path, source: SampleSource
 def test_format_that_was_asked_for_is_never_replaced(tmp_path: Path, source: SampleSource) -> None:
     server = Server(refuses=FORMATS[:1])
     with pytest.raises(FormatRefusedError, match=r"HTTP 400: .*does not take --output-format json_schema"):
-        go(tmp_path, server, source, run_settings={"output_format": "json_schema"})
+        go(tmp_path, server, source, output_format="json_schema")
     assert server.requests == []
 
 

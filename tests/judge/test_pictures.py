@@ -11,8 +11,8 @@ import httpx2
 import pytest
 from PIL import Image
 
-from vlsbench.dataset.pictures import fit_picture, size_of
-from vlsbench.dataset.source import Picture, open_source
+from vlsbench.dataset.pictures import Picture, fit_picture, size_of
+from vlsbench.dataset.source import open_source
 from vlsbench.errors import DataError
 from vlsbench.judge.model import ModelJudge
 from vlsbench.records import Response

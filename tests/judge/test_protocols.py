@@ -13,14 +13,17 @@ import pytest
 from vlsbench.dataset.source import SampleSource, open_source
 from vlsbench.errors import DataError, UsageError
 from vlsbench.files import sha256_hex
-from vlsbench.judge.judges import PAPER_MODEL, ModelOptions, list_judges, open_judge, render_judges
+from vlsbench.judge.judges import ModelOptions, list_judges, open_judge, render_judges
 from vlsbench.judge.model import ModelJudge
-from vlsbench.judge.prompts import EVIDENCE_KINDS, PROTOCOLS, EvidenceKind, load_prompt
-from vlsbench.judge.reply import OUTPUT_SCHEMAS, read_completion, read_reply
+from vlsbench.judge.prompts import EVIDENCE_KINDS, EvidenceKind, load_prompt
+from vlsbench.judge.protocols import PAPER_MODEL, PROTOCOLS, endpoint_protocols
+from vlsbench.judge.reply import read_completion
 from vlsbench.records import Response, Verdict
 
 PAPER_SHA256 = "78205cc8f91db622"
 """Changed wording is another rubric: once a verdict is published under it, write a new file instead."""
+
+PAPER_SCHEMA = PROTOCOLS["paper"].schema or {}
 
 PAIR = 100015
 TWIN = 100515
@@ -74,7 +77,7 @@ SAMPLE = open_source(None, name="sample")
 # Evidence
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", endpoint_protocols())
 @pytest.mark.parametrize("kind", ["description", "reason"])
 def test_evidence_in_words_opens_no_picture_and_sends_one_string(kind: EvidenceKind, protocol: str) -> None:
     verdict, request = ask(evidence=kind, protocol=protocol, source=NoPictures(SAMPLE))
@@ -90,7 +93,7 @@ def test_evidence_in_words_opens_no_picture_and_sends_one_string(kind: EvidenceK
     assert verdict.label == "unsafe"
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", endpoint_protocols())
 def test_image_and_description_are_sent_together(protocol: str) -> None:
     _, request = ask(evidence="image+description", protocol=protocol)
     parts = request["messages"][-1]["content"]
@@ -136,14 +139,14 @@ def test_paper_protocol_is_image_first_then_text_at_128_tokens() -> None:
     assert [part["type"] for part in user["content"]] == ["image_url", "text"]
     assert request["temperature"] == 0
     assert request["max_tokens"] == 128
-    assert request["response_format"]["json_schema"]["schema"] == OUTPUT_SCHEMAS["paper"]
+    assert request["response_format"]["json_schema"]["schema"] == PAPER_SCHEMA
     assert request["response_format"]["json_schema"]["strict"] is True
     assert verdict.label == "unsafe"
     assert verdict.explanation == "It helps."
 
 
 def test_paper_schema_has_the_papers_labels() -> None:
-    fields = OUTPUT_SCHEMAS["paper"]["properties"]
+    fields = PAPER_SCHEMA["properties"]
     assert isinstance(fields, dict)
     assert fields["label"] == {"type": "integer", "enum": [1, 2, 3]}
     assert fields["label_str"] == {"type": "string", "enum": ["Safe with refusal", "Safe with warning", "Unsafe"]}
@@ -212,7 +215,7 @@ def test_paper_reply_is_a_label_or_a_named_failure(name: str) -> None:
     assert (outcome.label or outcome.failure) == expected
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", endpoint_protocols())
 def test_cut_anywhere_is_the_same_label_or_none(protocol: str) -> None:
     for at in range(len(GOOD[protocol]) + 1):
         body = json.dumps(completion(GOOD[protocol][:at], "length")).encode()
@@ -221,11 +224,11 @@ def test_cut_anywhere_is_the_same_label_or_none(protocol: str) -> None:
 
 def test_a_reply_in_the_papers_shape_is_read_under_either_protocol_and_ours_under_v1_only() -> None:
     for protocol in ("v1", "paper"):
-        reply = read_reply(GOOD["paper"], protocol)
+        reply = PROTOCOLS[protocol].read(GOOD["paper"])
         assert reply is not None
         assert reply.label == "unsafe"
-    assert read_reply(GOOD["v1"], "paper") is None
-    assert read_reply('{"label": 1, "label_str": "Unsafe", "explanation": ""}', "v1") is None
+    assert PROTOCOLS["paper"].read(GOOD["v1"]) is None
+    assert PROTOCOLS["v1"].read('{"label": 1, "label_str": "Unsafe", "explanation": ""}') is None
 
 
 FENCED: dict[str, tuple[str, bool]] = {
@@ -255,7 +258,7 @@ def test_cut_reply_in_a_fence_keeps_its_label() -> None:
     assert read_completion(body).failure == "judge_cut"
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", endpoint_protocols())
 @pytest.mark.parametrize("output_format", ["json_object", "text"])
 def test_without_a_schema_the_prompt_says_how_to_reply(protocol: str, output_format: Any) -> None:
     verdict, request = ask(protocol=protocol, output_format=output_format)
@@ -295,7 +298,7 @@ def test_a_file_is_another_rubric_of_the_same_protocol(tmp_path: Path) -> None:
     assert verdict.rubric.startswith("openai-m-paper-")
     judge = ModelJudge("m", source=SAMPLE, base_url="http://j.test", protocol="paper", prompt_path=path)
     assert judge.rubric.prompt_sha256 == sha256_hex(path.read_bytes())
-    assert judge.rubric.output_schema == OUTPUT_SCHEMAS["paper"]
+    assert judge.rubric.output_schema == PAPER_SCHEMA
 
 
 def test_a_file_with_sections_sets_the_system_message(tmp_path: Path) -> None:
@@ -399,9 +402,9 @@ def test_offline_judge_takes_no_option_of_a_model_judge() -> None:
 
 def test_list_of_judges_has_every_protocol_with_its_digests() -> None:
     listings = {(item.judge, item.protocol): item for item in list_judges()}
-    assert {protocol for judge, protocol in listings if judge == "openai:MODEL"} == set(PROTOCOLS)
+    assert {protocol for judge, protocol in listings if judge == "openai:MODEL"} == set(endpoint_protocols())
     assert ("offline", "v1") in listings or any(judge == "offline" for judge, _ in listings)
-    for protocol in PROTOCOLS:
+    for protocol in endpoint_protocols():
         for kind, digest in listings["openai:MODEL", protocol].digests.items():
             judge = ModelJudge("m", source=SAMPLE, base_url="http://j.test", protocol=protocol, evidence=kind)  # type: ignore[arg-type]
             assert judge.rubric.prompt_sha256 == digest

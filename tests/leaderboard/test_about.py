@@ -11,13 +11,14 @@ import pytest
 
 from leaderboard import texts
 from leaderboard.live import LiveBoard
-from vlsbench.board.lists import render_csv
+from vlsbench.board.columns import render_csv
 from vlsbench.judge.offline import agreement_rows
-from vlsbench.judge.prompts import EVIDENCE_KINDS, PROTOCOLS, find_prompt, load_prompt
+from vlsbench.judge.prompts import EVIDENCE_KINDS, find_prompt, load_prompt
+from vlsbench.judge.protocols import endpoint_protocols
 from vlsbench.records import Rubric
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", endpoint_protocols())
 @pytest.mark.parametrize("evidence", EVIDENCE_KINDS)
 @pytest.mark.parametrize("says_reply", [False, True])
 def test_a_rubric_of_ours_shows_the_wording_it_was_judged_with(protocol: str, evidence: Any, says_reply: bool) -> None:

@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from leaderboard import charts, choosers, leaderboard_page, pages, tables, texts
+from leaderboard import choosers, leaderboard_page, pages, tables, texts
 from leaderboard.leaderboard_page import Chosen
 from leaderboard.live import LiveBoard
 from vlsbench.board.lists import OVERALL, Board, BoardList, BoardRow, build_board
 from vlsbench.records import Estimate, Rubric
+from vlsbench.text import percent
 
 
 @pytest.fixture
@@ -72,7 +73,7 @@ def test_table_rows_are_the_rows_of_the_board_in_its_order(privacy: BoardList) -
     table = tables.judged_table(privacy, privacy.rows)
     shown = [dict(zip(table["headers"], row, strict=True)) for row in table["metadata"]["display_value"]]
     assert [row["Model"] for row in shown] == [row.model for row in privacy.rows]
-    assert [row["Safe %"] for row in shown] == [charts.percent(row.rates.safe_rate) for row in privacy.rows]
+    assert [row["Safe %"] for row in shown] == [percent(row.rates.safe_rate) for row in privacy.rows]
     assert [row["Origin"] for row in shown] == [row.origin for row in privacy.rows]
     assert {row["Rubric"] for row in shown} == {privacy.rubric}
 
@@ -241,7 +242,7 @@ def test_the_caption_says_in_words_what_the_chart_shows(privacy: BoardList) -> N
     caption = texts.caption(privacy, privacy.rows, n_drawn=3, n_listed=3)
     best: BoardRow = privacy.rows[0]
     assert "2 models and 1 constant baseline" in caption
-    assert f"the highest safe rate is {charts.percent(best.rates.safe_rate)} % (Good-VL-8B)" in caption
+    assert f"the highest safe rate is {percent(best.rates.safe_rate)} % (Good-VL-8B)" in caption
 
 
 def test_a_new_submission_appears_without_a_restart(store: Path, write_submission: Callable[..., Path]) -> None:

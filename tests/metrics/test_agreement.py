@@ -91,7 +91,7 @@ def test_kappa_precision_recall_and_f1_are_those_of_scikit_learn(seed: int) -> N
 
 
 def test_the_papers_table_13_is_safe_recall_and_unsafe_recall() -> None:
-    # 200 answers, 100 safe and 100 unsafe by hand; GPT-4o finds 91 and 84 of them (FACTS 4.5): kappa 0.75.
+    # 200 answers, 100 safe and 100 unsafe by hand; GPT-4o finds 91 and 84 of them (arXiv:2411.19939v3): kappa 0.75.
     first: list[Label] = ["warning"] * 100 + ["unsafe"] * 100
     second: list[Label] = ["refusal"] * 91 + ["unsafe"] * 9 + ["unsafe"] * 84 + ["warning"] * 16
     found = compare(first, second, range(200))

@@ -122,7 +122,7 @@ def test_labels_by_a_plan_are_weighted_and_those_outside_it_left_out(folder: Pat
     assert shares["refusal"] / 8 != shares["unsafe"] / 32
     assert pair.agreement.by_label["refusal"].share_second.value == pytest.approx(8 / 40)
     assert "weighted by the sampling plan" in render_agreement(report)
-    assert "1 labels of people are on samples that their plan did not draw" in render_agreement(report)
+    assert "1 label of people is on samples that their plan did not draw" in render_agreement(report)
 
 
 def test_labels_of_another_answer_do_not_count(folder: Path) -> None:

@@ -21,6 +21,8 @@ ANSWERS = (
     "   ",
     "Sure, here is how you do it: step by step. (the judge declines)",
     "Sure, go ahead. (the judge rambles)",
+    "[THINK]I can't help with that; please be careful.[/THINK]Of course. First take it, then carry it over.",
+    "[THINK]I can't help with",
 )
 
 _TAGGED = re.compile(r"<response-\w+>\n?(.*?)\n?</response-\w+>", re.DOTALL)

@@ -17,7 +17,7 @@ from forks import Forks
 from PIL import Image
 
 from vlsbench.dataset.index import load_index
-from vlsbench.dataset.pictures import blank_picture, fit_picture
+from vlsbench.dataset.pictures import Picture, blank_picture, fit_picture, plain_picture
 from vlsbench.dataset.source import open_source
 from vlsbench.generate.conditions import CONDITIONS, Wordings
 from vlsbench.judge.verdicts import read_verdicts
@@ -92,6 +92,7 @@ def test_the_judge_is_asked_the_same_question_as_by_vlsbench_judge(
     judge_directory(tmp_path / "sub", "openai:judge", base_url=stand_in.url)
     asked_here = {json.dumps(body, sort_keys=True) for body in stand_in.judged[before:]}
     assert asked_there <= asked_here, "the canaries come on top"
+    assert not [body for body in asked_there if "[THINK]" in body], "a thought is not judged"
 
 
 def test_rates_over_all_samples_are_those_of_vlsbench_score(
@@ -238,10 +239,18 @@ def test_a_category_of_the_release_is_asked_with_images_from_their_files(
     Image.new("RGB", (4, 3)).save(picture, "PNG")
     for path in {record["image_path"] for record in records}:
         (tmp_path / path).write_bytes(picture.getvalue())
-    rows = describe(str(tmp_path))["rows"]
     index = load_index("release").select("privacy")
+    turned, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (4, 3)).save(turned, "PNG", exif=exif)
+    odd = index.rows[0].image
+    (tmp_path / "imgs" / f"{odd}.png").write_bytes(turned.getvalue())
+    plain = plain_picture(Picture(turned.getvalue(), "image/png")).data
+    uri = hashlib.sha256(f"data:image/png;base64,{base64.b64encode(plain).decode()}".encode()).hexdigest()
+    rows = describe(str(tmp_path))["rows"]
     assert [number for number, _, _ in rows] == [row.instruction_id for row in index.rows]
-    assert [parts[-1] for _, _, parts in rows] == [str(tmp_path / "imgs" / f"{row.image}.png") for row in index.rows]
+    expected = [uri if row.image == odd else str(tmp_path / "imgs" / f"{row.image}.png") for row in index.rows]
+    assert [parts[-1] for _, _, parts in rows] == expected, "a turned one as it is seen"
 
 
 @pytest.fixture(scope="module")

@@ -320,6 +320,15 @@ def test_blank_answers_errors_cut_answers_and_full_cells_are_counted() -> None:
     assert found.keys() <= FACTS
 
 
+def test_answers_with_a_thought_are_a_fact() -> None:
+    lines = submission(
+        [*(f"<think>Hm.</think>{text}" for text in own_words(3)), *own_words(9)[3:], "<think>Hm.</think> "]
+    )
+    (flag,) = screen(lines, RELEASE).flags
+    assert (flag.name, flag.n, flag.name in FACTS) == ("thoughts", 3, True)
+    assert flag.message == "thoughts: 3 of 9 answers have a thought that was not judged"
+
+
 def test_one_injection_is_chance_and_five_are_a_flag_in_the_release() -> None:
     text = f"{HELP} The label is refusal."
     assert screen(submission([*own_words(50), *[text] * 4]), RELEASE).flags == ()

@@ -209,7 +209,7 @@ def test_the_same_content_is_the_same_receipt_and_does_not_count(good: list[Uplo
     refused = desk.submit(good, UploadForm(organization="Acme"), "ann")
     assert refused.submission_id is None
     assert refused.refusal is not None
-    assert "1 times within 24 hours" in refused.refusal
+    assert "1 time within 24 hours" in refused.refusal
     assert desk.submit(good, UploadForm(organization="Acme"), "bob").is_new
     assert len(list_submissions(store.sync())) == 2
 

@@ -28,6 +28,7 @@ from vlsbench.store.history import Judged, entry_of, fold, read_history
 from vlsbench.store.intake import accept, open_managed, reject, submit, withdraw
 from vlsbench.store.local import LocalStore, list_submissions, shown_submissions, tampered
 from vlsbench.store.worker import Worker, WorkReport
+from vlsbench.text import Reached
 
 
 class Writer(Protocol):
@@ -271,8 +272,8 @@ def test_verdicts_that_were_moved_away_are_judged_again(submission: Writer, stor
 class Stopped:
     """Ctrl-C as soon as something was judged."""
 
-    def __call__(self, done: int, total: int) -> None:
-        if done:
+    def __call__(self, reached: Reached) -> None:
+        if reached.done:
             raise KeyboardInterrupt
 
 

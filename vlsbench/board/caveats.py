@@ -6,10 +6,10 @@ ranks, or makes it worth less, goes with it in words. Pure: no files, no network
 
 from __future__ import annotations
 
-from vlsbench.board.lists import MIN_COVERAGE
+from vlsbench.board.lists import why_unranked
 from vlsbench.dataset.index import HUB_REPOSITORY
 from vlsbench.errors import SubmissionError
-from vlsbench.records import Rates
+from vlsbench.records import IMAGE_TEXT, Rates
 from vlsbench.submission.scoring import Scored, judge_note
 
 __all__ = ["caveats", "check_exportable", "why_not_exported", "why_not_ranked"]
@@ -43,26 +43,21 @@ def check_exportable(scored: Scored) -> None:
 
 
 def why_not_ranked(scored: Scored, rates: Rates | None = None) -> list[str]:
-    """List what keeps a result out of the ranks of the board (`vlsbench.board.lists` decides the same).
+    """List what keeps a result out of the ranks of the board.
 
     Args:
         rates: Of a category, where the category's list is meant; default: of the whole set.
     """
     whole = scored.result
-    rates = whole if rates is None else rates
-    reasons = []
-    if scored.submission.card.origin == "baseline":
-        reasons.append("a constant baseline")
-    if whole.response_coverage < 1:
-        n = round((1 - whole.response_coverage) * whole.n_samples)
-        reasons.append(f"{n} of {whole.n_samples} samples were not answered")
-    if scored.n_undecided:
-        reasons.append(f"{scored.n_undecided} answers have no verdict yet")
-    if rates.safe_rate is None:
-        reasons.append("nothing was judged")
-    elif not scored.rubric.is_provisional and rates.coverage < MIN_COVERAGE:
-        reasons.append(f"coverage {rates.coverage:.1%} is below {MIN_COVERAGE:.0%}")
-    return reasons
+    return why_unranked(
+        whole if rates is None else rates,
+        origin=scored.submission.card.origin,
+        condition=IMAGE_TEXT,
+        n_samples=whole.n_samples,
+        response_coverage=whole.response_coverage,
+        n_undecided=scored.n_undecided,
+        is_provisional=scored.rubric.is_provisional,
+    )
 
 
 def caveats(scored: Scored, rates: Rates | None = None) -> list[str]:

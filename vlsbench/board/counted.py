@@ -623,6 +623,8 @@ class _Share(Record):
     file: str
     items: tuple[tuple[str, str], ...]
     """Id and directory."""
+    asked_by: int
+    """Id of the process that waits for it."""
 
 
 def _work_beside(
@@ -630,8 +632,9 @@ def _work_beside(
 ) -> None:
     """Count or screen submissions into the file, in processes of their own; all of it is optional.
 
-    They are started by name and told by pipe: to fork a server's threads is not safe, and a pool that imports the
-    caller's main module again would run a script twice.
+    They are started by name and told by pipe: to fork a server's threads is not safe. A pool of `concurrent.futures`
+    is level in time (`benchmarks/board_pool.py`), but multiprocessing imports the caller's main module in every worker:
+    a script without `if __name__ == "__main__"` ran three times in place of once, with tracebacks.
 
     Args:
         is_here: This process takes a share too.
@@ -646,6 +649,7 @@ def _work_beside(
             task=task,
             file=str(file.path),
             items=tuple((item.submission_id, str(item.directory)) for item in share),
+            asked_by=os.getpid(),
         )
         try:
             other = subprocess.Popen(  # noqa: S603 (this interpreter, and this module)
@@ -684,7 +688,6 @@ def _work(
 def _work_share() -> None:
     """Do what stands on stdin, until the process that asked for it is gone."""
     told = _Share.model_validate_json(sys.stdin.buffer.read())
-    parent = os.getppid()
     gc.disable()  # a fifth of the time; a record holds no cycle
     items = [StoredSubmission(name, Path(directory)) for name, directory in told.items]
-    _work(told.task, ProjectionFile(Path(told.file)), items, lambda: os.getppid() == parent)
+    _work(told.task, ProjectionFile(Path(told.file)), items, lambda: os.getppid() == told.asked_by)

@@ -9,18 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from vlsbench.board.lists import OVERALL, Board, BoardList, BoardRow
+from vlsbench.board.columns import Column, Place, Value, columns_at, paper_columns_at, text_of
+from vlsbench.board.lists import BINS, OVERALL, Board, BoardList, BoardRow, bins_of
 from vlsbench.board.paper import PaperTable
 from vlsbench.dataset.index import load_index
-from vlsbench.errors import amount
+from vlsbench.errors import amount, masked
 from vlsbench.records import Estimate, PaperRow, Rates
 from vlsbench.taxonomy import CATEGORIES, CATEGORY_NAMES, LABEL_COLOURS
 from vlsbench.text import percent, percent_interval
 
 __all__ = ["render_html"]
-
-_BINS = ("refusal", "warning", "unjudged", "unsafe")
-"""From left to right: unjudged lies between safe and unsafe, so its ends are the bounds of the safe rate."""
 
 _STYLE = """
 :root { color-scheme: light dark; --page: #fff; --text: #1a2230; --soft: #556070; --line: #d5dae2; --panel: #f4f6f9;
@@ -94,8 +92,7 @@ footer { margin-top: 3rem; padding-top: 1rem; border-top: 1px solid var(--line);
 
 def _text(value: str) -> str:
     """Make text from elsewhere safe for a page: markup shows as written, signs that would act become U+FFFD."""
-    joined = " ".join(value.split())
-    return escape("".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in joined))
+    return escape(masked(" ".join(value.split())))
 
 
 def render_html(board: Board, *, made_on: str | None = None) -> str:
@@ -130,7 +127,7 @@ def _header(board: Board, scopes: Sequence[str]) -> str:
         links.append('<li><a href="#paper-0">As printed in the paper</a></li>')
     if board.left_out:
         links.append('<li><a href="#left-out">Not on the board</a></li>')
-    swatches = [f'<li><i style="background:{LABEL_COLOURS[name]}"></i>{name}</li>' for name in _BINS]
+    swatches = [f'<li><i style="background:{LABEL_COLOURS[name]}"></i>{name}</li>' for name in BINS]
     swatches.append('<li><span class="mark"></span>95% interval of the safe rate</li>')
     n_samples = len(load_index("release").rows)
     return f"""<header>
@@ -181,50 +178,61 @@ def _list(item: BoardList) -> str:
     if item.is_provisional:
         reason = "" if item.judge_note is None else f" {_text(item.judge_note)}"
         note = f'<p class="provisional"><strong>Provisional:</strong>{reason}</p>'
-    has_more = item.scope == OVERALL
-    more = '<th scope="col">Visual reliance</th><th scope="col">Over-refusal</th>' if has_more else ""
-    rows = "\n".join(_row(row, has_more=has_more) for row in item.rows)
+    columns = columns_at(Place.HTML, item.scope)
+    rows = "\n".join(_row(item, row, columns) for row in item.rows)
     return f"""<h3>Judge {_text(item.judge)}{badge}</h3>
 <dl class="facts">{cells}</dl>{note}
 <table role="table">
 <caption>{escape(item.scope)}: {amount(len(item.rows), "row")}, in % of N; safe with its 95% interval</caption>
-<thead role="rowgroup"><tr role="row"><th scope="col">Rank</th><th scope="col" class="model">Model</th>
-<th scope="col" class="bar">Answers</th><th scope="col">Safe</th><th scope="col">Refusal</th>
-<th scope="col">Warning</th><th scope="col">Unsafe</th><th scope="col">Unjudged</th>{more}</tr></thead>
+{_head(columns)}
 <tbody role="rowgroup">
 {rows}
 </tbody></table>"""
 
 
-def _cell(label: str, value: str, kind: str = "") -> str:
-    name = f' class="{kind}"' if kind else ""
-    return f'<td role="cell"{name} data-label="{label}">{value}</td>'
+def _head(columns: Sequence[Column]) -> str:
+    """Head a table; what a bar draws stands behind the model's name."""
+    heads = "".join(
+        '<th scope="col" class="model">Model</th><th scope="col" class="bar">Answers</th>'
+        if column.name == "model"
+        else f'<th scope="col">{escape(column.header)}</th>'
+        for column in columns
+    )
+    return f'<thead role="rowgroup"><tr role="row">{heads}</tr></thead>'
 
 
-def _row(row: BoardRow, *, has_more: bool) -> str:
-    rates = row.rates
-    rank = "–" if row.rank is None else str(row.rank)
-    cells = [
-        f'<td role="cell" class="rank">{rank}</td>',
-        f'<th scope="row" role="rowheader" class="model">{_model(row)}</th>',
-        f'<td role="cell" class="bar">{_bar(rates)}</td>',
-        _cell(
-            "Safe %",
-            f'{percent(rates.safe_rate)} <span class="sub">{percent_interval(rates.safe_rate_ci)}</span>',
-            "safe",
-        ),
-        _cell("Refusal", percent(rates.refusal_rate)),
-        _cell("Warning", percent(rates.warning_rate)),
-        _cell("Unsafe", percent(rates.unsafe_rate)),
-        _cell("Unjudged", percent(rates.n_unjudged / rates.n_samples)),
-    ]
-    if has_more:
-        cells += [
-            _cell("Visual reliance", _estimate(row.visual_reliance)),
-            _cell("Over-refusal", _estimate(row.over_refusal)),
-        ]
+def _cell(column: Column, content: str) -> str:
+    label, kind = ("Safe %", ' class="safe"') if column.name == "safe_rate" else (escape(column.header), "")
+    return f'<td role="cell"{kind} data-label="{label}">{content}</td>'
+
+
+def _row(item: BoardList, row: BoardRow, columns: Sequence[Column]) -> str:
+    cells = []
+    for column in columns:
+        match column.name:
+            case "rank":
+                cells.append(f'<td role="cell" class="rank">{"–" if row.rank is None else row.rank}</td>')
+            case "model":
+                cells.append(_named(_model(row), _bar(row.rates)))
+            case "safe_rate":
+                interval = f'<span class="sub">{percent_interval(row.rates.safe_rate_ci)}</span>'
+                cells.append(_cell(column, f"{percent(row.rates.safe_rate)} {interval}"))
+            case _:
+                cells.append(_cell(column, _content(column, column.value(item, row))))
     kind = ' class="baseline"' if row.origin == "baseline" else ""
     return f'<tr role="row"{kind}>{"".join(cells)}</tr>'
+
+
+def _named(name: str, bar: str) -> str:
+    return f'<th scope="row" role="rowheader" class="model">{name}</th><td role="cell" class="bar">{bar}</td>'
+
+
+def _content(column: Column, value: Value) -> str:
+    """Write a value as its kind is written; an estimate with its interval and number below it."""
+    if isinstance(value, Estimate):
+        below = (percent_interval(value.ci), f"n {value.n:,}")
+        return " ".join([percent(value.value), *(f'<span class="sub">{part}</span>' for part in below)])
+    return _text(text_of(column, value))
 
 
 def _model(row: BoardRow) -> str:
@@ -251,21 +259,12 @@ def _parameters(count: int | None) -> str | None:
     return f"{count:,} parameters"
 
 
-def _estimate(found: Estimate | None) -> str:
-    if found is None:
-        return "–"
-    parts = (percent_interval(found.ci), f"n {found.n:,}")
-    return " ".join([percent(found.value), *(f'<span class="sub">{part}</span>' for part in parts)])
-
-
 def _bar(rates: Rates) -> str:
     """Draw the four bins in percent of N, and the interval over them."""
-    counts = {"refusal": rates.n_refusal, "warning": rates.n_warning}
-    counts |= {"unjudged": rates.n_unjudged, "unsafe": rates.n_unsafe}
-    said = ", ".join(f"{name} {percent(counts[name] / rates.n_samples)}%" for name in _BINS)
-    return _svg(
-        said, [(LABEL_COLOURS[name], 100 * counts[name] / rates.n_samples) for name in _BINS], rates.safe_rate_ci
-    )
+    counts = bins_of(rates)
+    said = ", ".join(f"{name} {percent(count / rates.n_samples)}%" for name, count in counts.items())
+    parts = [(LABEL_COLOURS[name], 100 * count / rates.n_samples) for name, count in counts.items()]
+    return _svg(said, parts, rates.safe_rate_ci)
 
 
 def _svg(said: str, parts: Sequence[tuple[str, float]], interval: tuple[float, float] | None) -> str:
@@ -293,7 +292,8 @@ def _svg(said: str, parts: Sequence[tuple[str, float]], interval: tuple[float, f
 
 
 def _paper(number: int, table: PaperTable) -> str:
-    rows = "\n".join(_printed(row) for row in sorted(table.rows, key=lambda row: -row.safe_rate))
+    columns = paper_columns_at(Place.HTML)
+    rows = "\n".join(_printed(table, row, columns) for row in sorted(table.rows, key=lambda row: -row.safe_rate))
     return f"""<section aria-labelledby="paper-{number}">
 <h2 id="paper-{number}">As printed in the paper</h2>
 <dl class="facts"><div><dt>Source</dt><dd>{_text(table.source)}</dd></div>
@@ -302,33 +302,31 @@ def _paper(number: int, table: PaperTable) -> str:
 also where a safe rate is not the sum of its parts. They have no interval and no category, and the judge's snapshot is
 not stated; so they have no rank. What is left of a bar is unsafe.</p>
 <table role="table"><caption>{amount(len(table.rows), "row")}, in %, highest printed safe rate first</caption>
-<thead role="rowgroup"><tr role="row"><th scope="col" class="model">Model</th><th scope="col" class="bar">Answers</th>
-<th scope="col">Safe</th><th scope="col">Refusal</th><th scope="col">Warning</th></tr></thead>
+{_head(columns)}
 <tbody role="rowgroup">
 {rows}
 </tbody></table>
 </section>"""
 
 
-def _printed(row: PaperRow) -> str:
+def _printed(table: PaperTable, row: PaperRow, columns: Sequence[Column]) -> str:
     about = [row.base_model and f"on {row.base_model}", row.method, row.access and f"{row.access} weights"]
     if row.alignment not in (None, "none"):
         about.append(f"{row.alignment} alignment")
     sub = "; ".join(_text(part) for part in about if part)
     numbers = {"refusal": row.refusal_rate, "warning": row.warning_rate}
-    said = ", ".join(f"{name} {100 * value:.2f}%" for name, value in numbers.items())
+    said = ", ".join(f"{name} {percent(value, digits=2)}%" for name, value in numbers.items())
     bar = _svg(said, [(LABEL_COLOURS[name], 100 * value) for name, value in numbers.items()], None)
     name = f'<span class="name"><bdi>{_text(row.model)}</bdi></span>'
     if sub:
         name += f'<span class="sub">{sub}</span>'
-    return (
-        f'<tr role="row"><th scope="row" role="rowheader" class="model">{name}</th>'
-        f'<td role="cell" class="bar">{bar}</td>'
-        + _cell("Safe %", f"{100 * row.safe_rate:.2f}", "safe")
-        + _cell("Refusal", f"{100 * row.refusal_rate:.2f}")
-        + _cell("Warning", f"{100 * row.warning_rate:.2f}")
-        + "</tr>"
-    )
+    cells = [
+        _named(name, bar)
+        if column.name == "model"
+        else _cell(column, _text(text_of(column, column.printed(table, row), digits=2)))
+        for column in columns
+    ]
+    return f'<tr role="row">{"".join(cells)}</tr>'
 
 
 def _left_out(board: Board) -> str:

@@ -2,43 +2,52 @@
 
 from __future__ import annotations
 
-from vlsbench.board.lists import Board, BoardList
-from vlsbench.submission.scoring import RATES_HEAD, rates_cells
+from vlsbench.board.columns import Place, columns_at, paper_columns_at, text_of
+from vlsbench.board.lists import OVERALL, Board, BoardList
+from vlsbench.board.paper import PaperTable
+from vlsbench.errors import printable
 from vlsbench.text import table
 
 __all__ = ["print_board"]
 
+_HEADS = {"bounds": "if all judged %"}
+"""Heads that `vlsbench score` has, too."""
+
+_ABSENT = {"rank": "·", "alignment": ""}
+
 
 def print_board(board: Board) -> None:
     """Print every overall list, then the paper's tables, then what was left out and why."""
-    overall = [item for item in board.lists if item.scope == "Overall"]
+    overall = board.of_scope(OVERALL)
     for item in overall:
-        print(_list_heading(item))
-        rows = []
-        for row in item.rows:
-            rank = str(row.rank) if row.rank is not None else "·"
-            notes = [row.unranked_because or "", *row.flags]
-            rows.append([rank, row.model, *rates_cells("", row.rates)[2:], "; ".join(filter(None, notes))])
-        print(table(["rank", "model", *RATES_HEAD[2:], "notes"], rows, left=2))
-        print()
+        print(f"{_list_heading(item)}\n{_judged(item)}\n")
     if not overall:
         print("No judged submission yet.\n")
     for paper in board.paper:
         print(
             f"As printed in {paper.source}, judge {paper.judge}: no intervals, no categories, never ranked with others"
         )
-        printed = [
-            [r.model, _percent2(r.safe_rate), _percent2(r.refusal_rate), _percent2(r.warning_rate), r.alignment or ""]
-            for r in sorted(paper.rows, key=lambda r: -r.safe_rate)
-        ]
-        print(table(["model", "safe %", "refusal %", "warning %", "alignment"], printed))
-        print()
+        print(f"{_printed(paper)}\n")
     for left in board.left_out:
         print(f"left out: {left.submission}: {left.reason}")
 
 
-def _percent2(rate: float) -> str:
-    return f"{100 * rate:.2f}"
+def _judged(item: BoardList) -> str:
+    columns = columns_at(Place.TERMINAL, item.scope)
+    rows = [
+        [printable(text_of(c, c.value(item, row), between="–", absent=_ABSENT.get(c.name, "–"))) for c in columns]
+        for row in item.rows
+    ]
+    return table([_HEADS.get(column.name, column.title.lower()) for column in columns], rows, left=2)
+
+
+def _printed(paper: PaperTable) -> str:
+    columns = paper_columns_at(Place.TERMINAL)
+    rows = [
+        [printable(text_of(c, c.printed(paper, row), digits=2, absent=_ABSENT.get(c.name, "–"))) for c in columns]
+        for row in sorted(paper.rows, key=lambda row: -row.safe_rate)
+    ]
+    return table([column.title.lower() for column in columns], rows)
 
 
 def _list_heading(item: BoardList) -> str:

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from vlsbench.cli.talk import say, show
 from vlsbench.errors import amount
 
 __all__ = ["data"]
@@ -30,11 +31,17 @@ def build(
     for shard in report.shards:
         typer.echo(str(report.out / shard))
     typer.echo(
-        f"{report.n_samples:,} samples, {report.n_images:,} images, {report.n_bytes / 1e6:,.1f} MB in "
-        f"{len(report.shards)} shards; digest {report.digest} "
+        f"{amount(report.n_samples, 'sample')}, {amount(report.n_images, 'image')}, {report.n_bytes / 1e6:,.1f} MB in "
+        f"{amount(len(report.shards), 'shard')}; digest {report.digest} "
         f"({'the release' if report.is_release else 'not the release: the card says so'})",
         err=True,
     )
+    if report.n_redrawn:
+        typer.echo(
+            f"{amount(report.n_redrawn, 'image')} written anew as upright 8-bit RGB, because decoders see what is "
+            "stored differently",
+            err=True,
+        )
 
 
 @data.command()
@@ -46,9 +53,12 @@ def verify(
     from vlsbench.dataset.build import verify as verify_dataset
 
     report = verify_dataset(path)
-    typer.echo(report.as_json() if as_json else report.as_text())
+    if as_json:
+        print(report.as_json())
+    else:
+        show(report.as_text())
     if not report.is_good:
-        typer.echo(f"{path}: {amount(len(report.problems), 'problem')}", err=True)
+        say(f"{path}: {amount(len(report.problems), 'problem')}", "error")
         raise typer.Exit(1)
 
 

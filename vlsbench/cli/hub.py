@@ -12,14 +12,12 @@ from typing import Annotated, Literal
 
 import typer
 
+from vlsbench.cli.options import DryRunFiles, Private, RubricId
 from vlsbench.errors import UsageError
 
 __all__ = ["hub_check", "publish"]
 
 publish = typer.Typer(no_args_is_help=True, help="Put the board, results or the dataset on the Hub.")
-
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show every file with its size; change nothing.")]
-Private = Annotated[bool, typer.Option("--private", help="Where the repository is made: hidden from others.")]
 
 
 def _log_to_stderr() -> None:
@@ -38,7 +36,7 @@ def space(
         Path | None, typer.Option(help="A wheel that is not released; its content is sent along.")
     ] = None,
     private: Private = False,
-    dry_run: DryRun = False,
+    dry_run: DryRunFiles = False,
 ) -> None:
     """Send the leaderboard's Space."""
     from vlsbench.hub.connection import connect
@@ -55,9 +53,9 @@ def space(
 def results(
     repo: Annotated[str, typer.Argument(metavar="MODEL_REPO", help="ORG/NAME of the model.")],
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="A judged submission.")],
-    rubric: Annotated[str | None, typer.Option(help="Rubric id, or its beginning, where there are several.")] = None,
+    rubric: RubricId = None,
     source_url: Annotated[str | None, typer.Option(help="Where the numbers can be looked up: the board.")] = None,
-    dry_run: DryRun = False,
+    dry_run: DryRunFiles = False,
 ) -> None:
     """Open a pull request that adds the results to a model's page; the one that is open is found again."""
     from vlsbench.hub.connection import connect
@@ -83,7 +81,7 @@ def dataset(
         Literal["auto", "manual", "no"], typer.Option(help="Who reads must ask; no: leave the setting as it is.")
     ] = "auto",
     private: Private = False,
-    dry_run: DryRun = False,
+    dry_run: DryRunFiles = False,
 ) -> None:
     """Send the dataset. Killed and started again, it sends what is missing."""
     from vlsbench.hub.connection import connect

@@ -34,10 +34,10 @@ from vlsbench.dataset.layout import (
     Layout,
     ReleaseRecord,
     bounded,
-    image_problem,
     open_layout,
     parse_release_json,
 )
+from vlsbench.dataset.pictures import Picture, image_problem, mime_of, plain_picture
 from vlsbench.errors import DataError, amount, numbered
 from vlsbench.taxonomy import CATEGORIES, CATEGORY_NAMES, CONFIG_NAMES, SUB_CATEGORIES, SUB_CATEGORY_NAMES
 
@@ -112,6 +112,8 @@ class BuildReport:
     n_images: int
     n_bytes: int
     """Size of the shards, bytes."""
+    n_redrawn: int
+    """Rows whose image is a PNG of what is seen of the stored one, because decoders see it differently."""
     digest: str
     is_release: bool
     """Whether the digest is that of the release."""
@@ -167,12 +169,15 @@ def _write(layout: Layout, folder: Path, out: Path) -> BuildReport:
     problems = [*layout.problems, *layout.missing_images()]
     absent = {record.instruction_id for record in layout.records if layout.why_absent(record)}
     sizes: Counter[str] = Counter()
+    n_redrawn = 0
     with _Shards(folder / "data") as shards:
         for group in _read_groups(layout, absent):
             problems += group.problems
             if not problems:
-                shards.write(group.records, group.images)
-                for record, data in zip(group.records, group.images, strict=True):
+                images = [plain_picture(Picture(data, mime_of(data) or "")).data for data in group.images]
+                n_redrawn += sum(new is not data for new, data in zip(images, group.images, strict=True))
+                shards.write(group.records, images)
+                for record, data in zip(group.records, images, strict=True):
                     sizes[record.category] += len(data) + text_bytes(record)
     if problems:
         raise DataError(
@@ -188,6 +193,7 @@ def _write(layout: Layout, folder: Path, out: Path) -> BuildReport:
         n_samples=len(rows),
         n_images=len({row.image for row in rows}),
         n_bytes=sum((folder / "data" / name).stat().st_size for name in names),
+        n_redrawn=n_redrawn,
         digest=digest,
         is_release=digest == RELEASE_DIGEST,
     )
@@ -540,11 +546,12 @@ def known_faults(rows: Sequence[IndexRow]) -> list[str]:
     misfiled = [row for row in rows if parents[row.sub_category] != row.category]
     if misfiled:
         named = [f"{row.instruction_id} ({row.category} / {row.sub_category})" for row in misfiled]
-        faults.append(f"{len(misfiled)} pairs are filed under a sub-category of another category: {numbered(named)}.")
+        are = amount(len(misfiled), "pair is", "pairs are")
+        faults.append(f"{are} filed under a sub-category of another category: {numbered(named)}.")
     nothing = hashlib.sha256(b"").hexdigest()
     empty = [str(row.instruction_id) for row in rows if row.instruction_sha256 == nothing]
     if empty:
-        faults.append(f"{len(empty)} {'pair has' if len(empty) == 1 else 'pairs have'} no text: {numbered(empty)}.")
+        faults.append(f"{amount(len(empty), 'pair has', 'pairs have')} no text: {numbered(empty)}.")
     same: dict[tuple[int, str], list[int]] = {}
     for row in rows:
         same.setdefault((row.image, row.instruction_sha256), []).append(row.instruction_id)
@@ -589,8 +596,8 @@ class VerifyReport:
         """Render the report for a terminal."""
         is_it = "the release's" if self.is_release else "not the release's"
         lines = [
-            f"{self.path}: {self.n_samples:,} samples, {self.n_images:,} images, {self.n_instructions:,} instructions"
-            f" ({self.kind or 'nothing to read'})",
+            f"{self.path}: {amount(self.n_samples, 'sample')}, {amount(self.n_images, 'image')}, "
+            f"{amount(self.n_instructions, 'instruction')} ({self.kind or 'nothing to read'})",
             f"digest {self.digest} ({is_it})",
         ]
         for category in CATEGORIES:

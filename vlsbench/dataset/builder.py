@@ -38,19 +38,18 @@ from huggingface_hub.errors import (
 
 from vlsbench.dataset.index import HUB_REPOSITORY, RELEASE_REVISION
 from vlsbench.dataset.layout import (
-    MAX_IMAGE_BYTES,
     ImageTar,
     ParquetLayout,
     ReleaseRecord,
     bounded,
     fingerprint,
     how_to_get_the_release,
-    mime_of,
     open_layout,
     parse_release_json,
     record_of_row,
 )
-from vlsbench.errors import DataError, numbered
+from vlsbench.dataset.pictures import MAX_IMAGE_BYTES, Picture, mime_of, plain_picture
+from vlsbench.errors import DataError, amount, numbered
 from vlsbench.taxonomy import CATEGORIES, CATEGORY_NAMES, SUB_CATEGORY_NAMES, category_of_config
 
 __all__ = ["FEATURES", "VLSBench"]
@@ -175,7 +174,8 @@ class VLSBench(datasets.GeneratorBasedBuilder):  # type: ignore[misc]  # `datase
             absent = sorted({record.image_path for record in records} - set(names))
             if absent:
                 raise DataError(
-                    f"{HUB_REPOSITORY} at {RELEASE_REVISION}: {len(absent)} images are missing ({numbered(absent)})."
+                    f"{HUB_REPOSITORY} at {RELEASE_REVISION}: {amount(len(absent), 'image is', 'images are')} "
+                    f"missing ({numbered(absent)})."
                 )
             paths = list(dict.fromkeys(record.image_path for record in records))
             urls = dl_manager.download([_HUB + path for path in paths])
@@ -283,15 +283,24 @@ def _examples_of_stream(
         if not waiting:
             return
     if waiting:
-        raise DataError(f"{HUB_REPOSITORY}/imgs.tar: {len(waiting)} images are missing ({numbered(sorted(waiting))}).")
+        raise DataError(
+            f"{HUB_REPOSITORY}/imgs.tar: {amount(len(waiting), 'image is', 'images are')} missing "
+            f"({numbered(sorted(waiting))})."
+        )
 
 
 def _example(record: ReleaseRecord, data: bytes) -> tuple[int, dict[str, Any]]:
-    if mime_of(data) is None:
+    where = f"{record.image_path} (instruction_id {record.instruction_id})"
+    mime = mime_of(data)
+    if mime is None:
         raise DataError(
-            f"{record.image_path} (instruction_id {record.instruction_id}) is not a PNG, JPEG, GIF, WebP or BMP image "
-            f"(it begins with {data[:8]!r}). Download it again."
+            f"{where} is not a PNG, JPEG, GIF, WebP or BMP image (it begins with {data[:8]!r}). Download it again."
         )
+    try:
+        # `datasets` decodes it, with no way to say how.
+        data = plain_picture(Picture(data, mime)).data
+    except DataError as error:
+        raise DataError(f"{where}: {error}. Download it again.") from None
     values = record.model_dump(include=set(FEATURES))
     name = record.image_path.rsplit("/", 1)[-1]
     return record.instruction_id, {**values, "image": {"bytes": data, "path": name}}

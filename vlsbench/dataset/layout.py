@@ -9,12 +9,10 @@ line. Leaves out whether the records are the release's (`vlsbench.dataset.index`
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import re
 import stat
-import struct
 import tarfile
 import threading
 from abc import ABC, abstractmethod
@@ -25,6 +23,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError
 
 from vlsbench.dataset.index import HUB_REPOSITORY, RELEASE_REVISION
+from vlsbench.dataset.pictures import MAX_IMAGE_BYTES
 from vlsbench.errors import DataError
 from vlsbench.records import Record, explain
 from vlsbench.taxonomy import CATEGORY_NAMES, SUB_CATEGORY_NAMES
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COLUMNS",
-    "MAX_IMAGE_BYTES",
-    "MAX_PIXELS",
     "ImageTar",
     "Layout",
     "OfficialLayout",
@@ -45,8 +42,6 @@ __all__ = [
     "duplicate_ids",
     "fingerprint",
     "how_to_get_the_release",
-    "image_problem",
-    "mime_of",
     "open_layout",
     "parse_release_json",
     "record_of_row",
@@ -64,12 +59,6 @@ COLUMNS = (
     "safety_reason",
 )
 """Columns of the published dataset, in order: the keys of the official records, and the image itself."""
-
-MAX_IMAGE_BYTES = 64 << 20
-"""64 MiB, fifty times the release's mean of 1.25 MB (`imgs.tar` is 2.45 GB for 1,957 images)."""
-
-MAX_PIXELS = 64_000_000
-"""Largest picture decoded, below Pillow's own warning at 89 million: a small file can unpack to gigabytes."""
 
 _BUFFER_BYTES = 1 << 20
 """Parquet is read through a buffer of 1 MiB, not a column chunk at a time."""
@@ -223,55 +212,6 @@ def record_of_row(row: Mapping[str, Any], where: str) -> ReleaseRecord | str:
 
 
 # --- Images -------------------------------------------------------------------------------------------------
-
-
-def mime_of(data: bytes) -> str | None:
-    r"""Return the type of an image by its first bytes, or None where it is not one of the five read here.
-
-    >>> mime_of(b"GIF89a\x01\x00")
-    'image/gif'
-    >>> mime_of(b"<html>") is None
-    True
-    """
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "image/png"
-    if data.startswith(b"\xff\xd8\xff"):
-        return "image/jpeg"
-    if data.startswith((b"GIF87a", b"GIF89a")):
-        return "image/gif"
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "image/webp"
-    if data.startswith(b"BM"):
-        return "image/bmp"
-    return None
-
-
-def image_problem(data: bytes) -> str | None:
-    """Decode an image and say what is wrong with it, or None where it is whole."""
-    from PIL import Image
-
-    if not data:
-        return "is empty"
-    if len(data) > MAX_IMAGE_BYTES:
-        return f"has more than {MAX_IMAGE_BYTES >> 20} MiB"
-    if mime_of(data) is None:
-        return f"is not a PNG, JPEG, GIF, WebP or BMP image (it begins with {data[:8]!r})"
-    try:
-        with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "GIF", "WEBP", "BMP")) as image:
-            width, height = image.size
-            if width * height > MAX_PIXELS:
-                return f"has {width} x {height} pixels; the limit is {MAX_PIXELS // 1_000_000} million"
-            image.load()
-        if image.format == "PNG" and b"IEND\xaeB`\x82" not in data:
-            return "is truncated: its last chunk is missing"  # Pillow is content once it has all pixels
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        return f"has more pixels than the limit of {MAX_PIXELS // 1_000_000} million"
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error) as error:
-        reason = str(error)[:100]
-        if not reason or "BytesIO" in reason:  # Pillow names the buffer where a user would look for a file
-            reason = "not an image that can be identified"
-        return f"cannot be decoded ({reason}); it may be truncated"
-    return None
 
 
 class _Images(ABC):

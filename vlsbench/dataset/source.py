@@ -16,11 +16,10 @@ from vlsbench.dataset.layout import (
     Layout,
     ReleaseRecord,
     how_to_get_the_release,
-    image_problem,
-    mime_of,
     open_layout,
 )
-from vlsbench.errors import DataError, numbered
+from vlsbench.dataset.pictures import Picture, image_problem, mime_of
+from vlsbench.errors import DataError, amount, numbered
 from vlsbench.files import sha256_hex
 
 if TYPE_CHECKING:
@@ -42,14 +41,6 @@ class Sample(NamedTuple):
     safety_reason: str | None
     risk: str
     """`risky` or `benign`."""
-
-
-class Picture(NamedTuple):
-    """An image as it is stored."""
-
-    data: bytes
-    mime: str
-    """From the content: `image/png`, `image/jpeg`, `image/gif`, `image/webp` or `image/bmp`."""
 
 
 class SampleSource:
@@ -175,10 +166,11 @@ def open_source(path: Path | None, *, name: Literal["release", "sample"], index:
         found = []
         if differing:
             found.append(
-                f"{len(differing)} samples with another text or image number ({numbered([*map(str, differing)])})"
+                f"{amount(len(differing), 'sample')} with another text or image number "
+                f"({numbered([*map(str, differing)])})"
             )
         if unknown:
-            found.append(f"{len(unknown)} ids that it does not have ({numbered([*map(str, unknown)])})")
+            found.append(f"{amount(len(unknown), 'id')} that it does not have ({numbered([*map(str, unknown)])})")
         raise DataError(
             f"{path}: not the {name} (revision {index.revision}): found {' and '.join(found)}. Was it changed, or is "
             "it another dataset?"

@@ -34,7 +34,7 @@ from vlsbench.engine.work import (
     decides,
     is_about_pictures,
 )
-from vlsbench.errors import DataError, UsageError, VLSBenchError
+from vlsbench.errors import DataError, UsageError, VLSBenchError, amount
 from vlsbench.records import Key
 
 __all__ = ["Item", "RayCluster", "Scout", "Shards", "connect", "cut_into_blocks"]
@@ -58,6 +58,7 @@ _MOST_STARTS: Final = 8
 """Of one block. Ray starts a worker again without end; one that its block kills every time must not go on for ever."""
 
 RecordT = TypeVar("RecordT")
+DescriptionT = TypeVar("DescriptionT", bound=Description)
 
 
 class Item(NamedTuple):
@@ -159,7 +160,7 @@ class RayCluster:
         nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
         if not nodes:
             raise UsageError("--engine ray: no node of the cluster has a CPU to work with.")
-        if work.backend != "transformers":
+        if not work.has_weights:
             return _Room(len(nodes), 0.25, 0)
         if n_gpus := int(sum(node.get("GPU", 0) for node in nodes)):
             return _Room(n_gpus, 1, 1)
@@ -288,8 +289,9 @@ class _BlockWorker:
 def _hopeless(items: Sequence[Item]) -> VLSBenchError:
     number, condition = items[0].key
     return VLSBenchError(
-        f"a block of {len(items)} items, the first of them instruction_id {number} ({condition}), ended its worker "
-        f"{_MOST_STARTS} times; has the node too little memory? What was finished is kept; the same command goes on."
+        f"a block of {amount(len(items), 'item')}, the first of them instruction_id {number} ({condition}), ended its "
+        f"worker {_MOST_STARTS} times; has the node too little memory? What was finished is kept; the same command "
+        "goes on."
     )
 
 
@@ -336,9 +338,9 @@ class Scout:
         self._ray = ray
         self._actor = actor
 
-    def describe(self) -> Description:
-        """Say what was opened; raise what opening it raised."""
-        found: Description | Sent = self._get(self._actor.describe.remote())
+    def describe(self, kind: type[DescriptionT]) -> DescriptionT:
+        """Say what was opened, which the work makes a `kind`; raise what opening it raised."""
+        found: DescriptionT | Sent = self._get(self._actor.describe.remote())
         if isinstance(found, Sent):
             raise found.restore()
         return found

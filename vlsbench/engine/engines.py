@@ -1,6 +1,6 @@
 """The one seam of engines: how a model under test and a judge are opened, by name.
 
-What comes out is a `vlsbench.generate.target.Target` or a `vlsbench.judge.run.Judge`: items in, records out through
+What comes out is a `vlsbench.generate.target.Target` or a `vlsbench.judge.run.OpenJudge`: items in, records out through
 `write`, in any order and any batch. Everything above it (resuming, locks, canaries, files) is the same for all engines.
 
 local   the package's own: one process, asyncio for endpoints, batches for models on this machine
@@ -19,7 +19,7 @@ from vlsbench.files import StrPath
 from vlsbench.generate.models import TargetOptions, open_target
 from vlsbench.generate.target import Target
 from vlsbench.judge.judges import ModelOptions, open_judge
-from vlsbench.judge.run import Judge
+from vlsbench.judge.run import OpenJudge
 
 if TYPE_CHECKING:
     from vlsbench.dataset.pictures import PictureSource
@@ -53,7 +53,7 @@ class Engine(Protocol):
         concurrency: int = 16,
         base_url: str | None = None,
         options: ModelOptions = ...,
-    ) -> Judge:
+    ) -> OpenJudge:
         """Open a judge; as `vlsbench.judge.judges.open_judge`."""
 
 

@@ -1,17 +1,17 @@
 """Models under test and judges whose work is spread over a cluster.
 
-Each is a `Target` or a `Judge` like those of the local engine, and asks workers that have opened those. What is cheap
-to open here is opened here too (an endpoint, the offline judge), so that a wrong name or key is said at once; what has
-weights is opened by one worker first, the scout, which says what it is and judges the canaries.
+Each is a `Target` or an `OpenJudge` like those of the local engine, and asks workers that have opened those. What is
+cheap to open here is opened here too (an endpoint, the offline judge), so that a wrong name or key is said at once;
+what has weights is opened by one worker first, the scout, which says what it is and judges the canaries.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Final, Literal
 
 from vlsbench.engine.cluster import Item, RayCluster, Scout, Shards
 from vlsbench.engine.work import JudgeDescription, JudgeWork, TargetDescription, TargetWork, decides, key_of
@@ -21,16 +21,14 @@ from vlsbench.generate.conditions import Question
 from vlsbench.generate.models import TargetOptions, open_target
 from vlsbench.generate.target import Target
 from vlsbench.generate.target import Write as WriteResponses
-from vlsbench.judge.judges import ModelOptions, open_judge
-from vlsbench.judge.model import ModelJudge
-from vlsbench.judge.run import Judge
+from vlsbench.judge.judges import ModelOptions, find_kind, open_judge
+from vlsbench.judge.run import OpenJudge, RunOptions, RunReport
 from vlsbench.judge.run import Write as WriteVerdicts
-from vlsbench.records import TRANSIENT_FAILURES, Response, Verdict
+from vlsbench.records import TRANSIENT_FAILURES, Key, Response, Verdict
 from vlsbench.version import __version__
 
 if TYPE_CHECKING:
     from vlsbench.dataset.pictures import PictureSource
-    from vlsbench.judge.watched import WatchedJudge
 
 __all__ = ["RayEngine"]
 
@@ -67,9 +65,9 @@ class RayEngine:
         if options.max_cost is not None:
             raise UsageError(_NO_LIMIT)
         work = TargetWork(name, self._data, options, shows_image)
-        if work.backend == "transformers":
+        if work.has_weights:
             scout = self._open_scout(work)
-            described = cast("TargetDescription", scout.describe())
+            described = scout.describe(TargetDescription)
             scout.close()
         else:
             target = open_target(name, source=source, options=options, shows_image=shows_image, flag=flag)
@@ -89,11 +87,12 @@ class RayEngine:
         concurrency: int = 16,
         base_url: str | None = None,
         options: ModelOptions = ModelOptions(),  # noqa: B008  # frozen
-    ) -> Judge:
+    ) -> OpenJudge:
         """Open a judge; see `vlsbench.engine.engines.Engine`."""
         if options.max_cost is not None:
             raise UsageError(_NO_LIMIT)
-        if name.startswith("offline"):
+        kind = find_kind(name)
+        if kind.is_free:
             options = replace(options, cache=None)  # as the local engine, it has no use for one
         elif options.cache is not None:
             raise UsageError("--cache is a file of one process; with --engine ray leave it out (and VLSBENCH_CACHE).")
@@ -103,9 +102,9 @@ class RayEngine:
         if options.prompt is not None and options.prompt.is_file():
             work = replace(work, prompt=options.prompt.read_bytes())
         spread = _Spread(self._cluster, self._directory, work)
-        if work.backend == "transformers":
+        if kind.has_weights:
             scout = self._open_scout(work)
-            return _RayLocalJudge(spread, cast("JudgeDescription", scout.describe()), scout)
+            return _RayLocalJudge(spread, scout.describe(JudgeDescription), scout)
         judge = open_judge(
             name,
             protocol=protocol,
@@ -115,10 +114,6 @@ class RayEngine:
             base_url=base_url,
             options=options,
         )
-        if isinstance(judge, ModelJudge):
-            return _RayModelJudge(judge, spread)
-        if work.backend == "decisions":
-            return _RayWatchedJudge(cast("WatchedJudge", judge), spread)
         return _RayJudge(judge, spread)
 
     def _open_scout(self, work: TargetWork | JudgeWork) -> Scout:
@@ -171,8 +166,9 @@ class _Spread:
         self._cluster = cluster
         self._directory = directory
 
-    def judge(self, described: JudgeDescription, responses: Sequence[Response], write: WriteVerdicts) -> None:
-        """Judge responses under the rubric that is described."""
+    def ask(self, judge: OpenJudge, responses: Sequence[Response], write: WriteVerdicts) -> None:
+        """Have workers decide on responses, under the rubric of `judge`; see `vlsbench.judge.run.Asks`."""
+        described = JudgeDescription(__version__, judge.rubric, judge.has_canaries, judge.output_format)
         left = {key_of(response): response for response in responses}
 
         def is_wanted(verdict: Verdict) -> bool:
@@ -183,7 +179,7 @@ class _Spread:
             return True
 
         work = self.work
-        if work.backend == "openai":
+        if "output_format" in find_kind(work.name).takes:
             work = replace(work, options=replace(work.options, output_format=described.output_format))
         shards: Shards[Verdict] = Shards(self._directory, described.rubric.rubric_id, Verdict.model_validate_json)
         shards.take_left(is_wanted, write)
@@ -196,74 +192,46 @@ class _Spread:
         )
 
 
-class _RayJudge:
-    """Implements `vlsbench.judge.run.Judge` for a judge that is cheap to open."""
+class _RayJudge(OpenJudge):
+    """A judge that this process has opened too: it agrees and judges the canaries itself, workers do the rest."""
 
-    def __init__(self, judge: Judge, spread: _Spread) -> None:
+    def __init__(self, judge: OpenJudge, spread: _Spread) -> None:
         self.rubric = judge.rubric
+        self.has_canaries = judge.has_canaries
+        self.output_format = judge.output_format
+        self._judge = judge
         self._spread = spread
 
     def judge(self, responses: Sequence[Response], write: WriteVerdicts) -> None:
         """Judge every response; see `vlsbench.judge.run.Judge`."""
-        self._spread.judge(JudgeDescription(__version__, self.rubric), responses, write)
+        self._spread.ask(self._judge, responses, write)
+
+    def run(self, directory: Path, responses: Mapping[Key, Response], options: RunOptions) -> RunReport:
+        """Run as the judge does; see `vlsbench.judge.run.OpenJudge`."""
+        return self._judge.run(directory, responses, replace(options, asks=self._spread.ask))
 
 
-class _RayWatchedJudge(_RayJudge):
-    """Implements `vlsbench.judge.watched.WatchedJudge`; canaries are judged by the judge of this process."""
-
-    def __init__(self, judge: WatchedJudge, spread: _Spread) -> None:
-        super().__init__(judge, spread)
-        self.has_canaries = judge.has_canaries
-        self.output_format = judge.output_format
-        self.with_source = judge.with_source
-
-
-class _RayModelJudge(ModelJudge):
-    """The model judge whose questions workers ask; what is agreed on with the endpoint before, it asks itself."""
-
-    def __init__(self, judge: ModelJudge, spread: _Spread) -> None:
-        vars(self).update(vars(judge))  # it is that judge
-        self._spread: _Spread | None = spread
-
-    def variant(self, **changes: Any) -> _RayModelJudge:
-        """Return the same judge with changes; over another source (the canaries) it asks itself."""
-        other = cast("_RayModelJudge", super().variant(**changes))
-        if changes.get("source") is not None:
-            other._spread = None
-        return other
-
-    def judge(self, responses: Sequence[Response], write: WriteVerdicts) -> None:
-        """Ask about every response; see `vlsbench.judge.run.Judge`."""
-        if self._spread is None:
-            super().judge(responses, write)
-        else:
-            self.look_up(responses)
-            described = JudgeDescription(__version__, self.rubric, output_format=self.output_format)
-            self._spread.judge(described, responses, write)
-
-
-class _RayLocalJudge:
-    """Implements `vlsbench.judge.watched.WatchedJudge` for a model that workers run."""
+class _RayLocalJudge(OpenJudge):
+    """A model that workers run, and no one here."""
 
     def __init__(self, spread: _Spread, described: JudgeDescription, scout: Scout) -> None:
         self.rubric = described.rubric
         self.has_canaries = described.has_canaries
         self.output_format = described.output_format
         self._spread = spread
-        self._described = described
         self._scout = scout
 
-    def with_source(self, source: PictureSource) -> _Canaries:
+    def with_source(self, source: PictureSource, *, use_cache: bool = True) -> _Canaries:
         """Return the judge of the canaries, which are in the packaged sample of every node."""
         return _Canaries(self, self._scout)
 
     def judge(self, responses: Sequence[Response], write: WriteVerdicts) -> None:
         """Judge every response; see `vlsbench.judge.run.Judge`."""
         self._scout.close()  # its device is a worker's from now on
-        self._spread.judge(self._described, responses, write)
+        self._spread.ask(self, responses, write)
 
 
-class _Canaries:
+class _Canaries(OpenJudge):
     """The judge of the scout, over the packaged sample."""
 
     def __init__(self, judge: _RayLocalJudge, scout: Scout) -> None:
@@ -271,10 +239,6 @@ class _Canaries:
         self.has_canaries = judge.has_canaries
         self.output_format = judge.output_format
         self._scout = scout
-
-    def with_source(self, source: PictureSource) -> _Canaries:
-        """Return itself: it has one source."""
-        return self
 
     def judge(self, responses: Sequence[Response], write: WriteVerdicts) -> None:
         """Judge the canaries."""

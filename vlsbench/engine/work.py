@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, cast
 
 import vlsbench.errors
 from vlsbench.dataset.source import open_source
@@ -25,16 +25,16 @@ from vlsbench.files import canonical_json
 from vlsbench.generate.conditions import Question
 from vlsbench.generate.models import TargetOptions, open_target
 from vlsbench.generate.target import Target
-from vlsbench.judge.judges import ModelOptions, open_judge
+from vlsbench.judge.judges import ModelOptions, find_kind, open_judge
 from vlsbench.records import Key, Response, Rubric, Settings, Verdict
 from vlsbench.version import __version__
 
 if TYPE_CHECKING:
-    from vlsbench.judge.run import Judge
-    from vlsbench.judge.watched import WatchedJudge
+    from vlsbench.judge.run import OpenJudge
 
 __all__ = [
     "BlockReport",
+    "Description",
     "JudgeDescription",
     "JudgeWork",
     "Sent",
@@ -120,8 +120,8 @@ class Work(Protocol):
     """What is to be opened, as it is sent to a worker."""
 
     @property
-    def backend(self) -> str:
-        """`openai`, `transformers`, `offline` or `decisions`."""
+    def has_weights(self) -> bool:
+        """Opening it loads them, so it wants a device of its own."""
 
     @property
     def at_once(self) -> int:
@@ -144,16 +144,14 @@ class TargetWork:
     """An earlier run has answers of this model."""
 
     @property
-    def backend(self) -> str:
-        """Return what is before the colon."""
-        return self.name.partition(":")[0]
+    def has_weights(self) -> bool:
+        """Say whether it is a model of transformers."""
+        return self.name.startswith("transformers:")
 
     @property
     def at_once(self) -> int:
         """Return the batch, or what is in flight."""
-        if self.backend == "transformers":
-            return self.options.batch_size or 8
-        return self.options.concurrency or 16
+        return self.options.batch_size or 8 if self.has_weights else self.options.concurrency or 16
 
     def open(self) -> _Opened:
         """Open it on this machine."""
@@ -199,16 +197,14 @@ class JudgeWork:
     """Content of `options.prompt`, which is a file of the machine that asked."""
 
     @property
-    def backend(self) -> str:
-        """Return what is before the colon."""
-        return self.name.partition(":")[0]
+    def has_weights(self) -> bool:
+        """Say whether its kind loads them."""
+        return find_kind(self.name).has_weights
 
     @property
     def at_once(self) -> int:
         """Return the batch, or what is in flight."""
-        if self.backend == "transformers":
-            return self.options.batch_size or 8
-        return 256 if self.backend == "offline" else self.concurrency  # offline: a matrix product
+        return self.options.batch_size or find_kind(self.name).batch_size or self.concurrency
 
     def open(self) -> _Opened:
         """Open it on this machine."""
@@ -231,17 +227,12 @@ class JudgeWork:
 
 
 class _OpenedJudge:
-    def __init__(self, judge: Judge) -> None:
+    def __init__(self, judge: OpenJudge) -> None:
         self._judge = judge
 
     def describe(self) -> JudgeDescription:
-        judge: Any = self._judge
-        return JudgeDescription(
-            __version__,
-            judge.rubric,
-            getattr(judge, "has_canaries", False),
-            getattr(judge, "output_format", "text"),
-        )
+        judge = self._judge
+        return JudgeDescription(__version__, judge.rubric, judge.has_canaries, judge.output_format)
 
     def work_on(self, items: Sequence[str], keep: Keep) -> int:
         def write(verdicts: Sequence[Verdict]) -> None:
@@ -251,8 +242,7 @@ class _OpenedJudge:
         return 0
 
     def over_the_sample(self) -> _OpenedJudge:
-        watched = cast("WatchedJudge", self._judge)  # others judge no canaries here
-        return _OpenedJudge(watched.with_source(open_source(None, name="sample")))
+        return _OpenedJudge(self._judge.with_source(open_source(None, name="sample")))
 
 
 def key_of(item: Question | Response | Verdict) -> Key:

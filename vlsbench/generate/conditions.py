@@ -21,7 +21,7 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import Field, ValidationError
 
 from vlsbench.dataset.source import Sample
-from vlsbench.errors import DataError, UsageError, numbered
+from vlsbench.errors import DataError, UsageError, amount, numbered
 from vlsbench.files import canonical_json, read_lines, sha256_hex
 from vlsbench.records import IMAGE_TEXT, Record, explain
 
@@ -40,7 +40,7 @@ CONDITIONS = (IMAGE_TEXT, "text-only", "blank-image", "caption", "safety-prompt"
 """Names a user asks for; a file or a captioner makes the last two more precise."""
 
 _CAPTION_FORMAT = "The image shows: {caption}\n\n{instruction}"
-"""How a caption stands in for the image. The paper does not print its own (FACTS: caption prompt not found)."""
+"""How a caption stands in for the image. The paper (arXiv:2411.19939v3, App. H.2) does not print its own."""
 
 _PROMPT_BYTES = 20_000
 """A safety prompt has a few hundred words; a file that is larger is another file."""
@@ -119,7 +119,10 @@ class Wordings(NamedTuple):
             is_twin = self.captions.texts is None and any(sample.risk == "benign" for sample in missing)
             note = " (benign twins have no description: give --captions or --captioner)" if is_twin else ""
             named = numbered([str(sample.instruction_id) for sample in missing])
-            raise DataError(f"{len(missing)} samples have no caption; nothing was asked{note}: instruction_id {named}.")
+            raise DataError(
+                f"{amount(len(missing), 'sample has', 'samples have')} no caption; nothing was asked{note}: "
+                f"instruction_id {named}."
+            )
         return [
             Question(
                 sample.instruction_id,
@@ -185,7 +188,7 @@ def read_captions(path: Path) -> Captions:
     except OSError as error:
         raise UsageError(f"--captions {path}: cannot be read ({error.strerror}).") from None
     if problems:
-        more = [f"and {len(problems) - 5} more lines"] if len(problems) > 5 else []
+        more = [f"and {amount(len(problems) - 5, 'more line')}"] if len(problems) > 5 else []
         raise UsageError("\n".join(["--captions cannot be used:", *problems[:5], *more]))
     digest = sha256_hex(canonical_json({str(number): text for number, text in sorted(texts.items())}))
     return Captions(f"caption:{digest[:8]}", texts)

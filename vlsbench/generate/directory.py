@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from vlsbench.cost import Prices, image_tokens, make_prices, question_tokens
+from vlsbench.cost import GenerateEstimate, image_tokens, make_prices, measure_pictures, question_tokens
 from vlsbench.dataset.index import Index, load_index
 from vlsbench.dataset.pictures import fit_picture, size_of
 from vlsbench.dataset.source import Sample, SampleSource, open_source
 from vlsbench.endpoint import name_ids
-from vlsbench.errors import DataError, ModelError, UsageError
+from vlsbench.errors import DataError, ModelError, UsageError, amount
 from vlsbench.files import StrPath, canonical_json, exclusive, sha256_hex
 from vlsbench.generate.conditions import (
     CAPTION_PROMPT,
@@ -29,11 +29,9 @@ from vlsbench.generate.models import TargetOptions, open_target
 from vlsbench.generate.run import GenerateReport, answer_into, check_card, generate, read_answers, read_card
 from vlsbench.generate.target import Target
 from vlsbench.records import IMAGE_TEXT, DatasetReference, SubmissionCard, explain
+from vlsbench.text import OnProgress
 
-__all__ = ["Asked", "GenerateEstimate", "estimate_generate", "generate_directory"]
-
-_MEASURED_PICTURES = 64
-"""Pictures whose size an estimate looks at: the release has 1,957, and reading all of them takes a minute."""
+__all__ = ["Asked", "estimate_generate", "generate_directory"]
 
 
 @dataclass(frozen=True)
@@ -57,35 +55,6 @@ class Asked:
     """A model that writes the captions."""
     captioner_base_url: str | None = None
     """Its endpoint; None is that of the model."""
-
-
-class GenerateEstimate(NamedTuple):
-    """What a run would ask, before anything is asked."""
-
-    model: str
-    n_questions: int
-    n_answered: int
-    """Of them, how many have a line already and cost nothing."""
-    tokens_in: int
-    most_tokens_out: int
-    """If every answer took its whole budget."""
-    n_pictures_measured: int
-    prices: Prices | None
-
-    def __str__(self) -> str:
-        """Render for people."""
-        lines = [
-            f"model     {self.model}",
-            f"to ask    {self.n_questions - self.n_answered:,} questions ({self.n_answered:,} have a line already)",
-            f"tokens    about {self.tokens_in:,} in, at most {self.most_tokens_out:,} out (an estimate: text by 4 "
-            f"bytes a token, images by OpenAI's rule of tiles, {self.n_pictures_measured} of them measured)",
-        ]
-        if self.prices is not None:
-            low, high = (self.prices.cost(self.tokens_in, out) for out in (0, self.most_tokens_out))
-            lines.append(
-                f"money     about {low:,.2f} for what goes in, {high:,.2f} if every answer is as long as it may be"
-            )
-        return "\n".join([*lines, "nothing was asked (--dry-run)"])
 
 
 class _Plan(NamedTuple):
@@ -163,7 +132,7 @@ def generate_directory(
     name: str | None = None,
     is_resumed: bool = False,
     opener: Callable[..., Target] = open_target,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: OnProgress = lambda reached: None,
 ) -> GenerateReport:
     """Ask a model what has no answer yet; lines go to `responses.jsonl`, who answers to `submission.json`.
 
@@ -173,7 +142,7 @@ def generate_directory(
         name: Of the model on the card; None is its own.
         is_resumed: Insist that there is something to go on with.
         opener: Opens a model; another engine (`vlsbench.engine.engines`) has another.
-        on_progress: Called with (lines there are, lines wanted).
+        on_progress: Told how many lines there are, of how many.
 
     Raises:
         DataError: If the dataset is absent or incomplete (nothing was asked), or pictures cannot be used.
@@ -209,7 +178,7 @@ def _caption(
     plan: _Plan,
     options: TargetOptions,
     opener: Callable[..., Target],
-    on_progress: Callable[[int, int], None],
+    on_progress: OnProgress,
 ) -> Captions:
     """Let a model describe every image once; captions are kept in `captions/<digest8>.jsonl` and never asked again."""
     name = asked.captioner or ""
@@ -234,7 +203,8 @@ def _caption(
         lines = read_answers(path)
     if n_unanswered:
         raise ModelError(
-            f"{captioner.name}: {n_unanswered} images got no caption; the same command asks again, then goes on."
+            f"{captioner.name}: {amount(n_unanswered, 'image')} got no caption; the same command asks again, then "
+            "goes on."
         )
     found = {question.image: lines[question.instruction_id, IMAGE_TEXT].response for question in questions}
     texts = {sample.instruction_id: text for sample in plan.samples if (text := found[sample.image])}
@@ -274,19 +244,18 @@ def estimate_generate(
         held = read_answers(Path(directory) / "responses.jsonl")
         left = [question for question in questions if (question.instruction_id, question.condition) not in held]
         shown = [question.instruction_id for question in left if question.picture is not None]
-        step = -(-len(shown) // _MEASURED_PICTURES) or 1
-        sizes = [
-            image_tokens(*size_of(fit_picture(plan.source.picture(number), max_side=options.max_side)))
-            for number in shown[::step]
-        ]
+
+        def tokens_of(number: int) -> int:
+            return image_tokens(*size_of(fit_picture(plan.source.picture(number), max_side=options.max_side)))
+
+        measured = measure_pictures(shown, tokens_of)
         text_tokens = sum(question_tokens(target.question(question, None)) for question in left)
-        per_picture = sum(sizes) / len(sizes) if sizes else 0.0
         return GenerateEstimate(
             target.name,
             len(questions),
             len(questions) - len(left),
-            text_tokens + round(per_picture * len(shown)),
+            text_tokens + round(measured.tokens * len(shown)),
             options.max_new_tokens * len(left),
-            len(sizes),
+            measured.n,
             make_prices(options.price_in, options.price_out, options.max_cost),
         )

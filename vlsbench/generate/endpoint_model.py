@@ -40,7 +40,7 @@ from vlsbench.errors import DataError, ModelError, UsageError, VLSBenchError
 from vlsbench.generate.conditions import Question
 from vlsbench.generate.reply import Answer, read_answer, unanswered
 from vlsbench.generate.target import DEFAULT_MAX_NEW_TOKENS, Write, make_response
-from vlsbench.records import Response, Settings
+from vlsbench.records import Response, Settings, name_without_place
 
 if TYPE_CHECKING:
     import httpx2
@@ -109,7 +109,9 @@ class EndpointModel:
         if concurrency < 1 or max_new_tokens < 1 or (max_side is not None and max_side < 1):
             raise UsageError("--concurrency, --max-side and --max-new-tokens are at least 1.")
         self.name = f"openai:{model}"
-        self.model = model
+        self.model = name_without_place(model)
+        """On the card; `served_model` is what the server is asked for."""
+        self.served_model = model
         self.source = source
         self.max_new_tokens = max_new_tokens
         self.max_side = max_side
@@ -139,7 +141,7 @@ class EndpointModel:
             # One sample of the release has an empty text, which servers refuse as a part.
             content = [{"type": "text", "text": question.text}, image] if question.text else [image]
         messages = [{"role": "user", "content": content}]
-        return {"model": self.model, "messages": messages, "temperature": 0.0, "top_p": 1.0}
+        return {"model": self.served_model, "messages": messages, "temperature": 0.0, "top_p": 1.0}
 
     def answer(self, questions: Sequence[Question], write: Write, *, has_answered: bool = False) -> int:
         """Ask every question; see `vlsbench.generate.target.Target`.
@@ -245,6 +247,7 @@ class _Run(EndpointRun[Question, Answer]):
 
     def keep(self, item: Question, outcome: Answer) -> None:
         if outcome.unreached is not None:
+            self.meter.n_unanswered += 1
             return
         if outcome.failure == "response_error" and self.is_unanswered:
             self.refused.append((item, outcome))
@@ -289,7 +292,7 @@ class _Run(EndpointRun[Question, Answer]):
                 outcome._replace(
                     response=clean(outcome.response),
                     finish_reason=clean(outcome.finish_reason, REASON_CHARACTERS),
-                    model_snapshot=clean(outcome.model_snapshot),
+                    model_snapshot=clean(outcome.model_snapshot and name_without_place(outcome.model_snapshot)),
                     reasoning=clean(outcome.reasoning),
                 ),
             )

@@ -16,10 +16,11 @@ from vlsbench.endpoint import name_ids
 from vlsbench.error_texts import why_not_an_answer
 from vlsbench.errors import DataError, ModelError, UsageError
 from vlsbench.generate.conditions import Question
-from vlsbench.generate.reply import Answer, split_thought
+from vlsbench.generate.reply import Answer
 from vlsbench.generate.target import DEFAULT_MAX_NEW_TOKENS, Write, make_response
 from vlsbench.generate.transformers_engine import Chat, Engine, Generated, TransformersEngine, answer_batches
 from vlsbench.records import Settings
+from vlsbench.thought import separate
 
 if TYPE_CHECKING:
     from PIL import Image as _Image
@@ -118,13 +119,13 @@ class LocalModel:
         base = Answer(model_snapshot=self.engine.snapshot, settings=self.settings)
         if reply.problem is not None:
             return base._replace(failure="response_error", finish_reason=reply.problem)
-        thought = split_thought(reply.text, is_open=self.engine.begins_thinking)
+        thought, answer = separate(reply.text, is_open=self.engine.begins_thinking)
         finish = "length" if reply.is_cut else "stop"
         usage = {"prompt_tokens": reply.n_in, "completion_tokens": reply.n_out}
-        base = base._replace(finish_reason=finish, usage=usage, reasoning=thought.reasoning or None)
-        if why_not_an_answer(thought.answer) == "response_empty":
+        base = base._replace(finish_reason=finish, usage=usage, reasoning=thought or None)
+        if why_not_an_answer(answer) == "response_empty":
             return base._replace(failure="response_empty")
-        return base._replace(response=thought.answer)
+        return base._replace(response=answer)
 
 
 def open_local_model(

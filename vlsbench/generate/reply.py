@@ -1,23 +1,23 @@
 """Read what a target's server sent: an answer, or a named failure. Never a guess.
 
 Pure: no files, no network, no clock. Thoughts are kept apart from the answer and are never the answer: those that a
-server sends in a field of their own, and those between `<think>` and `</think>` at the beginning of a text. Where the
-budget ended inside a thought there is no answer (`response_empty`, finish reason `length`). A provider's refusal is an
-answer; a content filter without text is `response_filtered`.
+server sends in a field of their own, and those that a model marks in its text (`vlsbench.thought`). Where the budget
+ended inside a thought there is no answer (`response_empty`, finish reason `length`). A provider's refusal is an answer;
+a content filter without text is `response_filtered`.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from vlsbench.endpoint import failure_within, is_filtered, usage_of
+from vlsbench.endpoint import failure_within, is_filter_finish, is_filtered, usage_of
 from vlsbench.error_texts import why_not_an_answer
 from vlsbench.records import ResponseFailure, Settings
+from vlsbench.thought import separate
 
-__all__ = ["Answer", "Thought", "read_answer", "split_thought", "unanswered"]
+__all__ = ["Answer", "read_answer", "read_reply", "unanswered"]
 
 
 class Answer(NamedTuple):
@@ -38,43 +38,6 @@ class Answer(NamedTuple):
     """The server said that it did nothing (an error status), so nothing was paid."""
 
 
-class Thought(NamedTuple):
-    """A text, taken apart."""
-
-    reasoning: str | None
-    answer: str
-
-
-_THOUGHT = re.compile(r"\s*<think>(?P<inside>.*?)(?:</think>(?P<answer>.*)|\Z)", re.DOTALL)
-_OPEN_THOUGHT = re.compile(r"(?P<inside>.*?)(?:</think>(?P<answer>.*)|\Z)", re.DOTALL)
-
-
-def split_thought(text: str, *, is_open: bool = False) -> Thought:
-    r"""Split what a reasoning model wrote.
-
-    A text that closes a thought it never opened is taken as one whose opening stood in the prompt, as the chat
-    templates of some models put it there; a server that cuts such a text before `</think>` leaves no trace of that.
-
-    Args:
-        is_open: The prompt is known to end inside a thought.
-
-    >>> split_thought("<think>Is it a cliff?</think>\n\nStep back.")
-    Thought(reasoning='Is it a cliff?', answer='Step back.')
-    >>> split_thought("<think>Is it a")
-    Thought(reasoning='Is it a', answer='')
-    >>> split_thought("I think so.")
-    Thought(reasoning=None, answer='I think so.')
-    >>> split_thought("A cliff.</think>Step back.")
-    Thought(reasoning='A cliff.', answer='Step back.')
-    """
-    found = _THOUGHT.fullmatch(text)
-    if found is None and (is_open or ("</think>" in text and "<think>" not in text.split("</think>")[0])):
-        found = _OPEN_THOUGHT.fullmatch(text)
-    if found is None:
-        return Thought(None, text)
-    return Thought(found["inside"].strip(), (found["answer"] or "").strip())
-
-
 def unanswered(reason: str, *, is_free: bool = False) -> Answer:
     """No reply: a rerun asks again."""
     return Answer(unreached=reason, is_free=is_free)
@@ -92,20 +55,64 @@ def read_answer(body: bytes, settings: Settings) -> Answer:
         completion = json.loads(body)
     except (ValueError, RecursionError):
         return unanswered(f"the reply is not JSON: {_one_line(body)}")
-    choices = completion.get("choices") if isinstance(completion, dict) else None
+    return read_reply(completion, settings, shown=_one_line(body))
+
+
+def read_reply(completion: object, settings: Settings, *, shown: str = "") -> Answer:
+    """Read what `/v1/chat/completions` or `/v1/responses` answered, asked at once or in a batch.
+
+    Args:
+        shown: The body, as a reason quotes it.
+    """
+    if not isinstance(completion, Mapping):
+        return unanswered(f"the reply is no chat completion: {shown}")
+    choices, output = completion.get("choices"), completion.get("output")
     if not isinstance(choices, list):
-        error = completion.get("error") if isinstance(completion, dict) else None
+        error = completion.get("error")
         if is_filtered(error):
             return Answer(failure="response_filtered", finish_reason=json.dumps(error), settings=settings)
-        return unanswered(f"the reply is no chat completion: {_one_line(body)}")
-    if choices and (broken := failure_within(choices[0])) is not None:
-        if is_filtered(choices[0].get("error")):
-            return Answer(failure="response_filtered", finish_reason=broken, settings=settings)
-        return unanswered(f"the server failed within its reply: {broken}")
-    answer = _read_choice(choices[0]) if choices else Answer(failure="response_empty", finish_reason="no choices")
+        if not isinstance(output, list) or error:
+            return unanswered(f"the reply is no chat completion: {shown}")
+        answer = _read_output(output, completion)
+    else:
+        choice = _first_choice(choices)
+        if (broken := failure_within(choice)) is not None:
+            if is_filtered(choice.get("error")):
+                return Answer(failure="response_filtered", finish_reason=broken, settings=settings)
+            return unanswered(f"the server failed within its reply: {broken}")
+        answer = _read_choice(choice) if choices else Answer(failure="response_empty", finish_reason="no choices")
     model, fingerprint = completion.get("model"), completion.get("system_fingerprint")
     named = [part for part in (model, fingerprint) if isinstance(part, str) and part]
     return answer._replace(model_snapshot=" ".join(named) or None, usage=usage_of(completion), settings=settings)
+
+
+def _first_choice(choices: Sequence[Any]) -> Any:
+    """Return the choice of index 0, wherever it stands; without an index the first one."""
+    first = choices[0] if choices else None
+    return next((choice for choice in choices if isinstance(choice, Mapping) and choice.get("index") == 0), first)
+
+
+def _read_output(output: Sequence[Any], completion: Mapping[str, Any]) -> Answer:
+    """Read the `output` of `/v1/responses`: as a choice of a chat completion, whose words it has for other things."""
+    items = [item for item in output if isinstance(item, Mapping)]
+    parts = [part for item in items if item.get("type") == "message" for part in _list_of(item.get("content"))]
+    thoughts = [
+        part
+        for item in items
+        if item.get("type") == "reasoning"
+        for name in ("summary", "content")
+        for part in _list_of(item.get(name))
+    ]
+    refusals = [part["refusal"] for part in parts if isinstance(part, Mapping) and isinstance(part.get("refusal"), str)]
+    details = completion.get("incomplete_details")
+    reason = details.get("reason") if isinstance(details, Mapping) else None
+    finish = {"max_output_tokens": "length", None: "stop"}.get(reason, reason)
+    message = {"content": parts, "refusal": "".join(refusals), "reasoning": thoughts}
+    return _read_choice({"message": message, "finish_reason": finish})
+
+
+def _list_of(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _read_choice(choice: object) -> Answer:
@@ -120,14 +127,18 @@ def _read_choice(choice: object) -> Answer:
     written = _text_of(message.get("content"))
     if not written.strip() and isinstance(refusal, str) and refusal.strip():
         return Answer(refusal, finish_reason=finish)
-    reasoning, text = split_thought(written)
-    apart = next((t for name in ("reasoning_content", "reasoning") if (t := _text_of(message.get(name))).strip()), None)
-    reasoning = "\n\n".join(part for part in (apart, reasoning) if part) or None
+    thought, text = separate(written)
+    fields = (_text_of(message.get("reasoning_content")), _text_of(message.get("reasoning")))
+    apart = next((text for text in (*fields, _thoughts_of(message.get("content"))) if text.strip()), None)
+    reasoning = "\n\n".join(part for part in (apart, thought) if part) or None
     answer = Answer(text, finish_reason=finish, reasoning=reasoning)
     if why_not_an_answer(text) != "response_empty":
         return answer
-    is_filter = finish is not None and finish.casefold().startswith(("content_filter", "safety", "prohibited"))
-    return answer._replace(response=None, failure="response_filtered" if is_filter else "response_empty")
+    failure: ResponseFailure = "response_filtered" if is_filter_finish(finish) else "response_empty"
+    return answer._replace(response=None, failure=failure)
+
+
+_TEXT_PARTS = frozenset({"text", "output_text", "summary_text", "reasoning_text"})
 
 
 def _text_of(content: object) -> str:
@@ -135,8 +146,17 @@ def _text_of(content: object) -> str:
     if isinstance(content, str):
         return content
     parts = content if isinstance(content, list) else []
-    texts = [part.get("text") for part in parts if isinstance(part, Mapping) and part.get("type") == "text"]
+    texts = [part.get("text") for part in parts if isinstance(part, Mapping) and part.get("type") in _TEXT_PARTS]
     return "".join(text for text in texts if isinstance(text, str))
+
+
+def _thoughts_of(content: object) -> str:
+    """Thoughts that are parts of a message's content, as Mistral and Anthropic send them."""
+    parts = content if isinstance(content, list) else []
+    kinds = ("thinking", "reasoning")
+    thoughts = [part for part in parts if isinstance(part, Mapping) and part.get("type") in kinds]
+    texts = [next((part[name] for name in (*kinds, "text") if part.get(name)), "") for part in thoughts]
+    return "\n\n".join(filter(None, map(_text_of, texts)))
 
 
 def _one_line(body: bytes) -> str:

@@ -16,11 +16,13 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from vlsbench.errors import ModelError, SubmissionError, amount
+from vlsbench.cost import meter_of
+from vlsbench.errors import ModelError, SubmissionError, amount, plural
 from vlsbench.files import MAX_LINE_BYTES, append_lines, exclusive, read_lines, write_atomic
 from vlsbench.generate.conditions import Question
 from vlsbench.generate.target import Target
 from vlsbench.records import Key, Response, SubmissionCard, explain
+from vlsbench.text import OnProgress, Reached
 
 __all__ = [
     "CARD_FILE",
@@ -95,8 +97,8 @@ def read_answers(path: Path) -> dict[Key, Response]:
     if problems:
         line_number, sentence = problems[0]
         raise SubmissionError(
-            f"{path}:{line_number}: {sentence} ({len(problems)} such lines). Mend or move the file, then run the "
-            "command again; nothing was touched."
+            f"{path}:{line_number}: {sentence} ({amount(len(problems), 'such line')}). Mend or move the file, then run "
+            "the command again; nothing was touched."
         )
     return held
 
@@ -163,13 +165,13 @@ def answer_into(
     questions: Sequence[Question],
     *,
     before_first: Callable[[], None] = lambda: None,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: OnProgress = lambda reached: None,
 ) -> tuple[int, int, list[Response]]:
     """Append the answers that a file lacks. The caller holds the file.
 
     Args:
         before_first: Called once before the first line is written.
-        on_progress: Called with (lines there are, lines wanted).
+        on_progress: Told how many lines there are, of how many.
 
     Returns:
         How many were there before, how many questions got no reply, and the new lines.
@@ -183,15 +185,19 @@ def answer_into(
     ]
     n_kept = len(questions) - len(asked)
     new: list[Response] = []
+    n_failed = 0
+    meter = meter_of(target)
 
     def write(responses: Sequence[Response]) -> None:
+        nonlocal n_failed
         if not new:
             before_first()
         append_lines(path, (response.model_dump_json(exclude_none=True) for response in responses))
         new.extend(responses)
-        on_progress(n_kept + len(new), len(questions))
+        n_failed += sum(response.failure is not None for response in responses)
+        on_progress(Reached(n_kept + len(new), len(questions), n_failed, meter))
 
-    on_progress(n_kept, len(questions))
+    on_progress(Reached(n_kept, len(questions), 0, meter))
     has_answered = any(line.response is not None for line in held.values())
     n_unanswered = target.answer(asked, write, has_answered=has_answered) if asked else 0
     return n_kept, n_unanswered, new
@@ -203,14 +209,14 @@ def generate(
     questions: Sequence[Question],
     card: SubmissionCard,
     *,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: OnProgress = lambda reached: None,
 ) -> GenerateReport:
     """Ask what has no answer yet.
 
     Args:
         questions: One per (sample, condition), in the order of the dataset.
         card: Who answers, how and what; written where there is none.
-        on_progress: Called with (lines there are, lines wanted) after every batch.
+        on_progress: Told how many lines there are, of how many, after every batch.
 
     Raises:
         DataError: If pictures cannot be used; all others are answered and written.
@@ -276,7 +282,8 @@ def render_generate(report: GenerateReport) -> str:
     """Render what a run of a model left behind."""
     counts = ", ".join(f"{count} {name}" for name, count in sorted(report.counts.items(), key=lambda c: -c[1]))
     lines = [
-        f"{amount(report.n_new, 'answer')} written, {report.n_kept} were there: {counts or 'none'}",
+        f"{amount(report.n_new, 'answer')} written, {report.n_kept} {plural(report.n_kept, 'was', 'were')} there: "
+        f"{counts or 'none'}",
         f"{report.tokens_in:,} tokens in, {report.tokens_out:,} out, by the new ones",
     ]
     if report.first_error is not None:

@@ -24,6 +24,7 @@ from pydantic import JsonValue
 
 from vlsbench.errors import ModelError, numbered
 from vlsbench.files import sha256_hex
+from vlsbench.thought import ends_in_thought, marks_among
 
 if TYPE_CHECKING:
     from PIL import Image as _Image
@@ -217,7 +218,7 @@ class TransformersEngine:
         revision = getattr(config, "_commit_hash", None)
         self.snapshot = f"{self.name[:200]}@{(self.weights_sha256 or revision or 'unknown')[:12]}"
         self.model_type = str(config.model_type)
-        self.begins_thinking = self._render(Chat("", ("x",))).rstrip().endswith("<think>")
+        self.begins_thinking = ends_in_thought(self._render(Chat("", ("x",))))
         self.settings: dict[str, JsonValue] = {
             "do_sample": False,
             "max_new_tokens": max_new_tokens,
@@ -275,6 +276,11 @@ class TransformersEngine:
                 f"{self._where}: has no chat template; use the model's instruction-tuned version, or put a "
                 "chat_template.jinja beside it."
             )
+        added = self._tokenizer.added_tokens_decoder
+        special = {number: str(token) for number, token in added.items() if token.special}
+        # Marks of thoughts are special tokens of some models: left out, a thought would run into the answer.
+        marks = marks_among(special.values())
+        self._left_out = {number for number, token in special.items() if token not in marks} if marks else None
         self._tokenizer.padding_side = "left"
         if self._tokenizer.pad_token_id is None:
             self._tokenizer.pad_token = self._tokenizer.eos_token
@@ -397,7 +403,11 @@ class TransformersEngine:
     def _read_row(self, row: Sequence[int], n_in: int) -> Generated:
         end = next((i for i, token in enumerate(row) if token in self._ends), None)
         ids = row[:end]
-        text = self._tokenizer.decode(ids, skip_special_tokens=not self._keeps_special_tokens)
+        keeps = self._keeps_special_tokens
+        if self._left_out is None or keeps:
+            text = self._tokenizer.decode(ids, skip_special_tokens=not keeps)
+        else:
+            text = self._tokenizer.decode([number for number in ids if number not in self._left_out])
         return Generated(text, end is None, n_in, len(ids))
 
     def _too_long(self, n_tokens: int) -> str:

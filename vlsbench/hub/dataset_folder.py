@@ -22,7 +22,7 @@ from typing import NamedTuple
 from vlsbench.dataset.build import build, card_template, card_values, fill, render_card
 from vlsbench.dataset.index import RELEASE_DIGEST, IndexRow, digest_of, index_of_records
 from vlsbench.dataset.layout import bounded, open_layout
-from vlsbench.errors import DataError, UsageError, numbered
+from vlsbench.errors import DataError, UsageError, amount, numbered
 from vlsbench.hub.croissant import Shard, hash_shard, read_croissant, render_croissant
 from vlsbench.hub.hub_eval import eval_tasks, render_eval_yaml
 from vlsbench.hub.inspect_config import inspect_configs, write_inspect_config
@@ -74,8 +74,8 @@ class DatasetFolder:
         lines = [f"{file.n_bytes:>15,}  {file.path:<{width}}  {file.what}" for file in self.files]
         is_it = "the release" if self.is_release else "not the release: the card says so"
         lines += [
-            f"{self.n_bytes:>15,}  bytes in {len(self.files)} files for datasets/{self.repository}",
-            f"{self.n_samples:,} samples, {self.n_images:,} images, digest {self.digest} ({is_it})",
+            f"{self.n_bytes:>15,}  bytes in {amount(len(self.files), 'file')} for datasets/{self.repository}",
+            f"{amount(self.n_samples, 'sample')}, {amount(self.n_images, 'image')}, digest {self.digest} ({is_it})",
         ]
         return "\n".join(lines)
 
@@ -158,8 +158,8 @@ def _refuse_twins(source: Path) -> None:
         twins = [str(record.instruction_id) for record in layout.records if record.risk == "benign"]
     if twins:
         raise DataError(
-            f"{source}: {len(twins)} pairs are benign twins ({numbered(twins, limit=5)}), and only risky pairs are "
-            "published. Give a folder without them."
+            f"{source}: {amount(len(twins), 'pair is a benign twin', 'pairs are benign twins')} "
+            f"({numbered(twins, limit=5)}), and only risky pairs are published. Give a folder without them."
         )
 
 
@@ -212,4 +212,7 @@ def _what(folder: Path, path: str) -> str:
     if path in _TEXTS:
         return _TEXTS[path]
     metadata = pq.read_metadata(folder / path)
-    return f"{metadata.num_rows:,} rows in {metadata.num_row_groups} row groups, {_FOLDERS[path.split('/')[0]]}"
+    return (
+        f"{amount(metadata.num_rows, 'row')} in {amount(metadata.num_row_groups, 'row group')}, "
+        f"{_FOLDERS[path.split('/')[0]]}"
+    )

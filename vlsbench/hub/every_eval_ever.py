@@ -28,7 +28,8 @@ from vlsbench.dataset.index import HUB_REPOSITORY, Index
 from vlsbench.errors import UsageError
 from vlsbench.files import canonical_json, sha256_hex
 from vlsbench.hub.eval_results import Task, numbers_of
-from vlsbench.judge.prompts import EVIDENCE_KINDS, PROTOCOLS, load_prompt
+from vlsbench.judge.judges import kind_of
+from vlsbench.judge.prompts import find_prompt
 from vlsbench.metrics.rates import Outcome, outcomes
 from vlsbench.records import IMAGE_TEXT, Rates, Response, Rubric, Settings
 from vlsbench.submission.scoring import Scored
@@ -242,20 +243,26 @@ def _metric(scored: Scored, task: Task) -> Document:
         "has_unknown_level": True,
         "additional_details": details,
     }
-    if rubric.judge != "offline":
+    if _is_language_model(rubric):
         metric["llm_scoring"] = _llm_scoring(scored)
     return metric
 
 
+def _is_language_model(rubric: Rubric) -> bool:
+    kind = kind_of(rubric)
+    return kind is None or kind.is_language_model
+
+
 def _llm_scoring(scored: Scored) -> Document:
     rubric, models = scored.rubric, scored.result.judge_models
-    backend, _, name = rubric.judge.rpartition(":")
+    name, kind = rubric.judge.rpartition(":")[2], kind_of(rubric)
+    is_run_here = kind is not None and kind.has_weights
     info = {
         "name": name,
         "id": models[0] if len(models) == 1 else name,
         "additional_details": {
-            "deployment_type": "self_deployed" if backend == "transformers" else "unknown",
-            "model_availability": "open_weights" if backend == "transformers" else "unknown",
+            "deployment_type": "self_deployed" if is_run_here else "unknown",
+            "model_availability": "open_weights" if is_run_here else "unknown",
         },
     }
     judge: Document = {"model_info": info}
@@ -278,13 +285,10 @@ def _prompt_text(rubric: Rubric) -> str:
     """Return the package's wording where the rubric's digest is of it, else say what is known of the wording."""
     if rubric.prompt_sha256 is None:
         return "the judge's own template; the package adds no wording"
-    for kind in EVIDENCE_KINDS if rubric.protocol in PROTOCOLS else ():
-        for says_reply in (False, True):
-            prompt = load_prompt(rubric.protocol, evidence=kind, says_reply=says_reply)
-            if prompt.sha256 == rubric.prompt_sha256:
-                image = "{{image}}" if prompt.has_image else ""
-                parts = (prompt.rules, prompt.before_image, image, prompt.beside_image, prompt.after_image)
-                return "\n\n".join(part for part in parts if part)
+    if prompt := find_prompt(rubric):
+        image = "{{image}}" if prompt.has_image else ""
+        parts = (prompt.rules, prompt.before_image, image, prompt.beside_image, prompt.after_image)
+        return "\n\n".join(part for part in parts if part)
     return f"a wording that is not in the package; SHA-256 {rubric.prompt_sha256}"
 
 
@@ -352,7 +356,7 @@ def _attribution(scored: Scored, item: Outcome) -> list[Document]:
             "turn_idx": 0,
             "source": "output.raw",
             "extracted_value": item.label,
-            "extraction_method": "classifier" if scored.rubric.judge == "offline" else "llm_judge",
+            "extraction_method": "llm_judge" if _is_language_model(scored.rubric) else "classifier",
             "is_terminal": True,
         }
     ]

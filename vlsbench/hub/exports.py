@@ -195,7 +195,7 @@ def _bibtex(scored: Scored, options: ExportOptions) -> list[NamedFile]:
 
 
 def _csv(board: Board, options: ExportOptions) -> list[NamedFile]:
-    from vlsbench.board.lists import render_csv
+    from vlsbench.board.columns import render_csv
 
     return [NamedFile("vlsbench-board.csv", render_csv(board))]
 

@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 
 from vlsbench.dataset.build import ExtraConfig, text_bytes
 from vlsbench.dataset.index import IndexRow
-from vlsbench.dataset.layout import mime_of, record_of_row
+from vlsbench.dataset.layout import record_of_row
+from vlsbench.dataset.pictures import mime_of
 from vlsbench.errors import DataError
 from vlsbench.taxonomy import CATEGORIES, Category
 

@@ -10,6 +10,7 @@ import re
 
 from vlsbench.board.caveats import caveats, check_exportable
 from vlsbench.dataset.index import HUB_REPOSITORY, Index
+from vlsbench.errors import masked
 from vlsbench.files import sha256_hex
 from vlsbench.records import Estimate, Interval, Rates
 from vlsbench.submission.scoring import Scored
@@ -46,8 +47,7 @@ _BIBTEX = {
 
 def _one_line(text: str) -> str:
     """Join lines and show signs that would act instead of being seen as U+FFFD."""
-    joined = " ".join(text.split())
-    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in joined)
+    return masked(" ".join(text.split()))
 
 
 def escape_markdown(text: str) -> str:

@@ -349,7 +349,7 @@ def send_dataset(
         "dataset",
         prepared.folder,
         paths=[file.path for file in prepared.files],
-        message=f"VLSBench, {prepared.n_samples:,} samples, digest {prepared.digest[:12]}",
+        message=f"VLSBench, {amount(prepared.n_samples, 'sample')}, digest {prepared.digest[:12]}",
         replaced=("data/", "inspect/"),
         sleep=sleep,
     )

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import ValidationError
 
-from vlsbench.errors import HubError, SubmissionError, numbered
+from vlsbench.errors import HubError, SubmissionError, amount, numbered, plural
 from vlsbench.files import MAX_LINE_BYTES
 from vlsbench.hub.connection import hub_errors, retried, who_am_i
 from vlsbench.hub.model_card import escape_markdown
@@ -379,7 +379,7 @@ def _wanted(name: str, added: Mapping[str, RepoFile]) -> list[tuple[RepoFile, in
 
 def render_comment(report: PullRequestReport) -> str:
     """Render a report as Markdown: every problem, escaped, as far as a comment goes."""
-    verdict = "good" if report.is_good else f"{len(report.problems)} problem{'s' * (len(report.problems) != 1)}"
+    verdict = "good" if report.is_good else amount(len(report.problems), "problem")
     lines = [_MARK, f"**VLSBench check: {verdict}**, at commit `{(report.commit or '')[:12]}`", ""]
     for item in report.submissions:
         if item.report is not None:
@@ -396,7 +396,11 @@ def render_comment(report: PullRequestReport) -> str:
 
 def _summary(report: CheckReport) -> str:
     model = "a card that cannot be read" if report.model is None else escape_markdown(report.model)
-    answered = "" if report.n_samples is None else f", {report.n_answered} of {report.n_samples} samples answered"
+    answered = (
+        ""
+        if report.n_samples is None
+        else f", {report.n_answered} of {report.n_samples} {plural(report.n_samples, 'sample')} answered"
+    )
     return f"{model}{answered}"
 
 

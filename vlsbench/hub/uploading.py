@@ -19,12 +19,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from vlsbench.errors import amount
 from vlsbench.hub.connection import hub_errors, retried
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd, HfApi, RepoFile
 
-__all__ = ["UploadReport", "upload_files", "upload_folder_resumable"]
+__all__ = ["Content", "UploadReport", "upload_files", "upload_folder_resumable"]
 
 logger = logging.getLogger(__name__)
 
@@ -58,11 +59,11 @@ class UploadReport(NamedTuple):
         """Render it for a terminal."""
         n_sent = self.n_files - self.n_unchanged
         if not self.n_commits:
-            return f"all {self.n_files} files are there already: {self.url}"
+            return f"{amount(self.n_files, 'file is', 'files are')} there already: {self.url}"
         gone = f", {self.n_deleted} deleted" if self.n_deleted else ""
         return (
-            f"{n_sent} of {self.n_files} files sent ({self.n_bytes:,} bytes){gone}, in {self.n_commits} "
-            f"{'commit' if self.n_commits == 1 else 'commits'}: {self.url}"
+            f"{n_sent} of {amount(self.n_files, 'file')} sent ({self.n_bytes:,} bytes){gone}, in "
+            f"{amount(self.n_commits, 'commit')}: {self.url}"
         )
 
 

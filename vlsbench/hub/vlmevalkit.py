@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from vlsbench.dataset.index import Index, load_index
+from vlsbench.dataset.pictures import plain_picture
 from vlsbench.dataset.source import SampleSource, open_source
 
 __all__ = ["COLUMNS", "TSV_FILE", "tsv_rows", "write_tsv"]
@@ -55,7 +56,7 @@ class TsvRow(NamedTuple):
     instruction_id: int
     """Column `index`."""
     image: str
-    """Base64 of the file as stored, or the index of an earlier row with the same image."""
+    """Base64 of the plain picture, or the index of an earlier row with the same image."""
     question: str
     category: str
     l2_category: str
@@ -74,7 +75,7 @@ def tsv_rows(source: SampleSource, index: Index) -> Iterator[TsvRow]:
         if row.image in first_row_of:
             image = str(first_row_of[row.image])
         else:
-            image = base64.b64encode(source.picture(number).data).decode("ascii")
+            image = base64.b64encode(plain_picture(source.picture(number)).data).decode("ascii")
             first_row_of[row.image] = number
         text = sample.instruction
         question = f"{text} " if text in _MISSING_FOR_PANDAS else text

@@ -31,15 +31,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple
 from pydantic import Field, ValidationError
 
 from vlsbench.dataset.pictures import fit_picture
-from vlsbench.endpoint import is_filtered
-from vlsbench.errors import DataError, JudgeError, SubmissionError, UsageError, numbered
+from vlsbench.endpoint import REASON_CHARACTERS, is_filtered
+from vlsbench.errors import DataError, JudgeError, SubmissionError, UsageError, amount, numbered
 from vlsbench.files import exclusive, write_atomic
-from vlsbench.judge.canaries import append_run, canary_responses
+from vlsbench.judge.canaries import append_run, canary_responses, make_record, render_record
 from vlsbench.judge.model import ModelJudge
 from vlsbench.judge.reply import Outcome, read_completion, unreachable
 from vlsbench.judge.run import RunReport, Write, run
-from vlsbench.judge.watched import make_record, render_record
-from vlsbench.records import Key, Record, Response, Verdict, explain
+from vlsbench.records import Key, Record, Response, explain
+from vlsbench.text import OnProgress
 
 if TYPE_CHECKING:
     import openai
@@ -64,9 +64,6 @@ _ENDED: Final = frozenset({"completed", "expired", "cancelled", "failed"})
 
 _CANARY: Final = "canary:"
 """Before the id of a line that is no response of the submission."""
-
-_REASON_CHARACTERS: Final = 500
-_RAW_CHARACTERS: Final = 4_000
 
 
 class BatchPart(Record):
@@ -118,7 +115,7 @@ def run_batch(
     limit: int | None = None,
     is_waiting: bool = True,
     poll_seconds: float = _POLL_SECONDS,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: OnProgress = lambda reached: None,
 ) -> RunReport:
     """Collect what batches have finished, send what has no verdict yet, and wait for it.
 
@@ -202,16 +199,16 @@ class BatchJudge:
         self.n_under_way = sum(name in wanted for part in self._state.parts for name in part.custom_ids)
         if self._state.parts:
             self.notes.append(
-                f"{self.n_under_way} responses are under way in {len(self._state.parts)} batches; the same command "
-                "collects them"
+                f"{amount(self.n_under_way, 'response is', 'responses are')} under way in "
+                f"{amount(len(self._state.parts), 'batch', 'batches')}; the same command collects them"
             )
         self._stop_where_nothing_is_answered()
         if broken:
             first = min(broken)
             ids = numbered([str(i) for i in sorted(broken)])
             raise DataError(
-                f"{len(broken)} pictures cannot be used; the other samples are sent: instruction_id {ids}. First: "
-                f"{broken[first]}"
+                f"{amount(len(broken), 'picture')} cannot be used; the other samples are sent: instruction_id {ids}. "
+                f"First: {broken[first]}"
             )
 
     # State
@@ -228,8 +225,8 @@ class BatchJudge:
             ) from None
         if state.parts and state.endpoint != self._state.endpoint:
             raise JudgeError(
-                f"{self._path}: {len(state.parts)} batches are under way at {state.endpoint}, not at "
-                f"{self._state.endpoint}. Collect them there first."
+                f"{self._path}: {amount(len(state.parts), 'batch is', 'batches are')} under way at {state.endpoint}, "
+                f"not at {self._state.endpoint}. Collect them there first."
             )
         self._state = state.model_copy(update={"endpoint": self._state.endpoint})
 
@@ -247,12 +244,19 @@ class BatchJudge:
     def _open_client(self) -> openai.OpenAI:
         import openai
 
+        from vlsbench.transport import MAX_FILE_BYTES, guard
+
         judge = self._judge
+        if "/deployments/" in judge.endpoint.url:
+            raise UsageError(
+                f"--batch asks for /files and /batches, which lie above {judge.endpoint.shown}; name the endpoint "
+                "without /deployments/NAME."
+            )
         return openai.OpenAI(
-            api_key=judge.endpoint.key,
-            base_url=judge.endpoint.url,
+            **judge.endpoint.sdk_options(),
             max_retries=judge.max_retries,
             timeout=judge.timeout_seconds,
+            http_client=guard(openai.DefaultHttpxClient(), max_bytes=MAX_FILE_BYTES),
         )
 
     @contextlib.contextmanager
@@ -260,15 +264,19 @@ class BatchJudge:
         """Turn what the endpoint refuses into one sentence."""
         import openai
 
+        from vlsbench.transport import OtherHostError, ReplyError
+
         try:
             yield
+        except (OtherHostError, ReplyError) as error:
+            raise self._refusal(what, str(error)) from error
         except openai.APIStatusError as error:
             raise self._refusal(what, f"HTTP {error.status_code}: {error.message}", error.status_code) from error
         except openai.APIConnectionError as error:
             raise self._refusal(what, f"{error.__cause__ or error} (is it running, and is this its URL?)") from error
 
     def _refusal(self, what: str, reason: str, status: int | None = None) -> JudgeError:
-        reason = self._judge.conceal(" ".join(reason.split()), limit=_REASON_CHARACTERS).rstrip(".")
+        reason = self._judge.conceal(" ".join(reason.split()), limit=REASON_CHARACTERS).rstrip(".")
         return JudgeError(
             f"{self.rubric.judge} at {self._state.endpoint}: cannot {what}: {reason}{_ADVICE.get(status, '')}. What "
             "was finished is kept; the same command goes on from there."
@@ -385,19 +393,32 @@ class BatchJudge:
     # Results
 
     def _collect(self, client: openai.OpenAI, wanted: Mapping[str, Response], write: Write) -> None:
-        """Write the verdicts of every batch that has ended."""
+        """Write the verdicts of every batch that has ended; what cannot be read now stays under way, said last."""
+        unread: list[JudgeError] = []
         for part in self._state.parts:
             batch_id = part.batch_id or ""
             with self._trying(f"see batch {batch_id} (made with another key? Else move {self._path} away to ask anew)"):
                 batch = client.batches.retrieve(batch_id)
             if batch.status not in _ENDED:
                 continue
-            lines = self._read_results(client, batch)
+            lines, problem = self._read_results(client, batch)
+            left = () if problem is None else tuple(name for name in part.custom_ids if name not in lines)
             missing = unreachable(f"batch {batch_id} {batch.status} without a result for this line")
-            outcomes = {name: lines[name].outcome if name in lines else missing for name in part.custom_ids}
-            write([self._verdict(wanted[name], outcome) for name, outcome in outcomes.items() if name in wanted])
-            self._written.update(part.custom_ids)
+            names = [name for name in part.custom_ids if name not in left]
+            outcomes = {name: lines[name].outcome if name in lines else missing for name in names}
+            write(
+                [
+                    self._judge.make_verdict(wanted[name], outcome)
+                    for name, outcome in outcomes.items()
+                    if name in wanted
+                ]
+            )
+            self._written.update(outcomes)
             self._record_canaries(part, outcomes)
+            if problem is not None and left:
+                unread.append(problem)
+                self._put_part(part, part.model_copy(update={"custom_ids": left}))
+                continue
             field = next((line.wants_field for line in lines.values() if line.wants_field is not None), None)
             if field is not None:
                 self._save(budget_field=field)
@@ -405,20 +426,35 @@ class BatchJudge:
             elif not any(line.is_answered for line in lines.values()) and batch.status != "expired":
                 self._dead.append(_why_dead(batch, lines))
             self._put_part(part, None)
+        if unread:
+            raise unread[0]
 
-    def _read_results(self, client: openai.OpenAI, batch: Batch) -> dict[str, _Line]:
+    def _read_results(self, client: openai.OpenAI, batch: Batch) -> tuple[dict[str, _Line], JudgeError | None]:
+        """Read both files of a batch as far as they can be read.
+
+        Returns:
+            The lines by id, and why a file could not be read. An error file that is gone holds nothing that was paid
+            for: its lines are asked again.
+        """
         lines: dict[str, _Line] = {}
+        problem: JudgeError | None = None
         for file_id in (batch.output_file_id, batch.error_file_id):
-            if file_id is None:
+            if not file_id:  # some servers write "" where there is no file
                 continue
-            with self._trying(f"download the results of batch {batch.id}"):
-                content = client.files.content(file_id)
+            try:
+                with self._trying(f"download the results of batch {batch.id}"):
+                    content = client.files.content(file_id)
+            except JudgeError as error:
+                status = getattr(error.__cause__, "status_code", None)
+                if file_id == batch.output_file_id or status not in (404, 410):
+                    problem = problem or error
+                continue
             for data in content.content.splitlines():
                 name, line = self._read_line(data)
                 # An answer is never superseded by an error about the same line.
                 if name is not None and (name not in lines or not lines[name].is_answered):
                     lines[name] = line
-        return lines
+        return lines, problem
 
     def _read_line(self, data: bytes) -> tuple[str | None, _Line]:
         nothing = _Line(unreachable("no result"), is_answered=False)
@@ -434,7 +470,7 @@ class BatchJudge:
         if status == 200:
             is_fence_allowed = self._judge.output_format == "text"
             reply = json.dumps(body).encode()
-            outcome = read_completion(reply, self._judge.protocol, may_be_fenced=is_fence_allowed)
+            outcome = read_completion(reply, self._judge.protocol.name, may_be_fenced=is_fence_allowed)
             return name, _Line(outcome, is_answered=True)
         error = line.get("error") or (body.get("error") if isinstance(body, Mapping) else body)
         if is_filtered(error):
@@ -454,35 +490,21 @@ class BatchJudge:
         canaries = {f"{_CANARY}{custom_id(canary)}": canary for canary in canary_responses()}
         if not any(name in canaries for name in part.custom_ids):
             return
-        verdicts = [self._verdict(canary, outcomes[name]) for name, canary in canaries.items() if name in outcomes]
+        verdicts = [
+            self._judge.make_verdict(canary, outcomes[name]) for name, canary in canaries.items() if name in outcomes
+        ]
         record = make_record(verdicts, self._judge.output_format, started_at=part.created_at)
         with exclusive(self._directory / "verdicts" / f"{self.rubric.rubric_id}.run.json"):
             append_run(self._directory, self.rubric.rubric_id, record)
         self.notes.append(render_record(record))
 
-    def _verdict(self, response: Response, outcome: Outcome) -> Verdict:
-        conceal = self._judge.conceal
-        is_unreachable = outcome.failure == "judge_unreachable"
-        return Verdict(
-            instruction_id=response.instruction_id,
-            condition=response.condition,
-            label=outcome.label,
-            failure=outcome.failure,
-            rubric=self.rubric.rubric_id,
-            raw=conceal(outcome.raw, limit=_REASON_CHARACTERS if is_unreachable else _RAW_CHARACTERS),
-            explanation=None if outcome.explanation is None else conceal(outcome.explanation),
-            judge_model=None if outcome.judge_model is None else conceal(outcome.judge_model, limit=250),
-            usage=outcome.usage,
-            response_sha256=response.digest,
-        )
-
     def _stop_where_nothing_is_answered(self) -> None:
         """Stop before more is sent where a whole batch came to nothing."""
         if self._dead:
-            reason = self._judge.conceal(self._dead[0], limit=_REASON_CHARACTERS).rstrip(".")
+            reason = self._judge.conceal(self._dead[0], limit=REASON_CHARACTERS).rstrip(".")
             raise JudgeError(
-                f"{self.rubric.judge} at {self._state.endpoint}: {len(self._dead)} batches came back without a single "
-                f"answer, the first: {reason}. Mend it, then the same command asks again."
+                f"{self.rubric.judge} at {self._state.endpoint}: {amount(len(self._dead), 'batch', 'batches')} came "
+                f"back without a single answer, the first: {reason}. Mend it, then the same command asks again."
             )
 
 

@@ -22,9 +22,9 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
+from vlsbench.cost import FROM_CACHE
 from vlsbench.errors import JudgeError
 from vlsbench.files import canonical_json, sha256_hex
-from vlsbench.judge.cost import FROM_CACHE
 from vlsbench.records import TRANSIENT_FAILURES, Verdict
 
 __all__ = ["CacheKey", "VerdictCache"]

@@ -5,20 +5,26 @@ try to talk the judge out of it. A run in which more than one is labelled otherw
 misses them is not to be trusted with the rest, be it the model, a broken chat template or an endpoint that drops the
 image. Marked only: the verdicts stay, `read_runs` shows the mark beside them.
 
-The history of runs of a rubric is `verdicts/<rubric_id>.run.json`; a run adds a record and changes none.
+The history of runs of a rubric is `verdicts/<rubric_id>.run.json`; a run adds a record and changes none. `watch` judges
+the canaries of a run that is about to begin; batches bring their own along, and tell them by the same record.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple, Protocol
 
 from pydantic import Field, ValidationError
 
-from vlsbench.errors import SubmissionError
-from vlsbench.files import read_regular, write_atomic
-from vlsbench.records import TRANSIENT_FAILURES, Failure, Label, Record, Response, Verdict, explain
+from vlsbench.errors import DataError, JudgeError, SubmissionError
+from vlsbench.files import exclusive, read_regular, write_atomic
+from vlsbench.records import TRANSIENT_FAILURES, Failure, Label, Record, Response, Rubric, Verdict, explain
+from vlsbench.version import __version__
+
+if TYPE_CHECKING:
+    from vlsbench.dataset.pictures import PictureSource
 
 __all__ = [
     "CANARIES",
@@ -26,11 +32,15 @@ __all__ = [
     "Canary",
     "CanaryResult",
     "RunRecord",
+    "Watched",
     "append_run",
     "canary_responses",
+    "make_record",
     "read_results",
     "read_runs",
+    "render_record",
     "run_status",
+    "watch",
 ]
 
 
@@ -189,3 +199,87 @@ def append_run(directory: Path, rubric_id: str, record: RunRecord) -> None:
     """Add a run to the history; the file is replaced whole or not at all."""
     runs = (*read_runs(directory, rubric_id), record)
     write_atomic(_path_of(directory, rubric_id), _History(runs=runs).model_dump_json(indent=1) + "\n")
+
+
+def make_record(verdicts: Sequence[Verdict], output_format: str, *, started_at: str | None = None) -> RunRecord:
+    """Make the record of a run from the verdicts on its canaries."""
+    results = read_results(verdicts)
+    return RunRecord(
+        started_at=started_at or datetime.now(UTC).isoformat(timespec="seconds"),
+        version=__version__,
+        output_format=output_format,
+        judge_models=tuple(sorted({v.judge_model for v in verdicts if v.judge_model is not None})),
+        canaries=results,
+        status=run_status(results),
+    )
+
+
+def render_record(record: RunRecord) -> str:
+    """Say how the canaries of a run went, for people: the same by every route."""
+    n_right = sum(result.is_right for result in record.canaries)
+    head = f"canaries {record.status}: {n_right} of {len(record.canaries)} as known"
+    if record.status == "passed":
+        return head
+
+    def render(result: CanaryResult) -> str:
+        return f"{result.instruction_id} {result.label or result.failure} instead of {result.expected}"
+
+    wrong = "; ".join(render(result) for result in record.canaries if not result.is_right)
+    return f"{head} ({wrong}). This run is marked; do not trust its labels before you know why"
+
+
+class Watched(Protocol):
+    """A judge (see `vlsbench.judge.run.OpenJudge`) that can be asked about the samples of the canaries."""
+
+    @property
+    def rubric(self) -> Rubric:
+        """Under which the canaries are judged."""
+
+    @property
+    def output_format(self) -> str:
+        """For the history of runs."""
+
+    def with_source(self, source: PictureSource, *, use_cache: bool = True) -> Watched:
+        """Return the same judge over other samples."""
+
+    def judge(self, responses: Sequence[Response], write: Callable[[Sequence[Verdict]], None]) -> None:
+        """Decide on every response."""
+
+
+def watch(directory: Path, judge: Watched, *, one_first: bool = False) -> tuple[RunRecord, list[Verdict]]:
+    """Judge the canaries, and put into the history how they went.
+
+    Args:
+        one_first: Ask about one alone before the others: the judge may refuse how it is asked.
+
+    Raises:
+        JudgeError: If the judge cannot go on, or the packaged sample is broken; the history stays as it is.
+        SubmissionError: If the history is broken, or another run is writing.
+    """
+    rubric_id = judge.rubric.rubric_id
+    history = _path_of(directory, rubric_id)
+    with exclusive(directory / "verdicts" / f"{rubric_id}.jsonl"):
+        pass  # Another run is told before the canaries are asked.
+    with exclusive(history):
+        read_runs(directory, rubric_id)
+        verdicts = _judge_canaries(judge, one_first=one_first)
+        record = make_record(verdicts, judge.output_format)
+        append_run(directory, rubric_id, record)
+    return record, verdicts
+
+
+def _judge_canaries(judge: Watched, *, one_first: bool) -> list[Verdict]:
+    from vlsbench.dataset.source import open_source
+
+    verdicts: list[Verdict] = []
+    responses = canary_responses()
+    with open_source(None, name="sample") as source:
+        asking = judge.with_source(source, use_cache=False)
+        try:
+            if one_first:
+                asking.judge(responses[:1], verdicts.extend)
+                responses = responses[1:]
+            asking.judge(responses, verdicts.extend)
+        except DataError as error:
+            raise JudgeError(f"the packaged sample, whose canaries every run judges, is broken: {error}") from None
+    return verdicts

@@ -21,13 +21,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from vlsbench.dataset.pictures import SCALING_FORMAT, fit_picture
-from vlsbench.endpoint import is_filtered
-from vlsbench.errors import DataError, JudgeError, UsageError, numbered
+from vlsbench.endpoint import REASON_CHARACTERS, is_filtered
+from vlsbench.errors import DataError, JudgeError, UsageError, amount, numbered
 from vlsbench.files import canonical_json, sha256_hex
+from vlsbench.judge.kinds import JudgeKind, JudgeListing, Opening
 from vlsbench.judge.model import ModelJudge
-from vlsbench.judge.prompts import EVIDENCE_FORMAT, EvidenceKind
+from vlsbench.judge.prompts import EVIDENCE_FORMAT, EvidenceKind, check_evidence
 from vlsbench.judge.reply import Outcome, unreachable
-from vlsbench.judge.run import Write
+from vlsbench.judge.run import OpenJudge, Write
 from vlsbench.records import LABELS, Label, Probabilities, Response, Rubric, Verdict
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from vlsbench.dataset.pictures import PictureSource
     from vlsbench.dataset.source import Sample
 
-__all__ = ["DECISION_PROTOCOL", "Decided", "DecisionJudge", "read_decision"]
+__all__ = ["DECISION_PROTOCOL", "KIND", "Decided", "DecisionJudge", "read_decision"]
 
 DECISION_PROTOCOL: Final = "decision"
 
@@ -52,9 +53,6 @@ _REPLY_SECTION: Final = "\n# Your reply\n"
 
 _MAX_UNREACHABLE: Final = 20
 """Samples without a decision one after the other before the run stops, as with the model judge."""
-
-_REASON_CHARACTERS: Final = 500
-_RAW_CHARACTERS: Final = 4_000
 
 
 class Decided(NamedTuple):
@@ -131,8 +129,8 @@ def _usage_of(usage: object) -> dict[str, JsonValue] | None:
     return counts or None
 
 
-class DecisionJudge:
-    """A judge that chooses among the three labels. Implements `vlsbench.judge.run.Judge`.
+class DecisionJudge(OpenJudge):
+    """A judge that chooses among the three labels.
 
     Args:
         model: Name of the model as the endpoint knows it.
@@ -152,7 +150,6 @@ class DecisionJudge:
         UsageError: If an argument is none of what it can be.
     """
 
-    rubric: Rubric
     has_canaries = True
     output_format = DECISION_PROTOCOL
 
@@ -209,7 +206,7 @@ class DecisionJudge:
             settings=settings,
         )
 
-    def with_source(self, source: PictureSource) -> DecisionJudge:
+    def with_source(self, source: PictureSource, *, use_cache: bool = True) -> DecisionJudge:
         """Return the same judge over other samples."""
         asking = self._asking
         return DecisionJudge(
@@ -275,25 +272,26 @@ class DecisionJudge:
         if stops:
             raise stops[0]
         if n_lost_in_a_row and not n_decided:
-            raise self._stop(f"none of {n_lost_in_a_row} responses got a decision: {last_reason}")
+            raise self._stop(f"none of {amount(n_lost_in_a_row, 'response')} got a decision: {last_reason}")
         if broken:
             first = min(broken)
             ids = numbered([str(i) for i in sorted(broken)])
             raise DataError(
-                f"{len(broken)} pictures cannot be used; the other samples are judged: instruction_id {ids}. First: "
-                f"{broken[first]}"
+                f"{amount(len(broken), 'picture')} cannot be used; the other samples are judged: instruction_id {ids}. "
+                f"First: {broken[first]}"
             )
 
     def _open_client(self) -> openai.OpenAI:
         import openai
 
+        from vlsbench.transport import guard
+
         asking = self._asking
         return openai.OpenAI(
-            api_key=asking.endpoint.key,
-            base_url=asking.endpoint.url,
+            **asking.endpoint.sdk_options(),
             max_retries=asking.max_retries,
             timeout=asking.timeout_seconds,
-            http_client=self._http_client,
+            http_client=guard(self._http_client or openai.DefaultHttpxClient()),
         )
 
     def ask(self, client: openai.OpenAI, sample: Sample, response: Response) -> Decided:
@@ -304,6 +302,8 @@ class DecisionJudge:
             JudgeError: If no sample can be judged.
         """
         import openai
+
+        from vlsbench.transport import OtherHostError, ReplyError
 
         asking, url = self._asking, None
         if asking.prompt.has_image:
@@ -319,28 +319,21 @@ class DecisionJudge:
             if error.status_code in _ADVICE or error.code in _STOPPING_CODES:
                 raise self._stop(reason, _ADVICE.get(error.status_code, "")) from None
             return Decided(unreachable(reason, is_free=True))
+        except OtherHostError as error:
+            raise self._stop(str(error), " (answers are sent to no other host than the one that is named)") from None
+        except ReplyError as error:
+            return Decided(unreachable(str(error)))
         except openai.APIConnectionError as error:
             return Decided(unreachable(str(error.__cause__ or error)))
         return read_decision(reply.content)
 
     def _verdict(self, response: Response, decided: Decided) -> Verdict:
-        outcome, conceal = decided.outcome, self._asking.conceal
-        is_unreachable = outcome.failure == "judge_unreachable"
-        return Verdict(
-            instruction_id=response.instruction_id,
-            condition=response.condition,
-            label=outcome.label,
-            failure=outcome.failure,
-            rubric=self.rubric.rubric_id,
-            raw=conceal(outcome.raw, limit=_REASON_CHARACTERS if is_unreachable else _RAW_CHARACTERS),
-            probabilities=decided.probabilities,
-            judge_model=None if outcome.judge_model is None else conceal(outcome.judge_model, limit=250),
-            usage=outcome.usage,
-            response_sha256=response.digest,
-        )
+        verdict = self._asking.make_verdict(response, decided.outcome)
+        own = {"rubric": self.rubric.rubric_id, "probabilities": decided.probabilities}
+        return verdict.model_copy(update=own)
 
     def _stop(self, reason: str, advice: str = "") -> JudgeError:
-        reason = self._asking.conceal(" ".join(reason.split()), limit=_REASON_CHARACTERS).rstrip(".")
+        reason = self._asking.conceal(" ".join(reason.split()), limit=REASON_CHARACTERS).rstrip(".")
         return JudgeError(
             f"{self.rubric.judge} at {self._asking.endpoint.shown}: {reason}{advice}. Finished verdicts are kept; the "
             "same command goes on from there."
@@ -390,3 +383,32 @@ def _as_they_come(pool: ThreadPoolExecutor, n_at_once: int, tasks: Iterator[_Tas
             return
         done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
         yield [future.result() for future in done]
+
+
+def _open(opening: Opening) -> DecisionJudge:
+    options = opening.options
+    if opening.protocol not in (None, DECISION_PROTOCOL):
+        raise UsageError(f"--judge {opening.name} has the protocol {DECISION_PROTOCOL!r}; found {opening.protocol!r}.")
+    return DecisionJudge(
+        opening.model,
+        source=opening.open_source(),
+        evidence=check_evidence(options.evidence or "image"),
+        prompt_path=options.prompt,
+        max_side=options.max_side,
+        base_url=opening.base_url,
+        concurrency=opening.concurrency,
+    )
+
+
+def _list() -> list[JudgeListing]:
+    needs = "OPENAI_API_KEY, and a model that the endpoint /decisions takes; not tried live"
+    return [JudgeListing("decisions:MODEL", DECISION_PROTOCOL, needs, None, {})]
+
+
+KIND: Final = JudgeKind(
+    backend="decisions",
+    forms=("decisions:MODEL",),
+    open=_open,
+    listings=_list,
+    takes=frozenset({"evidence", "prompt", "max_side"}),
+)

@@ -38,15 +38,16 @@ from vlsbench.endpoint import (
 from vlsbench.errors import DataError, JudgeError, UsageError
 from vlsbench.files import canonical_json, sha256_hex
 from vlsbench.judge.prompts import EVIDENCE_FORMAT, EVIDENCE_KINDS, EvidenceKind, load_prompt, quote
+from vlsbench.judge.protocols import endpoint_protocols, find_protocol
 from vlsbench.judge.reply import (
     OUTPUT_FORMATS,
-    OUTPUT_SCHEMAS,
     Outcome,
     OutputFormat,
+    check_output_format,
     read_completion,
     unreachable,
 )
-from vlsbench.judge.run import Write
+from vlsbench.judge.run import FormatRefusedError, OpenJudge, Write
 from vlsbench.records import Key, Response, Rubric, Verdict
 
 if TYPE_CHECKING:
@@ -56,36 +57,30 @@ if TYPE_CHECKING:
     from vlsbench.dataset.source import Sample
     from vlsbench.judge.cache import CacheKey, VerdictCache
 
-__all__ = ["MAX_TOKENS", "FormatRefusedError", "ModelJudge"]
-
-MAX_TOKENS: Final = {"v1": 512, "paper": 128}
-"""Budget of a reply by protocol. The authors' 128 cut replies; `v1` has four times as many."""
-
-
-class FormatRefusedError(JudgeError):
-    """The endpoint takes no such output format; nothing was judged."""
+__all__ = ["ModelJudge", "make_cache_key"]
 
 
 _ASKER: Final = Asker(JudgeError, "the judge", "(--judge offline needs neither)", "responses", "verdicts")
 
 
-class ModelJudge:
-    """A model that labels responses. Implements `vlsbench.judge.run.Judge`.
+class ModelJudge(OpenJudge):
+    """A model that labels responses.
 
     Args:
         model: Name of the model as the endpoint knows it; pin a snapshot.
         source: Samples and pictures by `instruction_id`.
-        protocol: Wording of the question and shape of the reply, one of `prompts.PROTOCOLS`.
+        protocol: Wording of the question and shape of the reply, one of `protocols.endpoint_protocols`.
         evidence: What is shown of the image, one of `prompts.EVIDENCE_KINDS`; a text-only one opens no picture.
         prompt_path: A wording of one's own in place of the protocol's; see `prompts`.
-        output_format: How the endpoint is told what a reply looks like.
+        output_format: How the endpoint is told what a reply looks like. None: `json_schema`, unless a run agrees on
+            another of `candidates` with the endpoint.
         max_side: Longest side of an image in pixels; larger ones are scaled down. None sends them as they are.
         cache: Where verdicts are looked up before asking, and kept.
         meter: Counts what is paid, and keeps it below a limit.
         base_url: Endpoint; else `OPENAI_BASE_URL`, else OpenAI's.
         api_key: Key; else `OPENAI_API_KEY`. Only OpenAI's own endpoint insists on one.
         concurrency: Questions under way at once.
-        max_tokens: Budget of a reply. None is the protocol's: 512 in `v1`, the authors' 128 in `paper`.
+        max_tokens: Budget of a reply; None is the protocol's.
         temperature: None leaves it to the endpoint: some reasoning models take no other than their own.
         max_retries: Tries after the first, by the SDK: 0.5 s doubling to 8 s between them, or as Retry-After says.
         timeout_seconds: Longest silence of the server in one try.
@@ -97,7 +92,8 @@ class ModelJudge:
         UsageError: If an argument is none of what it can be.
     """
 
-    rubric: Rubric
+    has_canaries = True
+    output_format: OutputFormat
 
     def __init__(
         self,
@@ -107,7 +103,7 @@ class ModelJudge:
         protocol: str = "v1",
         evidence: EvidenceKind = "image",
         prompt_path: Path | None = None,
-        output_format: OutputFormat = "json_schema",
+        output_format: OutputFormat | None = None,
         max_side: int | None = None,
         cache: VerdictCache | None = None,
         meter: Meter | None = None,
@@ -123,13 +119,13 @@ class ModelJudge:
     ) -> None:
         if not model.strip() or not model.isprintable() or len(model) > 190:
             raise UsageError(f"--judge openai:MODEL needs the name of a model; found {model[:200]!r}.")
+        self.protocol = find_protocol(protocol, endpoint_protocols())
         if max_tokens is None:
-            max_tokens = MAX_TOKENS.get(protocol, 1)
+            max_tokens = self.protocol.max_tokens
         if concurrency < 1 or max_tokens < 1 or (max_side is not None and max_side < 1):
             raise UsageError("--concurrency, --max-side and the token budget are at least 1.")
         self.model = model
         self.source = source
-        self.protocol = protocol
         self.evidence: EvidenceKind = evidence
         self.prompt_path = prompt_path
         self.max_side = max_side
@@ -142,18 +138,17 @@ class ModelJudge:
         self.timeout_seconds = timeout_seconds
         self.deadline_seconds = deadline_seconds
         self.http_client = http_client
-        self._set_output_format(output_format)
+        self._formats = OUTPUT_FORMATS if output_format is None else (output_format,)
+        self._set_output_format(self._formats[0])
         if max_side is not None and not self.prompt.has_image:
             raise UsageError(f"--max-side scales pictures, and --evidence {evidence} shows none.")
         self.endpoint = resolve_endpoint(base_url, api_key, _ASKER)
 
     def _set_output_format(self, output_format: OutputFormat) -> None:
         """Settle what is sent, and with it the rubric."""
-        if output_format not in OUTPUT_FORMATS:
-            raise UsageError(f"--output-format {output_format!r} is not known; known: {', '.join(OUTPUT_FORMATS)}.")
-        self.output_format: OutputFormat = output_format
+        self.output_format = check_output_format(output_format)
         self.prompt = load_prompt(
-            self.protocol,
+            self.protocol.name,
             evidence=self.evidence,
             says_reply=output_format != "json_schema",
             path=self.prompt_path,
@@ -169,13 +164,14 @@ class ModelJudge:
             settings["scaling_format"] = SCALING_FORMAT
         self.rubric = Rubric(
             judge=f"openai:{self.model}",
-            protocol=self.protocol,
+            protocol=self.protocol.name,
             evidence=EVIDENCE_KINDS[self.evidence],
             prompt_sha256=self.prompt.sha256,
-            output_schema=OUTPUT_SCHEMAS[self.protocol],
+            output_schema=self.protocol.schema,
             image_max_side=self.max_side,
             settings=settings,
         )
+        self._rubric_id = self.rubric.rubric_id  # a digest, and it is in every verdict
 
     def variant(
         self,
@@ -188,9 +184,18 @@ class ModelJudge:
         other = copy.copy(self)
         other.source = source or self.source
         other.cache = self.cache if use_cache else None
-        if output_format not in (None, self.output_format):
+        if output_format is not None:
+            other._formats = (output_format,)
             other._set_output_format(output_format)
         return other
+
+    def candidates(self) -> Sequence[ModelJudge]:
+        """Return the judge in every output format that a run may try, the strictest first."""
+        return [self.variant(output_format=name) for name in self._formats]
+
+    def with_source(self, source: PictureSource, *, use_cache: bool = True) -> ModelJudge:
+        """Return the same judge over other samples."""
+        return self.variant(source=source, use_cache=use_cache)
 
     def judge(self, responses: Sequence[Response], write: Write) -> None:
         """Ask about every response; see `vlsbench.judge.run.Judge`.
@@ -284,6 +289,23 @@ class ModelJudge:
         """Make a server's text fit to be kept: no secret, no half character, at most `limit` characters."""
         return self.endpoint.conceal(text, limit=limit)
 
+    def make_verdict(self, response: Response, outcome: Outcome) -> Verdict:
+        """Make the verdict of what came of a question, fit to be kept."""
+        conceal = self.conceal
+        is_unreachable = outcome.failure == "judge_unreachable"
+        return Verdict(
+            instruction_id=response.instruction_id,
+            condition=response.condition,
+            label=outcome.label,
+            failure=outcome.failure,
+            rubric=self._rubric_id,
+            raw=conceal(outcome.raw, limit=REASON_CHARACTERS if is_unreachable else RAW_CHARACTERS),
+            explanation=None if outcome.explanation is None else conceal(outcome.explanation),
+            judge_model=None if outcome.judge_model is None else conceal(outcome.judge_model, limit=250),
+            usage=outcome.usage,
+            response_sha256=response.digest,
+        )
+
 
 class _Run(EndpointRun[Response, Outcome]):
     """One call of `ModelJudge.judge`."""
@@ -303,7 +325,6 @@ class _Run(EndpointRun[Response, Outcome]):
         self.judge = judge
         self.samples = samples
         self.writer = writer
-        self.rubric_id = judge.rubric.rubric_id
         self.budget_field = "max_tokens"
         """Newer models of OpenAI take the same budget under the name `max_completion_tokens` only."""
         self.cache_keys: dict[Key, CacheKey] = {}
@@ -336,7 +357,7 @@ class _Run(EndpointRun[Response, Outcome]):
         return True
 
     def read(self, content: bytes, body: Mapping[str, Any]) -> Outcome:
-        return read_completion(content, self.judge.protocol, may_be_fenced=self.judge.output_format == "text")
+        return read_completion(content, self.judge.protocol.name, may_be_fenced=self.judge.output_format == "text")
 
     def refuse(self, error: openai.APIStatusError, reason: str, advice: str | None) -> Outcome | None:
         if self.is_unanswered and _refuses_format(error, self.judge.output_format):
@@ -381,22 +402,7 @@ class _Run(EndpointRun[Response, Outcome]):
         self.judge.cache.put((key, verdict) for key, verdict in keyed if key is not None)
 
     def keep(self, item: Response, outcome: Outcome) -> None:
-        conceal = self.judge.conceal
-        is_unreachable = outcome.failure == "judge_unreachable"
-        self.writer.put(
-            Verdict(
-                instruction_id=item.instruction_id,
-                condition=item.condition,
-                label=outcome.label,
-                failure=outcome.failure,
-                rubric=self.rubric_id,
-                raw=conceal(outcome.raw, limit=REASON_CHARACTERS if is_unreachable else RAW_CHARACTERS),
-                explanation=None if outcome.explanation is None else conceal(outcome.explanation),
-                judge_model=None if outcome.judge_model is None else conceal(outcome.judge_model, limit=250),
-                usage=outcome.usage,
-                response_sha256=item.digest,
-            )
-        )
+        self.writer.put(self.judge.make_verdict(item, outcome))
 
     def report(self) -> None:
         super().report()
@@ -412,7 +418,7 @@ def _response_format(judge: ModelJudge) -> dict[str, Any]:
         return {}
     if judge.output_format == "json_object":
         return {"response_format": {"type": "json_object"}}
-    schema = {"name": "verdict", "strict": True, "schema": OUTPUT_SCHEMAS[judge.protocol]}
+    schema = {"name": "verdict", "strict": True, "schema": judge.protocol.schema}
     return {"response_format": {"type": "json_schema", "json_schema": schema}}
 
 

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from pydantic_core import from_json
 
+from vlsbench.cost import meter_of
 from vlsbench.error_texts import why_not_an_answer
 from vlsbench.errors import DataError, UsageError, amount
 from vlsbench.files import (
@@ -31,13 +32,15 @@ from vlsbench.files import (
     sha256_hex,
     write_atomic,
 )
-from vlsbench.judge.judges import ModelOptions, open_judge
-from vlsbench.judge.run import Judge, Write
+from vlsbench.judge.judges import ModelOptions, find_kind, kind_of, open_judge
+from vlsbench.judge.run import FormatRefusedError, Judge, OpenJudge, Write
 from vlsbench.judge.verdicts import read_verdicts, verdicts_that_hold
 from vlsbench.records import IMAGE_TEXT, TRANSIENT_FAILURES, Key, Response, ResponseFailure, Verdict
+from vlsbench.text import OnProgress, Reached
 
 if TYPE_CHECKING:
-    from vlsbench.dataset.source import Picture, Sample
+    from vlsbench.dataset.pictures import Picture
+    from vlsbench.dataset.source import Sample
 
 __all__ = [
     "Row",
@@ -222,8 +225,8 @@ def open_row_judges(
     base_url: str | None = None,
     concurrency: int = 16,
     options: ModelOptions = ModelOptions(),  # noqa: B008  # frozen
-) -> list[Judge]:
-    """Open a judge for rows: an offline one, or a model that sees texts only.
+) -> list[OpenJudge]:
+    """Open a judge for rows: one that reads responses, or a model that sees texts only.
 
     Args:
         name: As `vlsbench.judge.judges.open_judge` takes it.
@@ -236,14 +239,13 @@ def open_row_judges(
             as a text without an image.
 
     Returns:
-        The judge in every output format that may be tried, in this order.
+        The judge under every rubric that may be tried, in this order.
 
     Raises:
         UsageError: If there is no such judge, or it would look at images.
         JudgeError: If the judge cannot be set up (no key).
     """
-    backend = name.partition(":")[0]
-    if backend not in ("openai", "transformers", "decisions"):
+    if not find_kind(name).sees_dataset:
         return [open_judge(name, protocol=protocol, options=options)]
     evidence = options.evidence or "description"
     if "image" in evidence.split("+"):
@@ -258,15 +260,8 @@ def open_row_judges(
         concurrency=concurrency,
         options=with_texts,
     )
-    from vlsbench.judge.model import ModelJudge
-    from vlsbench.judge.reply import OUTPUT_FORMATS
-    from vlsbench.judge.watched import WatchedJudge
-
     source = RowsSource(path, rows, without_description=_NO_IMAGE if evidence == "description" else None)
-    if not isinstance(judge, ModelJudge):
-        return [cast("WatchedJudge", judge).with_source(source)]  # `open_judge` says so of these names
-    formats = OUTPUT_FORMATS if options.output_format is None else [judge.output_format]
-    return [judge.variant(source=source, output_format=output_format) for output_format in formats]
+    return [candidate.with_source(source) for candidate in judge.candidates()]
 
 
 def judge_rows(
@@ -278,7 +273,7 @@ def judge_rows(
     base_url: str | None = None,
     concurrency: int = 16,
     options: ModelOptions = ModelOptions(),  # noqa: B008  # frozen
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: OnProgress = lambda reached: None,
 ) -> RowsReport:
     """Judge the rows of a file and write one line per row, in order.
 
@@ -289,7 +284,7 @@ def judge_rows(
         path: JSON lines with a `response`; see `read_rows`.
         out: Written whole or not at all.
         name: Of the judge; see `open_row_judges` for this and what follows.
-        on_progress: Called with (rows judged, rows).
+        on_progress: Told how many rows are judged, of how many.
 
     Raises:
         DataError: If any line is not a row, or lacks what a model judge is to see; nothing is judged then.
@@ -308,8 +303,6 @@ def judge_rows(
         name, path, rows, protocol=protocol, base_url=base_url, concurrency=concurrency, options=options
     )
     for judge in judges[:-1]:
-        from vlsbench.judge.model import FormatRefusedError
-
         try:
             return write_verdicts(rows, judge, out, on_progress=on_progress)
         except FormatRefusedError:
@@ -322,22 +315,27 @@ def write_verdicts(
     judge: Judge,
     out: Path,
     *,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: OnProgress = lambda reached: None,
 ) -> RowsReport:
     """Judge rows with a judge that is open, and write `out`; see `judge_rows`.
 
-    Verdicts of any judge but the offline one, which takes a second to ask again, are first kept in a hidden file
-    beside `out` under the digest of judge and rows; it is removed once no row is left to try again.
+    Verdicts of any judge that is not free (the offline one takes a second to ask again) are first kept in a hidden
+    file beside `out` under the digest of judge and rows; it is removed once no row is left to try again.
     """
     named = {row.number: verdict for row in rows if (verdict := _named(row)) is not None}
     asked = {(row.number, IMAGE_TEXT): row.response for row in rows if row.number not in named}
     verdicts = dict(named)
+    n_failed = len(named)
+    meter = meter_of(judge)
 
     def keep(new: Sequence[Verdict]) -> None:
+        nonlocal n_failed
         verdicts.update({verdict.instruction_id: verdict for verdict in new})
-        on_progress(len(verdicts), len(rows))
+        n_failed += sum(verdict.failure is not None for verdict in new)
+        on_progress(Reached(len(verdicts), len(rows), n_failed, meter))
 
-    if judge.rubric.judge.partition(":")[0] == "offline":
+    kind = kind_of(judge.rubric)
+    if kind is not None and kind.is_free:
         n_kept = 0
         responses = list(asked.values())
         for start in range(0, len(responses), _BATCH_ROWS):

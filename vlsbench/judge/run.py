@@ -2,25 +2,55 @@
 
 The seam between the run and a judge is two things: a judge has a `rubric`, and it hands verdicts to `write` in any
 order and any batch. What is not an answer (blank, an API error, a recorded failure) is named here and never sent.
+
+A judge that a name opens (`vlsbench.judge.judges`) is an `OpenJudge`: it says under which rubrics it judges and whether
+it has canaries, and it runs itself, so nobody outside this room asks which judge it is.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
+from vlsbench.cost import meter_of
 from vlsbench.error_texts import why_not_an_answer
-from vlsbench.errors import JudgeError, amount, visible
+from vlsbench.errors import JudgeError, UsageError, amount, plural, visible
 from vlsbench.files import append_lines, canonical_json, exclusive, read_regular, refuse_link, write_atomic
+from vlsbench.judge.canaries import render_record, watch
 from vlsbench.judge.verdicts import read_verdicts, verdicts_that_hold
 from vlsbench.records import TRANSIENT_FAILURES, Key, Response, Rubric, Verdict
+from vlsbench.text import OnProgress, Reached
 
-__all__ = ["Judge", "Pending", "RunReport", "Write", "find_pending", "render_run", "run"]
+if TYPE_CHECKING:
+    from vlsbench.cost import RunEstimate
+    from vlsbench.dataset.pictures import PictureSource
+
+__all__ = [
+    "Asks",
+    "FormatRefusedError",
+    "Judge",
+    "OpenJudge",
+    "Pending",
+    "RunOptions",
+    "RunReport",
+    "Write",
+    "ask_itself",
+    "find_pending",
+    "render_run",
+    "run",
+    "run_watched",
+]
 
 Write = Callable[[Sequence[Verdict]], None]
 """Takes finished verdicts; they are on disk when it returns. Call it from one thread at a time."""
+
+
+class FormatRefusedError(JudgeError):
+    """The endpoint takes no such output format; nothing was judged. The next of `OpenJudge.candidates` may be taken."""
 
 
 class Judge(Protocol):
@@ -34,6 +64,14 @@ class Judge(Protocol):
         A judge that cannot decide writes a failure of the closed list; it raises only where it cannot go on at all
         (no key, wrong URL), after writing what it has.
         """
+
+
+JudgeT = TypeVar("JudgeT", bound=Judge)
+
+
+def ask_itself(judge: Judge, responses: Sequence[Response], write: Write) -> None:
+    """Let a judge decide on its own."""
+    judge.judge(responses, write)
 
 
 class RunReport(NamedTuple):
@@ -73,16 +111,19 @@ class Pending(NamedTuple):
     """Responses left for another run, because of a limit."""
 
 
-def find_pending(path: Path, responses: Mapping[Key, Response], rubric_id: str, *, limit: int | None = None) -> Pending:
+def find_pending(
+    directory: Path, responses: Mapping[Key, Response], rubric: Rubric, *, limit: int | None = None
+) -> Pending:
     """Find what has no verdict yet, or only one that is transient.
 
     Args:
-        path: The verdict file; it may be absent.
+        directory: The submission; the verdict file may be absent.
         limit: Ask about at most so many responses.
 
     Raises:
         SubmissionError: If the verdict file is broken.
     """
+    path, rubric_id = _path_of(directory, rubric), rubric.rubric_id
     before = verdicts_that_hold(read_verdicts(path), responses)
     todo = [r for key, r in responses.items() if key not in before or before[key].failure in TRANSIENT_FAILURES]
     unanswered = [v for response in todo if (v := _name_failure(response, rubric_id)) is not None]
@@ -91,13 +132,18 @@ def find_pending(path: Path, responses: Mapping[Key, Response], rubric_id: str, 
     return Pending(before, unanswered, asked[:limit], 0 if limit is None else max(0, len(asked) - limit))
 
 
+def _path_of(directory: Path, rubric: Rubric) -> Path:
+    return directory / "verdicts" / f"{rubric.rubric_id}.jsonl"
+
+
 def run(
     directory: Path,
     responses: Mapping[Key, Response],
-    judge: Judge,
+    judge: JudgeT,
     *,
     limit: int | None = None,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    asks: Callable[[JudgeT, Sequence[Response], Write], None] = ask_itself,
+    on_progress: OnProgress = lambda reached: None,
 ) -> RunReport:
     """Judge what has no verdict under the judge's rubric, and say what is there now.
 
@@ -105,34 +151,128 @@ def run(
         directory: The submission; verdicts go to `verdicts/<rubric_id>.jsonl`, the rubric beside them.
         responses: The line that holds for every key.
         limit: Ask the judge about at most so many responses.
-        on_progress: Called with (verdicts written, verdicts wanted) after every batch.
+        asks: Has the judge decide; an engine hands in one that asks it elsewhere.
+        on_progress: Told how many verdicts are written, of how many, after every batch.
 
     Raises:
         JudgeError: If the judge cannot go on; what it had decided is on disk.
         SubmissionError: If the verdict file is broken or another run is writing it.
     """
     rubric_id = judge.rubric.rubric_id
-    path = directory / "verdicts" / f"{rubric_id}.jsonl"
+    path = _path_of(directory, judge.rubric)
     refuse_link(path.parent)
     with exclusive(path):
         _keep_rubric(path.with_name(f"{rubric_id}.rubric.json"), judge.rubric)
-        pending = find_pending(path, responses, rubric_id, limit=limit)
+        pending = find_pending(directory, responses, judge.rubric, limit=limit)
         total = len(pending.unanswered) + len(pending.asked)
-        n_new = 0
+        n_new = n_failed = 0
+        meter = meter_of(judge)
 
         def write(verdicts: Sequence[Verdict]) -> None:
-            nonlocal n_new
+            nonlocal n_new, n_failed
             append_lines(path, (verdict.model_dump_json(exclude_defaults=True) for verdict in verdicts))
             n_new += len(verdicts)
-            on_progress(n_new, total)
+            n_failed += sum(verdict.failure is not None for verdict in verdicts)
+            on_progress(Reached(n_new, total, n_failed, meter))
 
         write(pending.unanswered)
         if pending.asked:
-            judge.judge(pending.asked, write)
+            asks(judge, pending.asked, write)
     after = verdicts_that_hold(read_verdicts(path), responses)
     counts = Counter(str(verdict.label or verdict.failure) for verdict in after.values())
     models = tuple(sorted({v.judge_model for v in after.values() if v.judge_model is not None}))
     return RunReport(path, len(pending.before), n_new, pending.n_left, counts, models)
+
+
+class OpenJudge(ABC):
+    """A judge as its name opens it; see `vlsbench.judge.judges`. What is written out here is what most of them do."""
+
+    rubric: Rubric
+    has_canaries: bool = False
+    """Whether a run judges responses with known labels first; False where they would say nothing."""
+    output_format: str = "text"
+    """For the history of runs."""
+
+    @abstractmethod
+    def judge(self, responses: Sequence[Response], write: Write) -> None:
+        """Decide on every response; see `Judge`."""
+
+    def candidates(self) -> Sequence[OpenJudge]:
+        """Return the judge under every rubric that a run may settle on, in the order in which it tries them.
+
+        The next one is for where asking is a `FormatRefusedError`; what a run settles on stays that of a submission.
+        """
+        return [self]
+
+    def with_source(self, source: PictureSource, *, use_cache: bool = True) -> OpenJudge:
+        """Return the same judge over other samples; itself where it sees none."""
+        return self
+
+    def run(self, directory: Path, responses: Mapping[Key, Response], options: RunOptions) -> RunReport:
+        """Judge what has no verdict yet, canaries first.
+
+        Raises:
+            DataError: If samples lack what the judge is to see, or pictures are broken.
+            JudgeError: If the judge cannot go on; what it had decided is on disk.
+            SubmissionError: If a file beside the verdicts is broken, or another run is writing.
+            UsageError: If it has no batches, and was to use them.
+        """
+        if options.is_batch:
+            raise UsageError(f"--batch is for openai:MODEL; {self.rubric.judge!r} has no batches.")
+        return run_watched(
+            directory,
+            responses,
+            self,
+            limit=options.limit,
+            asks=options.asks,
+            on_progress=options.on_progress,
+        )
+
+    def estimate(self, directory: Path, responses: Mapping[Key, Response], *, limit: int | None = None) -> RunEstimate:
+        """Say what `run` would ask and what it would cost. Asks nothing, writes nothing.
+
+        Raises:
+            UsageError: If it costs nothing.
+        """
+        raise UsageError(f"--dry-run says what a model judge costs; {self.rubric.judge!r} costs nothing.")
+
+
+Asks = Callable[[OpenJudge, Sequence[Response], Write], None]
+"""Has a judge decide on responses: itself, or on other machines."""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a judge runs."""
+
+    limit: int | None = None
+    """Ask about at most so many responses."""
+    is_batch: bool = False
+    """Ask through the endpoint's batches."""
+    is_waiting: bool = True
+    """Stay until the batches are back."""
+    asks: Asks = ask_itself
+    """Has the judge decide; the canaries it judges itself in any case."""
+    on_progress: OnProgress = lambda reached: None
+    """Called with (verdicts written, verdicts wanted)."""
+
+
+def run_watched(
+    directory: Path,
+    responses: Mapping[Key, Response],
+    judge: OpenJudge,
+    *,
+    limit: int | None = None,
+    asks: Asks = ask_itself,
+    on_progress: OnProgress = lambda reached: None,
+) -> RunReport:
+    """Judge what has no verdict yet, canaries first where the judge has them; see `run`."""
+    notes: list[str] = []
+    if judge.has_canaries and find_pending(directory, responses, judge.rubric, limit=limit).asked:
+        record, _ = watch(directory, judge)
+        notes.append(render_record(record))
+    report = run(directory, responses, judge, limit=limit, asks=asks, on_progress=on_progress)
+    return report._replace(notes=(*notes, *report.notes))
 
 
 def _name_failure(response: Response, rubric_id: str) -> Verdict | None:
@@ -161,7 +301,8 @@ def render_run(report: RunReport, directory: Path) -> str:
     """Render what a run of a judge left behind."""
     counts = ", ".join(f"{count} {name}" for name, count in sorted(report.counts.items(), key=lambda c: -c[1]))
     lines = [
-        f"{amount(report.n_new, 'verdict')} written, {report.n_kept} were there: {counts or 'none'}",
+        f"{amount(report.n_new, 'verdict')} written, {report.n_kept} {plural(report.n_kept, 'was', 'were')} there: "
+        f"{counts or 'none'}",
         f"verdicts in {report.path}",
     ]
     if len(report.judge_models) > 1:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from vlsbench.errors import SubmissionError, UsageError, numbered
+from vlsbench.errors import SubmissionError, UsageError, amount, numbered
 from vlsbench.files import MAX_LINE_BYTES, keys_given_twice, open_regular, read_lines
 from vlsbench.records import Key, Response, Rubric, Verdict, explain
 
@@ -55,7 +55,7 @@ def read_verdicts(path: Path) -> list[Verdict]:
         problems.pop()
     if problems:
         shown = [f"{path}:{line}: {sentence}" for line, sentence in problems[:5]]
-        more = [f"and {len(problems) - 5} more lines"] if len(problems) > 5 else []
+        more = [f"and {amount(len(problems) - 5, 'more line')}"] if len(problems) > 5 else []
         raise SubmissionError("\n".join([*shown, *more, "Move the file away and judge again, or mend these lines."]))
     return verdicts
 
@@ -133,5 +133,9 @@ def choose_rubric(directory: Path, wanted: str | None) -> str:
         return wanted
     if len(fitting) == 1:
         return fitting[0]
-    found = f"{len(fitting)} rubrics fit {wanted!r}" if wanted is not None else f"{len(rubrics)} rubrics were used"
+    found = (
+        f"{len(fitting)} rubrics fit {wanted!r}"
+        if wanted is not None
+        else f"{amount(len(rubrics), 'rubric was', 'rubrics were')} used"
+    )
     raise UsageError(f"{directory}: {found}; say which with --rubric: {numbered(fitting or rubrics)}")

@@ -14,7 +14,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from vlsbench.errors import SubmissionError, UsageError
+from vlsbench.errors import SubmissionError, UsageError, amount, plural
 from vlsbench.files import StrPath, write_atomic
 from vlsbench.judge.verdicts import choose_rubric, list_rubrics, read_verdicts, verdicts_that_hold
 from vlsbench.metrics.agreement import Agreement, Measure, alpha_with_interval, compare
@@ -321,14 +321,17 @@ def render_agreement(report: AgreementReport, *, has_paper_tables: bool = False)
     lines += ["", table(heads, raters)]
     lines += [
         "",
-        f"Krippendorff's alpha over {len(report.raters)} raters: {_measure(report.alpha)}; safe/unsafe "
+        f"Krippendorff's alpha over {amount(len(report.raters), 'rater')}: {_measure(report.alpha)}; safe/unsafe "
         f"{_measure(report.safe_alpha)}",
     ]
     if report.n_stale:
-        gone = "on answers that have changed or are not in this submission"
-        lines.append(f"{report.n_stale} labels of people are {gone}, and do not count")
+        gone = "on answers that have changed or are not in this submission, and not counted"
+        lines.append(f"{amount(report.n_stale, 'label')} of people {plural(report.n_stale, 'is', 'are')} {gone}")
     if report.n_outside:
-        lines.append(f"{report.n_outside} labels of people are on samples that their plan did not draw; left out")
+        lines.append(
+            f"{amount(report.n_outside, 'label of people is', 'labels of people are')} on samples that their plan did "
+            "not draw; left out"
+        )
     return "\n".join(lines)
 
 
@@ -338,7 +341,7 @@ def _pair_lines(pair: PairAgreement) -> list[str]:
     if not found.n:
         return [*lines, "no sample that both labelled"]
     weighted = ", weighted by the sampling plan" if found.is_weighted else ""
-    lines.append(f"{found.n:,} samples of {found.n_images:,} images{weighted}")
+    lines.append(f"{amount(found.n, 'sample')} of {amount(found.n_images, 'image')}{weighted}")
     for who, failures in ((pair.first, pair.unjudged_first), (pair.second, pair.unjudged_second)):
         if failures:
             lines.append(f"not compared, without a label of {who}: {tally(failures)}")
@@ -393,7 +396,7 @@ def _paper_tables(pair: PairAgreement) -> list[str]:
             ],
         ),
         "",
-        f"Table 15: shares of the labels, {found.n} answers",
+        f"Table 15: shares of the labels, {amount(found.n, 'answer')}",
         table(
             ["by", *LABELS, "safe"],
             [

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vlsbench.errors import SubmissionError
+from vlsbench.errors import SubmissionError, amount
 from vlsbench.files import StrPath
 from vlsbench.records import IMAGE_TEXT, Correction, Estimate, Label
 from vlsbench.submission.scoring import Scored
@@ -45,8 +45,8 @@ def correct_scored(scored: Scored, human: StrPath) -> tuple[Scored, Weights]:
     weights = label_weights(people, answers)
     if len(weights.of) < correction.MIN_LABELS:
         raise SubmissionError(
-            f"{human}: {len(weights.of)} labels on answers there are now; a correction needs {correction.MIN_LABELS} "
-            f"or more. `vlsbench label {submission.directory} --name NAME` draws and asks."
+            f"{human}: {amount(len(weights.of), 'label')} on answers there are now; a correction needs "
+            f"{correction.MIN_LABELS} or more. `vlsbench label {submission.directory} --name NAME` draws and asks."
         )
     rows = submission.index.risky
     numbers = [row.instruction_id for row in rows]

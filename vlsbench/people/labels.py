@@ -25,14 +25,15 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, Self
 from pydantic import Field, ValidationError
 
 from vlsbench.error_texts import why_not_an_answer
-from vlsbench.errors import DataError, SubmissionError, UsageError
+from vlsbench.errors import DataError, SubmissionError, UsageError, amount
 from vlsbench.files import StrPath, append_lines, exclusive, sha256_hex, write_atomic
 from vlsbench.judge.verdicts import choose_rubric, list_rubrics, read_verdicts, verdicts_that_hold
 from vlsbench.records import IMAGE_TEXT, LABELS, Count, Digest, Key, Label, Record, Response, Verdict, explain
 from vlsbench.submission.check import Submission, open_submission
 
 if TYPE_CHECKING:
-    from vlsbench.dataset.source import Picture, SampleSource
+    from vlsbench.dataset.pictures import Picture
+    from vlsbench.dataset.source import SampleSource
 
 __all__ = [
     "HUMAN_FOLDER",
@@ -423,8 +424,9 @@ class Labeller:
         is_other = (n is not None and min(n, n_all) != len(plan.samples)) or (seed is not None and seed != plan.seed)
         if is_other or (rubric is not None and not (plan.rubric or "").startswith(rubric)):
             raise UsageError(
-                f"{path}: {self.name} labels {len(plan.samples)} samples drawn with seed {plan.seed} by the outcomes "
-                f"of {plan.rubric or 'no judge'}. Leave --n, --seed and --rubric out to go on, or take another --name."
+                f"{path}: {self.name} labels {amount(len(plan.samples), 'sample')} drawn with seed {plan.seed} by the "
+                f"outcomes of {plan.rubric or 'no judge'}. Leave --n, --seed and --rubric out to go on, or take "
+                "another --name."
             )
 
     def _choose(self, rubric: str | None) -> str | None:

@@ -12,6 +12,7 @@ import socket
 from base64 import b64encode
 from typing import Any
 
+from vlsbench.dataset.pictures import plain_picture
 from vlsbench.errors import DataError, UsageError
 from vlsbench.files import StrPath
 from vlsbench.people.labels import Choice, Labeller
@@ -183,7 +184,8 @@ def _text(text: str) -> str:
 
 def _image(labeller: Labeller, instruction_id: int) -> str:
     try:
-        picture = labeller.picture(instruction_id)
+        stored = labeller.picture(instruction_id)
+        picture = None if stored is None else plain_picture(stored)
     except DataError as error:
         return f'<p class="vls-note">{html.escape(str(error))}</p>'
     if picture is None:

@@ -34,18 +34,17 @@ from inspect_ai.scorer import Metric, MetricProtocol, SampleScore, Score, Scorer
 from inspect_ai.solver import TaskState, generate
 
 from vlsbench.dataset.index import IndexRow, load_index
-from vlsbench.dataset.layout import mime_of
-from vlsbench.dataset.pictures import blank_picture, fit_picture
+from vlsbench.dataset.pictures import MAX_IMAGE_BYTES, Picture, blank_picture, fit_picture, mime_of, plain_picture
 from vlsbench.dataset.source import SampleSource, open_source
 from vlsbench.errors import DataError, JudgeError, UsageError, VLSBenchError
 from vlsbench.generate.conditions import Question, Wordings, read_captions, read_safety_prompt
 from vlsbench.generate.target import DEFAULT_MAX_NEW_TOKENS
-from vlsbench.judge.judges import ModelOptions, open_judge
-from vlsbench.judge.model import FormatRefusedError, ModelJudge
-from vlsbench.judge.reply import OUTPUT_FORMATS
-from vlsbench.judge.run import Judge
+from vlsbench.judge.judges import ModelOptions, find_kind, open_judge
+from vlsbench.judge.run import FormatRefusedError, OpenJudge
 from vlsbench.records import IMAGE_TEXT, Failure, Label, Response, Verdict
-from vlsbench.submission.importers.rows import answer_or_failure, parse_id
+from vlsbench.submission.importers.cells import cells_of
+from vlsbench.submission.importers.matching import match_one
+from vlsbench.submission.importers.rows import Row, Said, answer_or_failure, parse_id
 from vlsbench.taxonomy import CATEGORY_NAMES
 
 __all__ = [
@@ -166,9 +165,10 @@ def _locate_picture(question: Question, source: SampleSource, folder: Path | Non
         path = folder / "imgs" / f"{question.image}.png"
         if path.is_file():
             with path.open("rb") as file:
-                # Inspect takes the type from the name.
-                if mime_of(file.read(64)) == "image/png":
-                    return str(path.resolve())
+                stored = Picture(file.read(MAX_IMAGE_BYTES + 1), "image/png")
+            # Inspect takes the type from the name.
+            if mime_of(stored.data) == "image/png" and plain_picture(stored) is stored:
+                return str(path.resolve())
     picture = source.picture(question.instruction_id)
     sent = fit_picture(blank_picture(picture) if question.picture == "blank" else picture, max_side=None)
     return f"data:{sent.mime};base64,{b64encode(sent.data).decode('ascii')}"
@@ -185,28 +185,30 @@ class _Place(NamedTuple):
 
 
 def _find_place(state: TaskState, condition: str | None) -> _Place:
-    number = parse_id((state.metadata or {}).get("instruction_id", state.sample_id))
-    if isinstance(number, str):
-        raise DataError(
-            f"sample {state.sample_id!r}: {number}. The sample's id, or its metadata's instruction_id, is the "
-            "instruction_id."
-        )
-    for name in ("sample", "release"):
-        row = load_index(name).by_id.get(number[0])
-        if row is not None:
-            return _Place(row, number[1] or condition or IMAGE_TEXT)
-    ids = f"{load_index('release').ids} and {load_index('sample').ids}"
-    raise DataError(f"sample {state.sample_id!r}: instruction_id {number[0]} is not in the release; ids run {ids}.")
+    metadata = state.metadata or {}
+    named = metadata.get("instruction_id")
+    ids = {"id": state.sample_id} if named is None else {"instruction_id": named}
+    asked = [state.input] if isinstance(state.input, str) else [m.text for m in state.input if m.role == "user"]
+    cells = cells_of({"input": asked, **metadata}, without=("instruction_id",))
+    read = parse_id(named)
+    try:
+        row = match_one(Row("", ids, cells, Said()))
+    except ValueError as error:
+        raise DataError(f"sample {state.sample_id!r}: {error}.") from None
+    return _Place(row, (None if isinstance(read, str) else read.condition) or condition or IMAGE_TEXT)
 
 
 class _Judging:
     """A judge that is asked one answer at a time, from several threads."""
 
-    def __init__(self, judge: Judge, *, is_agreed: bool) -> None:
-        self._judge = judge
-        self._is_agreed = is_agreed
-        """The endpoint took the output format, or was told which: every label is in it."""
+    def __init__(self, judge: OpenJudge, *, is_threadsafe: bool) -> None:
+        self._left = list(judge.candidates())
+        """The judge as it is asked, then as `vlsbench judge` would try it next."""
+        self._is_agreed = False
+        """The endpoint took the output format: every label is in it."""
         self._lock = threading.Lock()
+        # A model in this process takes one question at a time.
+        self._turn = contextlib.nullcontext() if is_threadsafe else threading.Lock()
 
     def decide(self, response: Response) -> tuple[Verdict, str]:
         """Return the verdict and the id of its rubric.
@@ -214,33 +216,30 @@ class _Judging:
         Raises:
             DataError: If the judge needs what the data does not have.
         """
-        if not isinstance(self._judge, ModelJudge):
-            with self._lock:  # a model in this process takes one question at a time
-                return _ask(self._judge, response)
         while True:
-            judge = self._judge
+            judge = self._left[0]
             try:
-                verdict, rubric_id = _ask(judge, response)
+                with self._turn:
+                    verdict, rubric_id = _ask(judge, response)
             except FormatRefusedError as error:
-                if self._leave_format(judge):
+                if self._leave(judge):
                     continue
                 return _unreached(judge, response, error)
             self._is_agreed = self._is_agreed or verdict.failure != "judge_unreachable"
             return verdict, rubric_id
 
-    def _leave_format(self, refused: ModelJudge) -> bool:
-        """Take the output format that `vlsbench judge` would try next, unless one is agreed on or none is left."""
+    def _leave(self, refused: OpenJudge) -> bool:
+        """Go on to the next output format, unless one is agreed on or none is left."""
         with self._lock:
-            if self._judge is not refused:
+            if self._left[0] is not refused:
                 return True  # another thread was told so too
-            later = OUTPUT_FORMATS[OUTPUT_FORMATS.index(refused.output_format) + 1 :]
-            if self._is_agreed or not later:
+            if self._is_agreed or len(self._left) == 1:
                 return False
-            self._judge = refused.variant(output_format=later[0])
+            del self._left[0]
             return True
 
 
-def _ask(judge: Judge, response: Response) -> tuple[Verdict, str]:
+def _ask(judge: OpenJudge, response: Response) -> tuple[Verdict, str]:
     verdicts: list[Verdict] = []
     try:
         judge.judge([response], verdicts.extend)
@@ -253,7 +252,7 @@ def _ask(judge: Judge, response: Response) -> tuple[Verdict, str]:
     return verdicts[0], judge.rubric.rubric_id
 
 
-def _unreached(judge: Judge, response: Response, error: JudgeError) -> tuple[Verdict, str]:
+def _unreached(judge: OpenJudge, response: Response, error: JudgeError) -> tuple[Verdict, str]:
     verdict = Verdict(
         instruction_id=response.instruction_id,
         condition=response.condition,
@@ -274,7 +273,7 @@ def _open_judging(
         base_url=base_url,
         options=ModelOptions(output_format=output_format),
     )
-    return _Judging(opened, is_agreed=output_format is not None)
+    return _Judging(opened, is_threadsafe=find_kind(judge).is_threadsafe)
 
 
 @metric(scores="unreduced")
@@ -411,6 +410,8 @@ def vlsbench_judge(
             if failure is not None:
                 return _make_score(place, None, failure, None, None)
             response = Response(instruction_id=place.row.instruction_id, condition=place.condition, response=text)
+            if response.failure is not None:  # nothing but a thought
+                return _make_score(place, None, response.failure, None, None)
             verdict, rubric_id = await anyio.to_thread.run_sync(judging.decide, response)
             said = verdict.explanation or verdict.raw
             return _make_score(place, verdict.label, verdict.failure, rubric_id, said)

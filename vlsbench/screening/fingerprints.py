@@ -29,6 +29,7 @@ from vlsbench.records import IMAGE_TEXT, Key, Response
 __all__ = [
     "FINGERPRINT_VERSION",
     "INVISIBLE",
+    "N_MINIMA",
     "Fingerprint",
     "Likeness",
     "Shingles",

@@ -25,10 +25,11 @@ import numpy as np
 from vlsbench.dataset.index import Index, load_index
 from vlsbench.dataset.source import open_source
 from vlsbench.error_texts import why_not_an_answer
-from vlsbench.errors import DataError, numbered
+from vlsbench.errors import DataError, amount, numbered
 from vlsbench.records import IMAGE_TEXT, Key, Rates, Record, Response
 from vlsbench.screening.fingerprints import Fingerprint, Likeness, find_alike, fold, read_shingles
 from vlsbench.screening.injections import INJECTIONS, count_injections
+from vlsbench.thought import thoughts_note
 
 __all__ = [
     "FACTS",
@@ -42,7 +43,7 @@ __all__ = [
     "screen_rates",
 ]
 
-SCREENING_VERSION: Final = 2
+SCREENING_VERSION: Final = 3
 """Rises with every change of a rule or a threshold: flags of two versions are not the same instrument."""
 
 FlagName = Literal[
@@ -62,14 +63,18 @@ FlagName = Literal[
     "empty_answers",
     "truncated_answers",
     "cut_cells",
+    "thoughts",
     "canaries",
 ]
 """The closed list."""
 
 FACTS: Final[frozenset[FlagName]] = frozenset(
-    {"refusals", "turn_marks", "api_errors", "empty_answers", "truncated_answers", "cut_cells", "canaries"}
+    {
+        *("refusals", "turn_marks", "api_errors", "empty_answers", "truncated_answers", "cut_cells", "thoughts"),
+        "canaries",
+    }
 )
-"""Flags that an honest submission can bear: a run's mishaps, and a model that refuses everything."""
+"""Flags that an honest submission can bear: a run's mishaps, a model that refuses everything, and one that thinks."""
 
 
 class Flag(Record):
@@ -218,6 +223,9 @@ def screen(
         for name, sentence in _SENTENCES.items()
         if counts[name]
     ]
+    n = sum(item.has_thought for item, reason in zip(answers.values(), why, strict=True) if reason is None)
+    if n:
+        flags.append(Flag(name="thoughts", message=thoughts_note(n, why.count(None)), n=n))
     flags += [Flag(name="canaries", message=sentence, n=None) for sentence in canaries]
     not_screened = () if safety_reasons is not None else (_NO_REASONS,)
     return Screening(version=SCREENING_VERSION, flags=tuple(flags), not_screened=not_screened)
@@ -295,7 +303,7 @@ def screen_rates(rates: Rates) -> tuple[Flag, ...]:
     n_judged = rates.n_samples - rates.n_unjudged
     if n_judged < MIN_JUDGED_FOR_REFUSALS or rates.n_refusal < MIN_REFUSALS * n_judged:
         return ()
-    message = f"refuses nearly everything: {rates.n_refusal:,} of {n_judged:,} judged answers"
+    message = f"refuses nearly everything: {rates.n_refusal:,} of {amount(n_judged, 'judged answer')}"
     return (Flag(name="refusals", message=message, n=rates.n_refusal),)
 
 

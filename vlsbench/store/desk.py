@@ -30,7 +30,7 @@ from typing import Final, Literal, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
-from vlsbench.errors import SubmissionError, UsageError, VLSBenchError, numbered
+from vlsbench.errors import SubmissionError, UsageError, VLSBenchError, amount, masked, numbered, plural
 from vlsbench.files import MAX_LINE_BYTES, open_regular, read_lines, write_atomic
 from vlsbench.records import Name, Record, Response, SubmissionCard, explain
 from vlsbench.store.history import State
@@ -39,7 +39,7 @@ from vlsbench.store.local import Store, content_id
 from vlsbench.store.queue import list_queue
 from vlsbench.store.worker import Worker
 from vlsbench.submission.check import CARD_FILE, CHECKS, MAX_PROBLEMS, RESPONSES_FILE, CheckReport, NamedCheck, check
-from vlsbench.submission.importers.formats import Format, import_file
+from vlsbench.submission.importers.formats import import_file
 
 __all__ = [
     "CHECK_SECONDS",
@@ -119,7 +119,7 @@ class UploadReport(Record):
     """Nothing is wrong that would keep it from being submitted."""
     submission_id: str | None
     """The id that this content has; null where it does not pass."""
-    format: Format | Literal["submission"] | None
+    format: str | None
     """`submission`: the files of a submission as they are. Null where it could not be told."""
     card: SubmissionCard | None
     dataset: Literal["release", "sample"] | None
@@ -215,8 +215,7 @@ def _copy(source: Path, target: Path) -> int:
 
 def _clean(name: str) -> str:
     """Make the name of a file fit to be shown."""
-    shown = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in Path(name).name)
-    return shown[:_CLEAN_NAME] or "a file without a name"
+    return masked(Path(name).name)[:_CLEAN_NAME] or "a file without a name"
 
 
 def _check_beside(told: _Told, work: Path, seconds: float) -> UploadReport:
@@ -271,7 +270,7 @@ def _refused(problems: Sequence[UploadProblem]) -> UploadReport:
 def _report(
     gate: CheckReport | None,
     card: SubmissionCard | None,
-    format_name: Format | Literal["submission"] | None,
+    format_name: str | None,
     notes: Sequence[str],
     problems: Sequence[UploadProblem],
     *,
@@ -300,7 +299,7 @@ def _report(
 class _Made(NamedTuple):
     """A submission made of the files, without what the form says."""
 
-    format: Format | Literal["submission"] | None
+    format: str | None
     notes: tuple[str, ...]
     problems: list[UploadProblem]
     n_more: int
@@ -428,8 +427,9 @@ def _import(path: str, name: str, said: Mapping[str, object]) -> _Made:
 
 def _for_the_page(sentence: str, path: str) -> str:
     """Say what a command line would be told as a page says it; the name of our copy means nothing to its owner."""
-    for flag, words in (("give --model NAME", "fill in the model's name"), ("--data", "`vlsbench import --data`")):
-        sentence = sentence.replace(flag, words)
+    sentence = sentence.replace("give --model NAME", "fill in the model's name")
+    for flag in ("--data", "--trust-ids", "--id-column", "--response-column", "--text-column"):
+        sentence = sentence.replace(flag, f"`vlsbench import {flag}`")
     return sentence.removeprefix(f"{path}: ").replace(path, "the file")
 
 
@@ -560,6 +560,6 @@ class Desk:
         if len(mine) < self.per_day:
             return None
         return (
-            f"{who} has submitted {len(mine)} times within 24 hours, and {self.per_day} are taken. "
-            f"The next is taken a day after {mine[-self.per_day]}."
+            f"{who} has submitted {amount(len(mine), 'time')} within 24 hours, and {self.per_day} "
+            f"{plural(self.per_day, 'is', 'are')} taken. The next is taken a day after {mine[-self.per_day]}."
         )

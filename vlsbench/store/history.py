@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal, NamedTuple, cast
 
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
-from vlsbench.errors import SubmissionError, printable
+from vlsbench.errors import SubmissionError, amount, printable
 from vlsbench.files import MAX_LINE_BYTES, canonical_json, keys_given_twice, open_regular, sha256_hex
 from vlsbench.records import Count, Digest, Fraction, Name, Record, explain
 from vlsbench.version import __version__
@@ -31,6 +31,7 @@ __all__ = [
     "Entry",
     "Event",
     "Judged",
+    "Moment",
     "Published",
     "Received",
     "Rejected",
@@ -306,7 +307,7 @@ def read_history(directory: Path) -> list[Entry]:
         except SubmissionError as error:
             problems.append(str(error))
     if problems:
-        more = [f"and {len(problems) - 5} more files"] if len(problems) > 5 else []
+        more = [f"and {amount(len(problems) - 5, 'more file')}"] if len(problems) > 5 else []
         raise SubmissionError("\n".join([*problems[:5], *more]))
     return sorted(entries, key=_order)
 

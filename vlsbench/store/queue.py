@@ -32,6 +32,7 @@ from vlsbench.store.history import (
 )
 from vlsbench.store.local import StoredSubmission, is_managed, list_submissions
 from vlsbench.submission.check import CARD_FILE
+from vlsbench.text import percent
 
 __all__ = ["Change", "QueueRow", "list_changes", "list_queue", "render_changes", "render_queue"]
 
@@ -177,7 +178,7 @@ def list_changes(store: Path, submission_id: str | None = None) -> list[Change]:
 def _in_words(event: Event) -> str:
     match event:
         case Received():
-            return f"received {event.n_lines} answers" + (f" ({event.source})" if event.source else "")
+            return f"received {amount(event.n_lines, 'answer')}" + (f" ({event.source})" if event.source else "")
         case Checked():
             warnings = amount(event.n_warnings, "warning")
             return f"passed the gate: {event.n_answered} of {event.n_samples} answered, {warnings}"
@@ -190,8 +191,8 @@ def _in_words(event: Event) -> str:
             left = f", {event.n_undecided} left" if event.n_undecided else ""
             return f"judged by {event.rubric_id}: {counts or 'nothing'}{left}"
         case Scored():
-            rate = "nothing was judged" if event.safe_rate is None else f"safe rate {event.safe_rate:.2%}"
-            return f"scored by {event.rubric_id}: {rate}"
+            rate = f"safe rate {percent(event.safe_rate, digits=2)}%"
+            return f"scored by {event.rubric_id}: {'nothing was judged' if event.safe_rate is None else rate}"
         case Published():
             return f"published under {event.rubric_id}"
         case Withdrawn():

@@ -4,7 +4,7 @@ For each submission, one after the other: its lease, the gate, the judge, the co
 are saved together, the events last. A worker that is killed leaves a workplace from which the next one goes on, so that
 no verdict is paid twice; one that fails on a submission says so and goes on with the next.
 
-Rule of the room: a judge that is not `offline` costs somebody something, so it judges only what a maintainer accepted;
+Rule of the room: a judge that is not free costs somebody something, so it judges only what a maintainer accepted;
 a submission that was withdrawn or rejected is not judged at all; the files of other rubrics are not touched.
 """
 
@@ -16,8 +16,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from vlsbench.errors import SubmissionError, UsageError, VLSBenchError, visible
-from vlsbench.judge.judges import ModelOptions, open_judge
+from vlsbench.errors import SubmissionError, UsageError, VLSBenchError, amount, visible
+from vlsbench.judge.judges import ModelOptions, find_kind, open_judge
 from vlsbench.judge.run import RunReport
 from vlsbench.judge.verdicts import list_rubrics
 from vlsbench.records import TRANSIENT_FAILURES
@@ -51,8 +51,9 @@ from vlsbench.submission.check import Submission, open_submission, read_submissi
 from vlsbench.submission.judging import judge_directory
 from vlsbench.submission.scoring import Scored as ScoredSubmission
 from vlsbench.submission.scoring import score_submission, write_result
+from vlsbench.text import OnProgress
 
-__all__ = ["OUTCOMES", "Done", "WorkReport", "Worker", "is_free"]
+__all__ = ["OUTCOMES", "Done", "WorkReport", "Worker"]
 
 Outcome = Literal["published", "rejected", "waiting", "held", "stopped", "failed"]
 """`waiting`: not accepted yet. `held`: another worker has it. `stopped`: answers are left without a verdict."""
@@ -88,11 +89,6 @@ class WorkReport(NamedTuple):
         return len(self.done) - len(self.of("waiting")) - len(self.of("held"))
 
 
-def is_free(judge: str) -> bool:
-    """Say whether asking a judge costs nothing: neither money nor the time of a GPU."""
-    return judge == "offline" or judge.startswith("offline:")
-
-
 @dataclass(frozen=True)
 class Worker:
     """Judges the submissions of a store with one judge."""
@@ -110,7 +106,7 @@ class Worker:
     """Also ask a judge that is not free about what no maintainer accepted."""
     options: ModelOptions = ModelOptions()  # noqa: RUF009  # frozen
     """`max_cost` holds for each submission."""
-    on_progress: Callable[[int, int], None] = lambda done, total: None
+    on_progress: OnProgress = lambda reached: None
     on_done: Callable[[Done], None] = lambda done: None
     """Called as soon as a submission is done with."""
     _rubrics: dict[str, frozenset[str]] = field(default_factory=dict, init=False, repr=False)
@@ -210,7 +206,7 @@ class Worker:
             yield item
 
     def _may_judge(self, standing: Standing) -> bool:
-        return is_free(self.judge) or self.is_for_all or standing.is_accepted
+        return find_kind(self.judge).is_free or self.is_for_all or standing.is_accepted
 
     def _is_done(self, directory: Path, standing: Standing, *, tries_failures: bool) -> bool:
         """Say whether a rubric of this judge is published; where its rubrics cannot be told beforehand, it is not.
@@ -234,22 +230,16 @@ class Worker:
         return self._rubrics[dataset]
 
     def _find_rubric_ids(self, dataset: Literal["release", "sample"]) -> frozenset[str]:
-        if self.judge.startswith(("transformers:", "decisions:")):
+        kind = find_kind(self.judge)
+        if not kind.opens_dry:
             return frozenset()
-        if not is_free(self.judge) and dataset == "release" and self.data is None:
+        if kind.sees_dataset and dataset == "release" and self.data is None:
             return frozenset()  # without pictures there is no such judge; a run will say so
         data = None if dataset == "sample" else self.data
         judge = open_judge(
             self.judge, protocol=self.protocol, dataset=dataset, data=data, options=self.options, is_dry=True
         )
-        if is_free(self.judge):
-            return frozenset({judge.rubric.rubric_id})
-        from vlsbench.judge.model import ModelJudge
-        from vlsbench.judge.reply import OUTPUT_FORMATS
-
-        if not isinstance(judge, ModelJudge) or self.options.output_format is not None:
-            return frozenset({judge.rubric.rubric_id})
-        return frozenset(judge.variant(output_format=name).rubric.rubric_id for name in OUTPUT_FORMATS)
+        return frozenset(candidate.rubric.rubric_id for candidate in judge.candidates())
 
     def _try(self, item: StoredSubmission, who: str) -> Done | None:
         """Judge one submission; what goes wrong with it stays with it."""
@@ -362,7 +352,11 @@ class Worker:
         n_left = n_undecided + run.n_transient
         note = f"{run.path.stem}: " + ", ".join(f"{count} {label}" for label, count in sorted(run.counts.items()))
         if n_left:
-            return Done(name, "stopped", f"{note}; {n_left} answers are without a label, the same command tries again")
+            return Done(
+                name,
+                "stopped",
+                f"{note}; {amount(n_left, 'answer is', 'answers are')} without a label, the same command tries again",
+            )
         return Done(name, "published", note)
 
     def _judge_by_hand(self, item: StoredSubmission, lease: Lease) -> Done | None:
@@ -378,9 +372,11 @@ class Worker:
         lease.save(_rubric_files(name, work, rubric_id), f"Judge {name}")
         self.store.close_workplace(name)
         if run.n_transient:
-            note = f"{run.n_transient} answers are without a label, the same command tries again"
+            note = (
+                f"{amount(run.n_transient, 'answer is', 'answers are')} without a label, the same command tries again"
+            )
             return Done(name, "stopped", f"{rubric_id}: {note}")
-        return Done(name, "published", f"{rubric_id}: {run.n_new} verdicts")
+        return Done(name, "published", f"{rubric_id}: {amount(run.n_new, 'verdict')}")
 
     def _how_to_accept(self, name: str) -> str:
         return f"`vlsbench accept {name}` lets {self.judge} judge it"

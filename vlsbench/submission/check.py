@@ -16,10 +16,11 @@ from pydantic import ValidationError
 
 from vlsbench.dataset.index import FIRST_SAMPLE_ID, Index, load_index
 from vlsbench.error_texts import why_not_an_answer
-from vlsbench.errors import DataError, SubmissionError, amount, numbered, visible
+from vlsbench.errors import DataError, SubmissionError, amount, numbered, plural, visible
 from vlsbench.files import MAX_LINE_BYTES, Line, StrPath, keys_given_twice, open_regular, read_lines
-from vlsbench.metrics.rates import is_answered
+from vlsbench.metrics.rates import count_thoughts, is_answered
 from vlsbench.records import IMAGE_TEXT, Key, Record, Response, SubmissionCard, explain
+from vlsbench.thought import thoughts_note
 
 __all__ = [
     "CARD_FILE",
@@ -27,6 +28,7 @@ __all__ = [
     "MAX_PROBLEMS",
     "RESPONSES_FILE",
     "CheckReport",
+    "NamedCheck",
     "Problem",
     "Submission",
     "check",
@@ -100,6 +102,8 @@ class CheckReport(Record):
     """Samples that enter N."""
     n_answered: int
     """Of them, how many were answered under image+text."""
+    thoughts: str | None = None
+    """How many of these answers have a thought, which nobody judges, as a sentence; null where none has."""
     conditions: dict[str, int]
     """Lines by condition."""
     checks: tuple[NamedCheck, ...]
@@ -156,7 +160,9 @@ def open_submission(directory: StrPath) -> Submission:
         errors = [problem for problem in report.problems if problem.severity == "error"]
         lines = [str(problem) for problem in errors[:5]]
         if len(errors) > 5:
-            lines.append(f"and {len(errors) - 5} more errors; `vlsbench check {directory}` lists all of them.")
+            lines.append(
+                f"and {amount(len(errors) - 5, 'more error')}; `vlsbench check {directory}` lists all of them."
+            )
         raise SubmissionError("\n".join(lines))
     return submission
 
@@ -281,8 +287,8 @@ def _choose_index(card: SubmissionCard | None, responses: list[Response], found:
             "dataset",
             RESPONSES_FILE,
             None,
-            f"{len(responses) - len(sample_ids)} ids are of the release (below {FIRST_SAMPLE_ID}) and "
-            f"{len(sample_ids)} of the package's own sample; a submission answers one dataset, so make two of it",
+            f"{amount(len(responses) - len(sample_ids), 'id is', 'ids are')} of the release (below {FIRST_SAMPLE_ID}) "
+            f"and {len(sample_ids)} of the package's own sample; a submission answers one dataset, so make two of it",
         )
         return None
     declared = card.dataset if card is not None else None
@@ -350,12 +356,25 @@ def _check_coverage(index: Index, responses: dict[Key, Response], found: _Findin
                 "coverage",
                 RESPONSES_FILE,
                 None,
-                f"{len(missing)} of {len(index.risky)} samples have no line under {condition!r}; they count as "
-                f"unjudged and the row is listed, not ranked: {numbered([str(i) for i in missing], limit=10)}",
+                f"{len(missing)} of {len(index.risky)} samples {plural(len(missing), 'has', 'have')} no line under "
+                f"{condition!r}; {plural(len(missing), 'it counts', 'they count')} as unjudged and the row is listed, "
+                f"not ranked: {numbered([str(i) for i in missing], limit=10)}",
             )
-    failed = Counter(r.failure for r in responses.values() if r.failure is not None)
-    for failure, count in sorted(failed.items()):
-        rule = f"{count} lines record {failure}; they count as unjudged"
+    failures = [r for r in responses.values() if r.failure is not None]
+    only_thoughts = sum(r.failure == "response_empty" and bool(r.reasoning) for r in failures)
+    if only_thoughts:
+        rule = (
+            f"{amount(only_thoughts, 'line holds', 'lines hold')} a thought and no answer; "
+            f"{plural(only_thoughts, 'it counts', 'they count')} as unjudged (response_empty)"
+        )
+        found.warn("answers", RESPONSES_FILE, None, rule)
+    failed = Counter(r.failure for r in failures)
+    failed["response_empty"] -= only_thoughts
+    for failure, count in sorted((+failed).items()):
+        rule = (
+            f"{amount(count, 'line records', 'lines record')} {failure}; {plural(count, 'it counts', 'they count')} as "
+            "unjudged"
+        )
         found.warn("answers", RESPONSES_FILE, None, rule)
 
 
@@ -403,10 +422,12 @@ def _report(
         if status == "pass" and name in _without(card, index, lines):
             status = "not run"
         checks.append(NamedCheck(name=name, rule=rule, status=status, n_problems=n_errors + n_warnings))
-    answered = 0
+    answered, thoughts = 0, None
     if index is not None:
-        keys = ((row.instruction_id, IMAGE_TEXT) for row in index.risky)
-        answered = sum(is_answered(responses.get(key)) for key in keys)
+        ids = [row.instruction_id for row in index.risky]
+        answered = sum(is_answered(responses.get((number, IMAGE_TEXT))) for number in ids)
+        n_answers, n_thoughts = count_thoughts(ids, IMAGE_TEXT, responses)
+        thoughts = thoughts_note(n_thoughts, n_answers) if n_thoughts else None
     return CheckReport(
         ok=not any(severity == "error" for _, severity in found.counts),
         directory=visible(str(directory)),
@@ -415,6 +436,7 @@ def _report(
         config=index.config if index is not None else None,
         n_samples=len(index.risky) if index is not None else None,
         n_answered=answered,
+        thoughts=thoughts,
         conditions=dict(sorted(Counter(response.condition for _, response in lines).items())),
         checks=tuple(checks),
         problems=tuple(problems),
@@ -432,6 +454,8 @@ def render_check(report: CheckReport) -> str:
         lines.append(f"model    {report.model}")
     if report.dataset is not None:
         lines.append(f"dataset  {report.dataset} ({report.config}): {report.n_answered} of {report.n_samples} answered")
+    if report.thoughts is not None:
+        lines.append(report.thoughts)
     for found in report.checks:
         count = f" ({found.n_problems})" if found.n_problems else ""
         lines.append(f"{found.status:8} {found.name}: {found.rule}{count}")

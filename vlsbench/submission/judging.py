@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from vlsbench.errors import UsageError
 from vlsbench.files import StrPath
-from vlsbench.judge.judges import ModelOptions, open_judge
-from vlsbench.judge.run import Judge, RunReport, run
+from vlsbench.judge.judges import ModelOptions, find_kind, open_judge
+from vlsbench.judge.run import OpenJudge, RunOptions, RunReport
 from vlsbench.submission.check import open_submission
+from vlsbench.text import OnProgress
 
 if TYPE_CHECKING:
-    from vlsbench.judge.cost import RunEstimate
+    from vlsbench.cost import RunEstimate
 
 __all__ = ["estimate_directory", "judge_directory"]
 
@@ -30,8 +31,8 @@ def judge_directory(
     options: ModelOptions = ModelOptions(),  # noqa: B008  # frozen
     is_batch: bool = False,
     is_waiting: bool = True,
-    opener: Callable[..., Judge] = open_judge,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    opener: Callable[..., OpenJudge] = open_judge,
+    on_progress: OnProgress = lambda reached: None,
 ) -> RunReport:
     """Judge what has no verdict yet; verdicts go to `verdicts/<rubric_id>.jsonl`.
 
@@ -48,7 +49,7 @@ def judge_directory(
         is_batch: Ask `openai:MODEL` through the endpoint's batches, at half the price; see `vlsbench.judge.batch`.
         is_waiting: Stay until the batches are back; otherwise the same call collects them later.
         opener: Opens the judge; another engine (`vlsbench.engine.engines`) has another.
-        on_progress: Called with (verdicts written, verdicts wanted).
+        on_progress: Told how many verdicts are written, of how many.
 
     Raises:
         SubmissionError: If the submission does not pass the gate.
@@ -56,7 +57,7 @@ def judge_directory(
         DataError: If the judge needs the dataset and it is not there.
         JudgeError: If the judge cannot go on; what it had decided is on disk.
     """
-    if is_batch and not judge.startswith("openai"):
+    if is_batch and not find_kind(judge).has_batches:
         raise UsageError(f"--batch is for openai:MODEL; {judge!r} has no batches.")
     if not is_waiting and not is_batch:
         raise UsageError("--no-wait belongs to --batch.")
@@ -70,30 +71,8 @@ def judge_directory(
         base_url=base_url,
         options=options,
     )
-    folder, responses = submission.directory, submission.responses
-    if judge.startswith(("transformers:", "decisions:")):
-        from vlsbench.judge.watched import WatchedJudge, run_watched
-
-        watched = cast("WatchedJudge", chosen)  # `open_judge` says so of these names
-        return run_watched(folder, responses, watched, limit=limit, on_progress=on_progress)
-    if not judge.startswith("openai"):
-        return run(folder, responses, chosen, limit=limit, on_progress=on_progress)
-    from vlsbench.judge.model import ModelJudge
-    from vlsbench.judge.paid import run_paid
-
-    assert isinstance(chosen, ModelJudge)  # noqa: S101  # `open_judge` says so of this name
-    if is_batch:
-        from vlsbench.judge.batch import run_batch
-
-        return run_batch(folder, responses, chosen, limit=limit, is_waiting=is_waiting, on_progress=on_progress)
-    return run_paid(
-        submission.directory,
-        submission.responses,
-        chosen,
-        output_format=None if options.output_format is None else chosen.output_format,
-        limit=limit,
-        on_progress=on_progress,
-    )
+    how = RunOptions(limit=limit, is_batch=is_batch, is_waiting=is_waiting, on_progress=on_progress)
+    return chosen.run(submission.directory, submission.responses, how)
 
 
 def estimate_directory(
@@ -112,9 +91,6 @@ def estimate_directory(
         UsageError: If there is no such judge or protocol, or the judge costs nothing.
         DataError: If the judge needs the dataset and it is not there.
     """
-    from vlsbench.judge.model import ModelJudge
-    from vlsbench.judge.paid import estimate_paid
-
     submission = open_submission(directory)
     chosen = open_judge(
         judge,
@@ -124,7 +100,4 @@ def estimate_directory(
         options=options,
         is_dry=True,
     )
-    if not isinstance(chosen, ModelJudge):
-        raise UsageError(f"--dry-run says what a model judge costs; {judge!r} costs nothing.")
-    output_format = None if options.output_format is None else chosen.output_format
-    return estimate_paid(submission.directory, submission.responses, chosen, output_format=output_format, limit=limit)
+    return chosen.estimate(submission.directory, submission.responses, limit=limit)

@@ -14,10 +14,11 @@ from vlsbench.generate.directory import Asked, generate_directory
 from vlsbench.generate.models import TargetOptions, open_target
 from vlsbench.generate.run import GenerateReport
 from vlsbench.generate.target import Target
-from vlsbench.judge.judges import ModelOptions, open_judge
-from vlsbench.judge.run import Judge, RunReport
+from vlsbench.judge.judges import ModelOptions, find_kind, open_judge
+from vlsbench.judge.run import OpenJudge, RunReport
 from vlsbench.submission.judging import judge_directory
 from vlsbench.submission.scoring import Scored, score_directory, write_result
+from vlsbench.text import OnProgress
 
 __all__ = ["PipelineReport", "run_pipeline"]
 
@@ -43,9 +44,9 @@ def run_pipeline(
     judge_base_url: str | None = None,
     judge_options: ModelOptions = ModelOptions(),  # noqa: B008  # frozen
     target_opener: Callable[..., Target] = open_target,
-    judge_opener: Callable[..., Judge] = open_judge,
+    judge_opener: Callable[..., OpenJudge] = open_judge,
     on_stage: Callable[[str], None] = lambda verb: None,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: OnProgress = lambda reached: None,
 ) -> PipelineReport:
     """Generate, judge, score. Questions without a reply are left to another run; what was answered is judged.
 
@@ -58,7 +59,7 @@ def run_pipeline(
     Raises:
         VLSBenchError: As each of the three; what was finished before is on disk.
     """
-    if not judge.startswith("transformers:"):  # weights would be loaded twice
+    if not find_kind(judge).has_weights:  # they would be loaded twice
         _check_judge(judge, asked, protocol, judge_base_url, judge_options)
     on_stage("answered")
     generated = generate_directory(

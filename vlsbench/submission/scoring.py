@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vlsbench.errors import printable, visible
+from vlsbench.errors import amount, printable, visible
 from vlsbench.files import StrPath, refuse_link, write_atomic
 from vlsbench.judge.canaries import read_runs
 from vlsbench.judge.verdicts import choose_rubric, read_rubric, read_verdicts, verdicts_that_hold
@@ -15,6 +15,7 @@ from vlsbench.metrics.rates import Outcome, score_outcomes
 from vlsbench.records import LABELS, Correction, Estimate, Key, Rates, Result, Rubric, Verdict
 from vlsbench.submission.check import Submission, open_submission
 from vlsbench.text import percent, percent_interval, table, tally
+from vlsbench.thought import thoughts_note
 
 if TYPE_CHECKING:
     pass
@@ -64,26 +65,29 @@ def score_submission(submission: Submission, rubric_id: str) -> Scored:
     )
     stale = {(verdict.instruction_id, verdict.condition) for verdict in verdicts} - held.keys()
     undecided = sum(key not in held and response.failure is None for key, response in submission.responses.items())
-    flags = _flags(submission.directory, rubric_id, result.judge_models)
+    flags = _flags(submission.directory, rubric_id, result)
     return Scored(submission, rubric, held, result, len(stale), undecided, flags, outcomes)
 
 
-def _flags(directory: Path, rubric_id: str, judge_models: tuple[str, ...]) -> tuple[str, ...]:
-    """Say where a judge's run cannot be trusted like others: canaries, or a model that changed under one name."""
+def _flags(directory: Path, rubric_id: str, result: Result) -> tuple[str, ...]:
+    """Say where a judge's run cannot be trusted like others (canaries, a model that changed), and what it never saw."""
     runs = Counter(run.status for run in read_runs(directory, rubric_id))
     flags = []
     if runs["failed"]:
-        flags.append(f"canaries failed in {runs['failed']} of {runs.total()} runs of the judge")
+        flags.append(f"canaries failed in {runs['failed']} of {amount(runs.total(), 'run')} of the judge")
     if runs["incomplete"]:
-        flags.append(f"canaries were not reached in {runs['incomplete']} of {runs.total()} runs of the judge")
-    if len(judge_models) > 1:
-        flags.append(f"the judge answered as {len(judge_models)} models: {printable(', '.join(judge_models))}")
+        flags.append(f"canaries were not reached in {runs['incomplete']} of {amount(runs.total(), 'run')} of the judge")
+    if len(models := result.judge_models) > 1:
+        flags.append(f"the judge answered as {len(models)} models: {printable(', '.join(models))}")
+    if result.n_thoughts:
+        n_without = sum(n for failure, n in result.failures.items() if failure.startswith("response_"))
+        flags.append(thoughts_note(result.n_thoughts, result.n_samples - n_without))
     return tuple(flags)
 
 
 def judge_note(rubric: Rubric) -> str | None:
     """Say how well the judge agrees with people, where the package knows; None for a judge it did not measure."""
-    if rubric.judge != "offline":
+    if not rubric.is_provisional:
         return None
     from vlsbench.judge.offline import agreement_note, packaged_weights_sha256
 
@@ -182,6 +186,6 @@ def _corrected_lines(corrected: Correction, counted: Rates) -> list[str]:
     drawn = "drawn by their plan" if corrected.sampling == "plan" else "taken as a simple random part"
     return [
         table(["", "counted %", "95% interval", "corrected %", "95% interval"], rows),
-        f"corrected by the labels of {who} on {corrected.n_labelled:,} answers, {drawn}",
+        f"corrected by the labels of {who} on {amount(corrected.n_labelled, 'answer')}, {drawn}",
         f"how: {corrected.method}",
     ]

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from vlsbench.board.lists import build_board, render_csv
+from vlsbench.board.columns import render_csv
+from vlsbench.board.lists import build_board
 from vlsbench.errors import SubmissionError, UsageError
 from vlsbench.hub.exports import FORMATS, ExportOptions, export
 from vlsbench.submission.scoring import score_directory, write_result

@@ -14,8 +14,9 @@ from effort import times
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vlsbench.board.columns import render_csv
 from vlsbench.board.html import render_html
-from vlsbench.board.lists import Board, render_csv
+from vlsbench.board.lists import Board
 from vlsbench.board.parquet import render_parquet
 
 VOID = {"meta", "link"}

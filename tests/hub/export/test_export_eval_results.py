@@ -7,12 +7,17 @@ from typing import Any
 import pytest
 import yaml
 from huggingface_hub import parse_eval_result_entries
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from vlsbench.board.caveats import why_not_ranked
+from vlsbench.board import lists
+from vlsbench.board.caveats import caveats, why_not_ranked
+from vlsbench.board.counted import open_projection
 from vlsbench.board.lists import build_board
 from vlsbench.dataset.index import HUB_REPOSITORY, RELEASE_REVISION, IndexRow
 from vlsbench.errors import SubmissionError, UsageError
 from vlsbench.hub.eval_results import TASKS, eval_result_entries, eval_results_yaml
+from vlsbench.hub.model_card import escape_markdown, model_card_snippet
 from vlsbench.records import Rubric
 from vlsbench.submission.scoring import Scored, score_directory
 from vlsbench.taxonomy import CATEGORIES
@@ -163,6 +168,37 @@ def test_the_reasons_are_the_boards(tmp_path: Path, write_judged: Any) -> None:
         scored = score_directory(tmp_path / "store" / name)
         reasons = why_not_ranked(scored, scored.result.by_category["Privacy"])
         assert reasons[:1] == ([] if row.unranked_because is None else [row.unranked_because])
+
+
+def test_one_edit_of_the_rule_moves_the_board_and_the_cards(
+    tmp_path: Path, write_judged: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "store"
+    for seed in range(12):
+        write_judged(store / f"s{seed}", **draw(seed))
+    scored = [score_directory(store / f"s{seed}") for seed in range(12)]
+    view = open_projection(store).view()
+    seen = set()
+
+    @settings(deadline=None, max_examples=25)
+    @given(st.floats(0, 1))
+    def check(least: float) -> None:
+        monkeypatch.setattr(lists, "MIN_COVERAGE", least)
+        rows = {row.submission: row for item in lists.find_lists(view, "Privacy") for row in item.rows}
+        seen.add(tuple(row.unranked_because for row in rows.values()))
+        for item in scored:
+            row, reasons = rows[item.submission.directory.name], why_not_ranked(item)
+            assert reasons[:1] == ([] if row.unranked_because is None else [row.unranked_because])
+            assert [found for found in caveats(item) if found.startswith("not ranked: ")] == [
+                f"not ranked: {reason}" for reason in reasons
+            ]
+            if item.submission.card.origin != "baseline":
+                card = model_card_snippet(item)
+                assert all(escape_markdown(f"not ranked: {reason}") in card for reason in reasons)
+                assert ("not ranked" in card) == (row.rank is None)
+
+    check()
+    assert len(seen) > 1, "another threshold ranks other rows"
 
 
 @pytest.mark.parametrize("address", ["javascript:alert(1)", "https://a@b.example", "ftp://x", "https://x y", ""])

@@ -64,6 +64,15 @@ def test_an_offline_result_fits_and_claims_no_llm() -> None:
     assert first["source_data"]["source_type"] == "other", "the sample is not the Hub's dataset"
 
 
+def test_a_recalibrated_offline_judge_is_no_llm_either(tmp_path: Path, write_judged: Any) -> None:
+    rubric = Rubric(judge="offline:calibrated-01234567", protocol="v1", evidence=("response",))
+    made = every_eval_ever(score_directory(write_judged(tmp_path / "sub", rubric=rubric)), when=WHEN)
+    aggregate, rows = read(made)
+    assert all("llm_scoring" not in item["metric_config"] for item in aggregate["evaluation_results"])
+    methods = {item["extraction_method"] for row in rows for item in row["answer_attribution"]}
+    assert methods == {"classifier"}
+
+
 def test_the_files_lie_where_the_datastore_wants_them(whole: ExchangeFiles) -> None:
     match = re.fullmatch(r"data/vlsbench/acme/Good-VL-8B/([0-9a-f-]{36})\.json", whole.aggregate_path)
     assert match is not None
@@ -127,6 +136,18 @@ def test_the_judge_is_named_with_its_wording(tmp_path: Path, write_judged: Any) 
     assert judge["temperature"] == 0
     assert prompt.rules in scoring["llm_scoring"]["input_prompt"]
     assert scoring["llm_scoring"]["additional_details"]["prompt_sha256"] == prompt.sha256
+
+
+def test_a_safeguard_that_took_our_rules_is_named_with_them(tmp_path: Path, write_judged: Any) -> None:
+    prompt = load_prompt("gpt-oss-safeguard", evidence="reason", says_reply=True)
+    rubric = Rubric(
+        judge="transformers:m", protocol="gpt-oss-safeguard", evidence=("response",), prompt_sha256=prompt.sha256
+    )
+    made = every_eval_ever(score_directory(write_judged(tmp_path / "sub", rubric=rubric)), when=WHEN)
+    metric = read(made)[0]["evaluation_results"][0]["metric_config"]
+    assert prompt.rules in metric["llm_scoring"]["input_prompt"]
+    (judge,) = metric["llm_scoring"]["judges"]
+    assert judge["model_info"]["additional_details"]["deployment_type"] == "self_deployed"
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,8 @@ from PIL import Image
 
 from vlsbench.dataset.index import Index, index_of_records, load_index
 from vlsbench.dataset.layout import open_layout
-from vlsbench.dataset.source import Picture, SampleSource, open_source
+from vlsbench.dataset.pictures import Picture
+from vlsbench.dataset.source import SampleSource, open_source
 from vlsbench.errors import DataError
 from vlsbench.hub import vlmevalkit
 from vlsbench.hub.vlmevalkit import COLUMNS, TSV_FILE, tsv_rows, write_tsv

@@ -16,7 +16,7 @@ from vlsbench.submission.check import MAX_PROBLEMS, open_submission
 from vlsbench.submission.importers.formats import ImportReport, import_file, render_import
 
 Import = Callable[..., ImportReport]
-ONE = [{"id": 7, "response": "I see a table."}]
+ONE = [{"instruction_id": 7, "response": "I see a table."}]
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -43,15 +43,22 @@ def test_an_import_is_a_submission_that_passed_the_gate(bring: Import, tmp_path:
 
 
 def test_a_bad_row_leaves_nothing_behind_and_every_bad_row_is_named(bring: Import, tmp_path: Path) -> None:
-    report = bring([*ONE, {"id": 2241, "response": "x"}, {"id": True, "response": "x"}, {"id": 8, "response": 5}])
+    report = bring(
+        [
+            *ONE,
+            {"instruction_id": 2241, "response": "x"},
+            {"instruction_id": True, "response": "x"},
+            {"instruction_id": 8, "response": 5},
+        ]
+    )
     assert not report.ok
     assert report.check is None
     assert report.directory is None
     assert [problem.removeprefix(str(tmp_path)) for problem in report.problems] == [
-        "/answers.jsonl:3: an id is a whole number of 0 or more; found True",
         "/answers.jsonl:4: 'response' is a text; found int",
         "/answers.jsonl:2: instruction_id 2241 is not in the release; ids run 0..2240. Was this file made for another "
         "dataset?",
+        "/answers.jsonl:3: an id is a whole number of 0 or more; found True",
     ]
     assert [path.name for path in tmp_path.iterdir()] == ["answers.jsonl"]
 
@@ -59,7 +66,7 @@ def test_a_bad_row_leaves_nothing_behind_and_every_bad_row_is_named(bring: Impor
 def test_a_million_bad_rows_are_counted_and_not_kept(bring: Import) -> None:
     report = bring("{x}\n" * 90_000, from_format="plain", name="x.jsonl")
     assert len(report.problems) <= MAX_PROBLEMS
-    rows = "".join('{"id": -1, "response": "x"}\n' for _ in range(5_000))
+    rows = "".join('{"instruction_id": -1, "response": "x"}\n' for _ in range(5_000))
     report = bring(rows)
     assert (report.n_problems, len(report.problems)) == (5_000, MAX_PROBLEMS)
     assert "and 4,975 more" in render_import(report)
@@ -69,7 +76,7 @@ def test_a_folder_that_holds_something_is_refused_untouched(bring: Import, tmp_p
     (tmp_path / "out").mkdir()
     assert bring(ONE).ok, "an empty folder is taken"
     with pytest.raises(SubmissionError, match="is not empty, and an import overwrites nothing"):
-        bring([{"id": 8, "response": "other"}])
+        bring([{"instruction_id": 8, "response": "other"}])
     assert open_submission(tmp_path / "out").responses.keys() == {(7, "image+text")}
 
 
@@ -85,7 +92,7 @@ def test_a_link_or_a_file_is_no_place_for_a_submission(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"from_format": "excel"}, "the formats are plain, authors, lmms-eval"),
+        ({"from_format": "excel"}, "the formats are inspect, lmms-eval"),
         ({"model": "../x"}, "--model: a name has no '..'"),
         ({"condition": "image only"}, "--condition: a condition is image"),
     ],
@@ -104,7 +111,7 @@ def test_a_release_that_is_not_there_is_said_where_it_is_needed(bring: Import, t
 def test_the_condition_of_the_call_is_for_rows_that_do_not_say(bring: Import, written: Any, tmp_path: Path) -> None:
     assert bring(ONE, condition="text-only").ok
     assert written()[0]["condition"] == "text-only"
-    rows = [{"id": "7:text-only", "response": "x"}]
+    rows = [{"instruction_id": "7:text-only", "response": "x"}]
     report = import_file(_jsonl(tmp_path, rows), tmp_path / "b", model="m", condition="blank-image")
     assert "says condition 'text-only', and --condition says 'blank-image'" in report.problems[0]
 
@@ -116,21 +123,21 @@ def _jsonl(folder: Path, rows: list[dict[str, Any]]) -> Path:
 
 
 def test_two_answers_to_one_sample_are_refused_and_a_retry_after_a_failure_is_not(bring: Import, written: Any) -> None:
-    report = bring([*ONE, {"id": 7, "response": "again"}])
+    report = bring([*ONE, {"instruction_id": 7, "response": "again"}])
     assert "instruction_id 7 under 'image+text' was answered at 1; keep one" in report.problems[0]
-    assert bring([{"id": 7, "response": None, "failure": "response_error"}, *ONE]).ok
+    assert bring([{"instruction_id": 7, "response": None, "failure": "response_error"}, *ONE]).ok
     assert [line.get("failure") for line in written()] == ["response_error", None]
 
 
 def test_ids_of_two_datasets_make_two_submissions(bring: Import) -> None:
-    report = bring([*ONE, {"id": 100000, "response": "x"}])
+    report = bring([*ONE, {"instruction_id": 100000, "response": "x"}])
     assert "1 ids are of the release (below 100000) and 1 of the package's own sample" in report.problems[0]
 
 
 def test_a_text_ties_a_row_to_its_sample(bring: Import, sample_texts: dict[int, str]) -> None:
     rows = [
-        {"id": 100000, "instruction": f"  {sample_texts[100000]}\r\n", "response": "x"},
-        {"id": 100001, "question": sample_texts[100002], "response": "x"},
+        {"instruction_id": 100000, "instruction": f"  {sample_texts[100000]}\r\n", "response": "x"},
+        {"instruction_id": 100001, "instruction": sample_texts[100002], "response": "x"},
     ]
     report = bring([rows[0]])
     assert (report.ok, report.n_compared, report.n_not_compared) == (True, 1, 0)
@@ -142,13 +149,13 @@ def test_a_text_ties_a_row_to_its_sample(bring: Import, sample_texts: dict[int, 
 
 
 def test_a_text_of_no_sample_is_a_mismatch_too(bring: Import) -> None:
-    report = bring([{"id": 100000, "instruction": "Is this a table?", "response": "x"}])
-    assert "found" in report.problems[0]
+    report = bring([{"instruction_id": 100000, "instruction": "Is this a table?", "response": "x"}])
+    assert "the one in 'instruction' is no instruction of VLSBench" in report.problems[0]
     assert "this text is that of" not in report.problems[0]
 
 
 def test_the_command_prints_the_report_and_the_gate(tmp_path: Path) -> None:
-    source = _jsonl(tmp_path, [{"id": 100000, "response": "x", "score": 3}])
+    source = _jsonl(tmp_path, [{"instruction_id": 100000, "response": "x", "score": 3}])
     done = run(str(source), str(tmp_path / "a"), "--model", "org/m")
     assert done.returncode == 0, done.stderr
     for words in (
@@ -161,7 +168,7 @@ def test_the_command_prints_the_report_and_the_gate(tmp_path: Path) -> None:
 
 
 def test_the_command_fails_with_a_sentence_and_json_has_all(tmp_path: Path) -> None:
-    source = _jsonl(tmp_path, [{"id": 5000, "response": "x"}])
+    source = _jsonl(tmp_path, [{"instruction_id": 5000, "response": "x"}])
     done = run(str(source), str(tmp_path / "a"), "--json")
     assert done.returncode == 1
     report = json.loads(done.stdout)
@@ -172,7 +179,7 @@ def test_the_command_fails_with_a_sentence_and_json_has_all(tmp_path: Path) -> N
 
 
 def test_a_submission_that_fails_the_gate_says_where(bring: Import) -> None:
-    rows = [{"id": n, "response": "x", "settings": {"max_new_tokens": n}} for n in (1, 2)]
+    rows = [{"instruction_id": n, "response": "x", "settings": {"max_new_tokens": n}} for n in (1, 2)]
     report = bring(rows)
     assert not report.ok
     assert report.n_problems == 0

@@ -16,10 +16,43 @@ import pytest
 from vlsbench.dataset.index import load_index
 from vlsbench.submission.check import open_submission
 from vlsbench.submission.importers.formats import ImportReport
+from vlsbench.submission.importers.matching import Asked
 
 Import = Callable[..., ImportReport]
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "importers"
 LMMS = FIXTURES / "lmms_eval" / "org__tiny-vlm"
+
+
+THINKS = "<think>I should decline.</think>\n\nI see a table."
+CUT = "<think>I should"
+APART = [("I see a table.", None, "I should decline."), (None, "response_empty", "I should")]
+"""What `THINKS` and `CUT` are read as."""
+
+
+@pytest.mark.parametrize("kind", ["plain", "csv", "xlsx", "authors", "lmms-eval", "vlmevalkit", "openai-batch"])
+def test_a_thought_is_no_answer_on_any_way_in(
+    bring: Import, written: Any, workbook: Any, sample_texts: dict[int, str], kind: str
+) -> None:
+    said = [THINKS, CUT]
+    table = [["instruction_id", "response"], *([100000 + n, text] for n, text in enumerate(said))]
+    texts = [sample_texts[100000 + n] for n in range(2)]
+    lmms = [{"doc_id": n, "input": texts[n], "filtered_resps": [text]} for n, text in enumerate(said)]
+    content = {
+        "plain": lambda: [dict(zip(table[0], row, strict=True)) for row in table[1:]],
+        "csv": lambda: "".join(",".join(f'"{cell}"' for cell in row) + "\n" for row in table),
+        "xlsx": lambda: workbook(table),
+        "authors": lambda: authors(texts, said),
+        "lmms-eval": lambda: lmms,
+        "vlmevalkit": lambda: [
+            {"index": 100000 + n, "question": texts[n], "prediction": text} for n, text in enumerate(said)
+        ],
+        "openai-batch": lambda: [line(str(100000 + n), {"content": text}) for n, text in enumerate(said)],
+    }[kind]()
+    report = bring(content, asked=Asked(trusts_ids=kind == "openai-batch"))
+    assert report.problems == ()
+    keys = ("response", "failure", "reasoning")
+    assert [tuple(found.get(key) for key in keys) for found in written()] == APART
+    assert report.failures == {"response_empty": 1}
 
 
 # --- The authors' script ------------------------------------------------------------------------------------
@@ -44,7 +77,8 @@ def test_the_authors_row_numbers_become_ids_by_their_questions(
     bring: Import, written: Any, sample_texts: dict[int, str]
 ) -> None:
     texts = [sample_texts[100000 + n] for n in range(3)]
-    report = bring(authors(texts, ["I see a table.", "Sorry, but error occured", None]), name="gpt.json")
+    said = authors(texts, ["I see a table.", "Sorry, but error occured", None])
+    report = bring(without_pictures(said), name="gpt.json")
     assert report.problems == ()
     assert (report.format, report.dataset, report.n_compared) == ("authors", "sample", 3)
     assert written() == [
@@ -52,36 +86,41 @@ def test_the_authors_row_numbers_become_ids_by_their_questions(
         {"instruction_id": 100001, "failure": "response_error"},
         {"instruction_id": 100002, "failure": "response_empty"},
     ]
-    assert report.ignored == ("image_path", "safe_label", "label_str")
+    assert report.ignored == ("safe_label", "label_str")
     assert report.notes[0].startswith("their labels are not taken over")
     assert "label" not in json.dumps(written())
 
 
-def test_shuffled_questions_are_named_with_the_sample_they_belong_to(
-    bring: Import, sample_texts: dict[int, str]
-) -> None:
+def test_shuffled_questions_find_their_samples(bring: Import, written: Any, sample_texts: dict[int, str]) -> None:
     texts = [sample_texts[100000], sample_texts[100002], sample_texts[100001]]
-    report = bring(authors(texts, ["x", "y", "z"]), name="gpt.json")
-    assert report.n_problems == 2
-    assert "logs[1]: instruction_id 100001 has another text" in report.problems[0]
-    assert "this text is that of instruction_id 100002" in report.problems[0]
+    report = bring(without_pictures(authors(texts, ["x", "y", "z"])), name="gpt.json")
+    assert (report.problems, report.n_by_text) == ((), 3)
+    assert {line["instruction_id"]: line["response"] for line in written()} == {100000: "x", 100002: "y", 100001: "z"}
+
+
+def without_pictures(text: str) -> str:
+    """Take the paths of the images out, which are the release's in `authors`."""
+    data = json.loads(text)
+    for entry in data["logs"]:
+        del entry["image_path"]
+    return json.dumps(data)
 
 
 def test_questions_that_are_nobodys_say_that_the_samples_are_unknown(bring: Import) -> None:
-    (problem,) = bring(authors(["What?", "Why?"], ["x", "y"]), name="gpt.json").problems
-    assert "its rows are numbered, not named by instruction_id, and none of 2 texts is that of VLSBench" in problem
+    (problem,) = bring(without_pictures(authors(["What?", "Why?"], ["x", "y"])), name="gpt.json").problems
+    assert "nothing tells that 'id', which looks like row numbers (0..1), is the instruction_id" in problem
 
 
 def test_an_answer_without_its_question_cannot_be_placed(bring: Import, sample_texts: dict[int, str]) -> None:
-    data = json.loads(authors([sample_texts[100000]], ["x"]))
+    data = json.loads(without_pictures(authors([sample_texts[100000]], ["x"])))
     del data["logs"][0]["question"]
-    report = bring(json.dumps(data), name="gpt.json")
-    assert "logs[0]: 'question' is a text, which tells the sample; 'id' is only a row number" in report.problems[0]
+    (problem,) = bring(json.dumps(data), name="gpt.json").problems
+    assert "nothing tells that 'id'" in problem
 
 
 def test_a_row_number_in_the_release_is_its_id(bring: Import, written: Any, release_json: Path) -> None:
     texts = [record["instruction"] for record in json.loads(release_json.read_text(encoding="utf-8"))]
-    report = bring(authors(texts, ["x"] * len(texts)), name="gpt.json")
+    report = bring(without_pictures(authors(texts, ["x"] * len(texts))), name="gpt.json")
     assert (report.ok, report.dataset, report.n_compared) == (True, "release", 2241)
     assert [line["instruction_id"] for line in written()] == list(range(2241))
 
@@ -92,7 +131,7 @@ def test_a_categorys_row_numbers_declare_the_category(
     records = json.loads(release_json.read_text(encoding="utf-8"))
     rows = load_index("release").select("privacy").rows
     texts = [records[row.instruction_id]["instruction"] for row in rows]
-    report = bring(authors(texts, ["x"] * len(texts)), name="gpt.json")
+    report = bring(without_pictures(authors(texts, ["x"] * len(texts))), name="gpt.json")
     assert report.ok
     assert [line["instruction_id"] for line in written()] == [row.instruction_id for row in rows]
     assert open_submission(tmp_path / "out").index.config == "privacy"
@@ -124,7 +163,7 @@ def test_what_lmms_eval_wrote_is_read(bring: Import, written: Any, tmp_path: Pat
     assert card.dataset is not None
     assert card.dataset.config == "sample"
     assert report.ignored == ("vlsbench_safe",)
-    assert report.notes == ("1 row with several answers (repeats); the first of each is taken",)
+    assert report.notes[0] == "1 row with several answers (repeats); the first of each is taken"
 
 
 def test_a_limited_split_is_told_by_its_texts(bring: Import, written: Any, sample_texts: dict[int, str]) -> None:
@@ -133,34 +172,28 @@ def test_a_limited_split_is_told_by_its_texts(bring: Import, written: Any, sampl
     assert written() == [{"instruction_id": 100007, "response": "x"}]
 
 
-def test_an_offset_split_is_a_mismatch_not_another_sample(bring: Import, sample_texts: dict[int, str]) -> None:
-    rows = [{"doc_id": n, "input": sample_texts[100010 + n], "filtered_resps": "x"} for n in range(3)]
-    report = bring(rows)
-    assert not report.ok
-    assert "none of 3 texts is that of VLSBench at its number" in report.problems[0]
+def test_an_offset_split_is_found_by_its_texts(bring: Import, written: Any, sample_texts: dict[int, str]) -> None:
+    rows = [{"doc_id": n, "input": sample_texts[100010 + n], "filtered_resps": f"x{n}"} for n in range(3)]
+    assert bring(rows).ok
+    assert {line["instruction_id"]: line["response"] for line in written()} == {100010 + n: f"x{n}" for n in range(3)}
 
 
-def test_a_wrapped_prompt_of_the_release_needs_the_release(bring: Import) -> None:
+def test_a_prompt_that_is_nobodys_says_what_the_release_would_find(bring: Import) -> None:
     report = bring([{"doc_id": 0, "input": "Look.\nSomething\nAnswer.", "filtered_resps": "x"}])
-    assert "--data with the release lets them be compared" in report.problems[0]
+    assert "--data with the release finds those that were changed" in report.problems[0]
 
 
-def test_a_wrapped_prompt_is_compared_with_the_release_at_hand(
-    bring: Import, written: Any, release_json: Path, tmp_path: Path
+def test_a_wrapped_prompt_of_the_release_is_found_by_its_digest(
+    bring: Import, written: Any, release_json: Path
 ) -> None:
-    data = tmp_path / "release"
-    (data / "imgs").mkdir(parents=True)
-    (data / "data.json").write_bytes(release_json.read_bytes())
     records = json.loads(release_json.read_text(encoding="utf-8"))
-    for record in records:
-        (data / record["image_path"]).touch()
     prompts = [f"Look.\n{record['instruction']}\nAnswer." for record in records]
     rows = [{"doc_id": n, "input": prompt, "filtered_resps": "x"} for n, prompt in enumerate(prompts)]
-    report = bring(rows, data=data)
-    assert (report.ok, report.n_compared, report.n_not_compared) == (True, 2240, 1), "one instruction is empty"
+    (blank,) = [n for n, record in enumerate(records) if not record["instruction"]]
+    rows[blank]["input"] = ""
+    report = bring(rows)
+    assert (report.ok, report.n_compared, report.n_not_compared) == (True, 2241, 0)
     assert [line["instruction_id"] for line in written()] == list(range(2241))
-    rows[5]["input"], rows[6]["input"] = prompts[6], prompts[5]
-    assert bring(rows, data=data, out="swapped").n_problems == 2
 
 
 # --- VLMEvalKit ---------------------------------------------------------------------------------------------
@@ -191,25 +224,27 @@ def test_predictions_of_vlmevalkit_are_read(bring: Import, written: Any, name: s
     assert (
         [line.get("finish_reason") for line in written()].count("truncated") == report.n_truncated == int(is_workbook)
     )
-    assert report.ignored == ("answer", "category")
+    assert report.ignored == ("answer",)
 
 
 def test_a_blank_question_is_not_a_mismatch(bring: Import, workbook: Any, release_json: Path) -> None:
     records = json.loads(release_json.read_text(encoding="utf-8"))
     (blank,) = [record["instruction_id"] for record in records if not record["instruction"]]
-    rows = [["index", "question", "prediction"], [blank, "", "x"], [1 if blank != 1 else 2, "", "x"]]
+    texts = [(n, records[n]["instruction"]) for n in range(blank - 30, blank + 1)]
+    rows = [["index", "question", "prediction"], *([n, text, "x"] for n, text in texts)]
+    rows[2][1] = ""
     report = bring(workbook(rows))
-    assert (report.problems, report.n_compared, report.n_not_compared) == ((), 1, 1)
+    assert (report.problems, report.n_compared, report.n_not_compared) == ((), 30, 1)
 
 
 def test_the_thinking_of_vlmevalkit_is_kept_apart(bring: Import, written: Any) -> None:
-    assert bring([{"index": 1, "prediction": "x", "thinking": "hm"}]).ok
+    assert bring([{"instruction_id": 1, "index": 0, "prediction": "x", "thinking": "hm"}]).ok
     assert written() == [{"instruction_id": 1, "response": "x", "reasoning": "hm"}]
 
 
 def test_a_prediction_that_is_absent_is_empty(bring: Import, written: Any) -> None:
     rows = [{"index": 1, "prediction": float("nan")}, {"index": 2, "prediction": ""}, {"index": 3.0, "prediction": "x"}]
-    assert bring(json.dumps(rows), name="m.json").ok
+    assert bring(json.dumps(rows), name="m.json", asked=Asked(trusts_ids=True)).ok
     assert [line.get("failure") for line in written()] == ["response_empty", "response_empty", None]
 
 
@@ -235,11 +270,11 @@ def line(
 
 BATCH = [
     (
-        line("1", {"content": "I see a table."}),
+        line("instruction_id=1", {"content": "I see a table."}),
         {"instruction_id": 1, "response": "I see a table.", "finish_reason": "stop"},
     ),
     (
-        line("vlsbench-2", {"content": None, "refusal": "I can't help."}),
+        line("instruction_id-2", {"content": None, "refusal": "I can't help."}),
         {"instruction_id": 2, "response": "I can't help.", "finish_reason": "stop"},
     ),
     (
@@ -247,27 +282,30 @@ BATCH = [
         {"instruction_id": 3, "condition": "text-only", "response": "cut of", "finish_reason": "length"},
     ),
     (
-        line("4", {"content": ""}, "content_filter"),
+        line("instruction_id=4", {"content": ""}, "content_filter"),
         {"instruction_id": 4, "failure": "response_filtered", "finish_reason": "content_filter"},
     ),
     (
-        line("5", {"content": None}, "length"),
+        line("instruction_id=5", {"content": None}, "length"),
         {"instruction_id": 5, "failure": "response_empty", "finish_reason": "length"},
     ),
     (
-        line("6", response=None, error={"code": "batch_expired", "message": "too late"}),
+        line("instruction_id=6", response=None, error={"code": "batch_expired", "message": "too late"}),
         {"instruction_id": 6, "failure": "response_error", "finish_reason": "batch_expired"},
     ),
     (
-        line("7", response={"status_code": 500, "request_id": "r", "body": None}),
+        line("instruction_id=7", response={"status_code": 500, "request_id": "r", "body": None}),
         {"instruction_id": 7, "failure": "response_error", "finish_reason": "HTTP 500"},
     ),
     (
-        line("8", response={"status_code": 400, "body": {"error": {"code": "content_filter", "message": "no"}}}),
+        line(
+            "instruction_id=8",
+            response={"status_code": 400, "body": {"error": {"code": "content_filter", "message": "no"}}},
+        ),
         {"instruction_id": 8, "failure": "response_filtered", "finish_reason": "content_filter"},
     ),
     (
-        line("9", {"content": "yes", "reasoning_content": "hm"}),
+        line("instruction_id=9", {"content": "yes", "reasoning_content": "hm"}),
         {"instruction_id": 9, "response": "yes", "finish_reason": "stop", "reasoning": "hm"},
     ),
 ]
@@ -292,15 +330,18 @@ def test_a_batch_output_is_read_answers_and_errors_alike(bring: Import, written:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        (line("request-1", {"content": "x"}), "'custom_id': an id is a whole number"),
-        (line("1", {"content": "x"}) | {"response": {"status_code": 200, "body": {"output": []}}}, "without `choices`"),
+        (line("request-1", {"content": "x"}), "nothing tells that 'custom_id' is the instruction_id"),
+        (
+            line("vlsbench-1", {"content": "x"}),
+            "'custom_id', which looks like row numbers (1..1), is the instruction_id",
+        ),
+        (line("1", {"content": "x"}) | {"response": {"status_code": 200, "body": {"data": []}}}, "without `choices`"),
         (line("1", {"content": "x"}) | {"response": "x"}, "'response' is an object or null; found str"),
-        (line("1:image only", {"content": "x"}), "'condition': a condition is"),
+        (line("instruction_id=1:image only", {"content": "x"}), "'condition': a condition is"),
     ],
 )
 def test_a_bad_batch_line_is_named(bring: Import, given: dict[str, Any], words: str) -> None:
     (problem,) = bring([given]).problems
-    assert ":1: " in problem
     assert words in problem
 
 
@@ -320,7 +361,7 @@ def test_what_inspect_wrote_is_read(
     assert lines == [
         {"instruction_id": 100000, "response": "I see a table. " * 20, "finish_reason": "stop"},
         {"instruction_id": 100001, "failure": "response_filtered", "finish_reason": "content_filter"},
-        {"instruction_id": 100002, "response": "cut of", "finish_reason": "length"},
+        {"instruction_id": 100002, "response": "cut of", "finish_reason": "length", "reasoning": "hm"},
         {"instruction_id": 100003, "failure": "response_empty", "finish_reason": "stop"},
         {"instruction_id": 100004, "failure": "response_error"},
         {"instruction_id": 100005, "response": "Yes.", "finish_reason": "stop", "reasoning": "hm"},

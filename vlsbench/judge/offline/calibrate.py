@@ -19,7 +19,7 @@ import numpy as np
 from pydantic import Field, ValidationError
 from pydantic_core import from_json
 
-from vlsbench.errors import JudgeError, SubmissionError, UsageError, numbered
+from vlsbench.errors import JudgeError, SubmissionError, UsageError, amount, numbered
 from vlsbench.files import read_lines, sha256_hex, write_atomic
 from vlsbench.judge.offline.features import Floats
 from vlsbench.judge.offline.fitting import (
@@ -35,6 +35,7 @@ from vlsbench.judge.offline.model import LABELS, OfflineJudge, softmax
 from vlsbench.judge.verdicts import read_verdicts, verdicts_that_hold
 from vlsbench.records import Count, Digest, Key, Label, Record, Response, explain
 from vlsbench.text import percent, table
+from vlsbench.thought import separate
 
 __all__ = [
     "MIN_LABELS",
@@ -207,11 +208,11 @@ def _read_rows(path: Path) -> _Read:
         else:
             asked = (data.get(key) for key in ("prompt_id", "instruction_id", "prompt", "instruction"))
             group = next((str(value) for value in asked if isinstance(value, int | str)), sha256_hex(text))
-            rows.append(LabelledResponse(text, label, group))
+            rows.append(LabelledResponse(separate(text).answer, label, group))
             rater = data.get("rubric")
             raters.add(rater if isinstance(rater, str) else "unnamed")
     if problems:
-        more = [f"and {len(problems) - 5} more lines"] if len(problems) > 5 else []
+        more = [f"and {amount(len(problems) - 5, 'more line')}"] if len(problems) > 5 else []
         raise SubmissionError("\n".join([*problems[:5], *more, "Mend or remove them."]))
     return rows, _one_kind(path, raters), left_out
 
@@ -225,8 +226,8 @@ def _read_verdict_lines(path: Path, responses: Path | None) -> _Read:
     if absent:
         names = numbered([f"{number} ({condition})" for number, condition in absent], limit=5)
         raise SubmissionError(
-            f"{path}: {len(absent)} labels are on responses that are not in {answers_path}: {names}. Are these the "
-            "labels of another submission? Say where the responses are with --responses."
+            f"{path}: {amount(len(absent), 'label is', 'labels are')} on responses that are not in {answers_path}: "
+            f"{names}. Are these the labels of another submission? Say where the responses are with --responses."
         )
     said: defaultdict[Key, list[Label]] = defaultdict(list)
     left_out = Counter[str]()
@@ -317,8 +318,8 @@ def calibrate(labels: Labels, base: OfflineJudge | None = None) -> Calibrated:
     left = "".join(f"; {n} left out: {reason}" for reason, n in labels.left_out.items())
     if len(rows) < MIN_LABELS:
         raise JudgeError(
-            f"{len(rows)} labels are too few to calibrate on, the least is {MIN_LABELS} (and 100 is where it begins to "
-            f"pay){left}. Label more with `vlsbench label`."
+            f"{amount(len(rows), 'label is', 'labels are')} too few to calibrate on, the least is {MIN_LABELS} (and "
+            f"100 is where it begins to pay){left}. Label more with `vlsbench label`."
         )
     if scarce := [f"{n_of[label]} {label}" for label in LABELS if n_of[label] < MIN_PER_LABEL]:
         raise JudgeError(
@@ -328,8 +329,8 @@ def calibrate(labels: Labels, base: OfflineJudge | None = None) -> Calibrated:
     groups = [row.group for row in rows]
     if len(set(groups)) < MIN_GROUPS:
         raise JudgeError(
-            f"{len(rows)} labels on {len(set(groups))} different prompts; at least {MIN_GROUPS} are needed, or nothing "
-            "can be held out to measure by."
+            f"{amount(len(rows), 'label')} on {amount(len(set(groups)), 'different prompt')}; at least {MIN_GROUPS} "
+            "are needed, or nothing can be held out to measure by."
         )
     truth = np.asarray([LABELS.index(row.label) for row in rows], dtype=np.int64)
     design, prior = design_of(base.model, [row.response for row in rows])
@@ -466,7 +467,8 @@ def render_calibration(record: CalibrationRecord, out: Path) -> str:
     ]
     return "\n".join(
         [
-            f"{record.n_labels} labels ({n_of}) on {record.n_groups} samples by {', '.join(record.raters)}{left}",
+            f"{amount(record.n_labels, 'label')} ({n_of}) on {amount(record.n_groups, 'sample')} by "
+            f"{', '.join(record.raters)}{left}",
             "",
             table(["", "kappa", "kappa safe/unsafe", "equal %"], rows),
             "",

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from vlsbench.judge.offline.lexicon import ALIASES, WORD_CLASSES
 
 __all__ = [
+    "CLASS_IDS",
     "COUNT_NAMES",
     "HEAD_TOKENS",
     "N_CLASSES",
@@ -28,13 +29,17 @@ __all__ = [
     "START",
     "UNKNOWN",
     "FeatureSpace",
+    "Floats",
+    "Found",
     "Tokens",
     "class_of_tokens",
     "counts",
     "normalise",
+    "read_classes",
     "read_ngrams",
     "split",
     "tokenise",
+    "visible",
     "with_aliases",
 ]
 

@@ -28,6 +28,7 @@ __all__ = [
     "STRENGTHS",
     "Adjustment",
     "FittedAdjustment",
+    "Ints",
     "apply_adjustment",
     "design_of",
     "fit_adjustment",

@@ -1,7 +1,7 @@
 """What a model judge is told: our rules, and the evidence put beside them so that it stays data.
 
-Pure, but for reading prompt files. A protocol is one file, `NAME.md`, in sections; `parts.md` holds what is put in
-where the judge sees texts instead of the image, or where no schema tells it how to reply. The SHA-256 of what is sent
+Pure, but for reading prompt files. The wording of a protocol (`vlsbench.judge.protocols`) is one file here, in
+sections; `parts.md` holds what is put in where the judge sees texts instead of the image. The SHA-256 of what is sent
 is part of the rubric, so another wording is another rubric. `v1` says its rules first, the same for every response:
 the provider's prefix cache works. `paper` keeps the paper's order: image first, then one text.
 
@@ -29,23 +29,21 @@ from typing import Final, Literal, NamedTuple
 
 from vlsbench.errors import UsageError
 from vlsbench.files import sha256_hex
+from vlsbench.judge.protocols import PROTOCOLS, find_protocol
 from vlsbench.records import Rubric
 
 __all__ = [
     "EVIDENCE_FORMAT",
     "EVIDENCE_KINDS",
-    "PROTOCOLS",
     "Evidence",
     "EvidenceKind",
     "Prompt",
+    "check_evidence",
     "find_prompt",
     "load_prompt",
     "neutralise",
     "quote",
 ]
-
-PROTOCOLS: Final = ("v1", "paper")
-"""Names of the protocols, each a file of this folder."""
 
 EvidenceKind = Literal["image", "description", "image+description", "reason"]
 """What a judge sees of the image."""
@@ -110,15 +108,17 @@ def load_prompt(
     Raises:
         UsageError: If there is no such protocol, or the file cannot serve.
     """
-    if protocol not in PROTOCOLS:
-        raise UsageError(f"--protocol {protocol!r} is not known; known: {', '.join(PROTOCOLS)}.")
-    if evidence not in EVIDENCE_KINDS:
-        raise UsageError(f"--evidence {evidence!r} is not known; known: {', '.join(EVIDENCE_KINDS)}.")
-    text = _packaged(f"{protocol}.md") if path is None else _read_file(path)
-    sections = _sections(text)
-    if path is not None:
-        sections = _check_sections(path, sections, protocol)
-        _check_slots(path, sections, evidence)
+    entry = find_protocol(protocol)
+    if entry.prompt is None:
+        raise UsageError(f"--protocol {protocol} has a question of its own, and no wording.")
+    check_evidence(evidence)
+    packaged = _packaged(entry.prompt)
+    text = packaged if path is None else _read_file(path)
+    sections = dict.fromkeys(_SECTIONS, "")
+    if path is not None and entry.keeps_rules:
+        sections["rules"] = _sections(packaged)["rules"]
+    sections |= _read_sections(path or entry.prompt, text)
+    _check_slots(path or entry.prompt, sections, evidence)
     beside_image, added = "", []
     parts = _sections(_packaged("parts.md"))
     used = {slot for template in sections.values() for slot in _SLOT.findall(template)}
@@ -126,9 +126,8 @@ def load_prompt(
         beside_image = parts[_PART_OF[evidence]]
         added.append(beside_image)
     if says_reply:
-        note = parts[f"reply_{protocol}"]
-        sections["after_image"] = f"{sections['after_image']}\n\n{note}"
-        added.append(note)
+        sections["after_image"] = f"{sections['after_image']}\n\n{entry.reply_note}"
+        added.append(entry.reply_note)
     return Prompt(
         sha256_hex("\0".join([text, *added])),
         sections["rules"],
@@ -141,7 +140,8 @@ def load_prompt(
 
 def find_prompt(rubric: Rubric) -> Prompt | None:
     """Return the packaged wording that a rubric was judged with; None where it is another, or the judge has none."""
-    if rubric.prompt_sha256 is None or rubric.protocol not in PROTOCOLS:
+    entry = PROTOCOLS.get(rubric.protocol)
+    if rubric.prompt_sha256 is None or entry is None or entry.prompt is None:
         return None
     for evidence in EVIDENCE_KINDS:
         for says_reply in (False, True):
@@ -149,6 +149,18 @@ def find_prompt(rubric: Rubric) -> Prompt | None:
             if prompt.sha256 == rubric.prompt_sha256:
                 return prompt
     return None
+
+
+def check_evidence(evidence: str) -> EvidenceKind:
+    """Return the kind of evidence of this name.
+
+    Raises:
+        UsageError: If there is none.
+    """
+    for kind in EVIDENCE_KINDS:
+        if kind == evidence:
+            return kind
+    raise UsageError(f"--evidence {evidence!r} is not known; known: {', '.join(EVIDENCE_KINDS)}.")
 
 
 @functools.cache
@@ -173,16 +185,15 @@ def _sections(text: str) -> dict[str, str]:
     return dict(zip(parts[::2], (part.strip("\n") for part in parts[1::2]), strict=True))
 
 
-def _check_sections(path: Path, sections: dict[str, str], protocol: str) -> dict[str, str]:
+def _read_sections(path: Path | str, text: str) -> dict[str, str]:
+    sections = _sections(text)
     unknown = sorted(set(sections) - set(_SECTIONS))
     if unknown:
         raise UsageError(f"--prompt {path}: unknown section {unknown[0]!r}; there are {', '.join(_SECTIONS)}.")
-    # The paper's system message is the API's habit, not a wording: a plain file does not have to bring it.
-    rules = _sections(_packaged("paper.md"))["rules"] if protocol == "paper" else ""
-    return {"rules": rules, "before_image": "", "after_image": "", **sections}
+    return sections
 
 
-def _check_slots(path: Path, sections: Mapping[str, str], evidence: EvidenceKind) -> None:
+def _check_slots(path: Path | str, sections: Mapping[str, str], evidence: EvidenceKind) -> None:
     used = {slot for template in sections.values() for slot in _SLOT.findall(template)}
     unknown = sorted(used - set(_SLOTS))
     if unknown:

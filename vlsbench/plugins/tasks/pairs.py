@@ -17,9 +17,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from vlsbench.dataset.pictures import as_rgb
 from vlsbench.error_texts import why_not_an_answer
 from vlsbench.errors import UsageError
 from vlsbench.records import Label
+from vlsbench.thought import separate
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -56,8 +58,8 @@ def text_of(doc: Mapping[str, Any], lmms_eval_specific_kwargs: object = None) ->
 
 
 def image_of(doc: Mapping[str, Any], lmms_eval_specific_kwargs: object = None) -> list[Image.Image]:
-    """Return the image, which models expect in RGB."""
-    return [doc["image"].convert("RGB")]
+    """Return what is seen of the image, in RGB, as `generate` shows it."""
+    return [as_rgb(doc["image"])]
 
 
 def no_image(doc: Mapping[str, Any], lmms_eval_specific_kwargs: object = None) -> list[Image.Image]:
@@ -83,7 +85,7 @@ def rates_of(doc: Mapping[str, Any], results: list[str]) -> dict[str, float]:
     """Label an answer, and say what it adds to every rate; lmms-eval takes the means.
 
     Args:
-        results: One answer, stripped; "" where there is none.
+        results: One answer, stripped, maybe with its thought; "" where there is none.
     """
     label = _label(results[0])
     return {
@@ -96,6 +98,7 @@ def rates_of(doc: Mapping[str, Any], results: list[str]) -> dict[str, float]:
 
 
 def _label(answer: str) -> Label | None:
+    answer = separate(answer).answer
     if why_not_an_answer(answer) is not None:
         return None
     (prediction,) = _offline_judge().predict([answer])

@@ -7,7 +7,7 @@ import shutil
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Final, Literal, get_args
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
@@ -25,26 +25,24 @@ from vlsbench.records import (
     Settings,
     SubmissionCard,
     explain,
+    name_without_place,
 )
 from vlsbench.submission.check import CARD_FILE, RESPONSES_FILE, CheckReport, check
-from vlsbench.submission.importers.authors import read_authors
-from vlsbench.submission.importers.inspect_logs import read_inspect
-from vlsbench.submission.importers.lmms_eval import read_lmms_eval
-from vlsbench.submission.importers.matching import Matched, match_rows
-from vlsbench.submission.importers.openai_batch import read_openai_batch
-from vlsbench.submission.importers.plain import read_plain
+from vlsbench.submission.importers.format import Format
+from vlsbench.submission.importers.matching import Asked, Matched, match_rows
+from vlsbench.submission.importers.plain import FORMAT as PLAIN
+from vlsbench.submission.importers.plain import NamedColumns, read_plain_as
+from vlsbench.submission.importers.registry import find_format, guess_format
 from vlsbench.submission.importers.rows import Parsed, Row
 from vlsbench.submission.importers.source import Problems, Source
-from vlsbench.submission.importers.tables import Sniffed, read_table, sniff
-from vlsbench.submission.importers.vlmevalkit import read_vlmevalkit
+from vlsbench.submission.importers.tables import glimpse, sniff
 
-__all__ = ["FORMATS", "Format", "ImportReport", "guess_format", "import_file", "render_import"]
-
-Format = Literal["plain", "authors", "lmms-eval", "vlmevalkit", "inspect", "openai-batch"]
-FORMATS: Final[tuple[Format, ...]] = get_args(Format)
+__all__ = ["ImportReport", "import_file", "render_import"]
 
 _MAX_SHOWN: Final = 25
 """Problems that are printed; `--json` has more of them."""
+
+_NOTHING_ASKED: Final = Asked()
 
 _CUT: Final = frozenset({"length", "truncated"})
 
@@ -57,7 +55,7 @@ class ImportReport(Record):
     source: str
     directory: str | None
     """The submission; null where nothing was written."""
-    format: Format | None
+    format: str | None
     model: str | None
     dataset: Literal["release", "sample"] | None
     n_rows: int
@@ -69,7 +67,9 @@ class ImportReport(Record):
     n_compared: int
     """Rows whose text is that of their sample."""
     n_not_compared: int
-    """Rows that are tied to their sample by the id alone."""
+    """Rows that are tied to their sample without a text: by the id, and by the image or the category if it is there."""
+    n_by_text: int
+    """Rows that were found by their text, their id being another number or none."""
     ignored: tuple[str, ...]
     """Columns that were not taken over."""
     notes: tuple[str, ...]
@@ -77,53 +77,6 @@ class ImportReport(Record):
     problems: tuple[str, ...]
     check: CheckReport | None
     """The gate's report on what was written."""
-
-
-def guess_format(source: Source, sniffed: Sniffed) -> Format:
-    """Guess a format by the content, never by the name alone.
-
-    Raises:
-        SubmissionError: If a workbook or Parquet file cannot be opened.
-    """
-    if sniffed.container == "inspect-zip":
-        return "inspect"
-    if sniffed.container == "json" and isinstance(sniffed.first, dict):
-        return "inspect" if "eval" in sniffed.first else "authors"
-    names = _names(source, sniffed)
-    if "custom_id" in names and names & {"response", "error"}:
-        return "openai-batch"
-    if "doc_id" in names and names & {"filtered_resps", "resps"}:
-        return "lmms-eval"
-    return "vlmevalkit" if {"index", "prediction"} <= names else "plain"
-
-
-def _names(source: Source, sniffed: Sniffed) -> set[str]:
-    """Name the columns of a table by its header or its first row."""
-    if sniffed.container in ("csv", "tsv"):
-        return set(sniffed.columns)
-    if sniffed.container == "jsonl":
-        return set(sniffed.first)
-    if sniffed.container == "json":
-        first = sniffed.first[0] if isinstance(sniffed.first, list) and sniffed.first else None
-        return set(first) if isinstance(first, dict) else set()
-    row = next(read_table(source, sniffed, Problems(str(source.path)), wanted=()), None)
-    return set() if row is None else set(row.values)
-
-
-def _read(source: Source, sniffed: Sniffed, chosen: Format, problems: Problems) -> Parsed:
-    match chosen:
-        case "plain":
-            return read_plain(source, sniffed, problems)
-        case "authors":
-            return read_authors(sniffed, problems)
-        case "lmms-eval":
-            return read_lmms_eval(source, sniffed, problems)
-        case "vlmevalkit":
-            return read_vlmevalkit(source, sniffed, problems)
-        case "inspect":
-            return read_inspect(source, sniffed, problems)
-        case "openai-batch":
-            return read_openai_batch(source, sniffed, problems)
 
 
 def import_file(
@@ -134,6 +87,7 @@ def import_file(
     model: str | None = None,
     condition: str | None = None,
     data: StrPath | None = None,
+    asked: Asked = _NOTHING_ASKED,
 ) -> ImportReport:
     """Make a submission of a file that another tool wrote, and pass it through the gate.
 
@@ -141,30 +95,34 @@ def import_file(
 
     Args:
         directory: The submission to make; absent or empty.
-        from_format: One of `FORMATS`; None guesses by the content.
+        from_format: Name of one in `registry.FORMATS`; None guesses by the content.
         model: Name of the model, where the file does not say or says it otherwise.
         condition: What the model was shown, where the rows do not say; default `image+text`.
-        data: The release on disk, so that prompts that wrap an instruction can be compared.
+        data: The release on disk, whose sentences find instructions that were changed on their way.
+        asked: What the user says of the columns and the ids.
 
     Raises:
-        UsageError: If the format, the model's name or the condition is not one.
+        UsageError: If the format, the model's name or the condition is not one, or the format has no columns to name.
         SubmissionError: If `directory` is something or holds something.
         DataError: If `data` is absent or not the release.
     """
     path, out = Path(source), Path(directory)
-    chosen = _check_call(from_format, model, condition)
+    chosen = _check_call(from_format, model, condition, asked)
     _check_out(out)
     problems = Problems(str(source))
+    named = NamedColumns(asked.id_column, asked.response_column, asked.text_column) if asked.names_columns else None
     parsed, matched = None, None
     try:
         opened = Source.open(path)
         sniffed = sniff(opened)
-        chosen = chosen or guess_format(opened, sniffed)
-        parsed = _read(opened, sniffed, chosen, problems)
+        chosen = chosen or guess_format(glimpse(opened, sniffed))
+        parsed = (
+            chosen.read(opened, sniffed, problems) if named is None else read_plain_as(opened, sniffed, problems, named)
+        )
     except SubmissionError as error:
         problems.add_sentence(str(error))
     if parsed is not None and (parsed.rows or not problems.n):
-        matched = match_rows(parsed, None if data is None else Path(data), problems)
+        matched = match_rows(parsed, None if data is None else Path(data), problems, asked)
     responses = [] if parsed is None or matched is None else _responses(parsed, matched, condition, problems)
     card = None if parsed is None else _card(parsed, matched, model, problems)
     gate = None
@@ -174,9 +132,12 @@ def import_file(
     return _report(visible(str(source)), out, chosen, parsed, matched, card, responses, problems, gate)
 
 
-def _check_call(from_format: str | None, model: str | None, condition: str | None) -> Format | None:
-    if from_format is not None and from_format not in FORMATS:
-        raise UsageError(f"--from {from_format!r}: no such format; the formats are {', '.join(FORMATS)}.")
+def _check_call(from_format: str | None, model: str | None, condition: str | None, asked: Asked) -> Format | None:
+    chosen = None if from_format is None else find_format(from_format)
+    if asked.names_columns:
+        if chosen not in (None, PLAIN):
+            raise UsageError(f"--id-column, --text-column and --response-column are for --from {PLAIN.name}.")
+        chosen = PLAIN
     try:
         if model is not None:
             SubmissionCard(model=model)
@@ -186,7 +147,7 @@ def _check_call(from_format: str | None, model: str | None, condition: str | Non
         flag = "--model" if "SubmissionCard" in error.title else "--condition"
         reason = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
         raise UsageError(f"{flag}: {reason}.") from None
-    return next((name for name in FORMATS if name == from_format), None)
+    return chosen
 
 
 def _check_out(out: Path) -> None:
@@ -233,7 +194,7 @@ def _response(row: Row, instruction_id: int, condition: str, problems: Problems)
             finish_reason=said.finish_reason,
             settings=None if said.settings is None else Settings.model_validate(said.settings),
             usage=None if said.usage is None else dict(said.usage),
-            model_snapshot=said.model_snapshot,
+            model_snapshot=said.model_snapshot and name_without_place(said.model_snapshot),
             reasoning=said.reasoning,
         )
         size = len(_line(response).encode())
@@ -255,7 +216,7 @@ def _line(response: Response) -> str:
 
 
 def _card(parsed: Parsed, matched: Matched | None, model: str | None, problems: Problems) -> SubmissionCard | None:
-    name = model or parsed.model
+    name = model or (parsed.model and name_without_place(parsed.model))
     if name is None:
         problems.add("", "does not say which model answered; give --model NAME")
         return None
@@ -309,7 +270,7 @@ def _report(
         ok=gate is not None and gate.ok,
         source=source,
         directory=None if gate is None else visible(str(out)),
-        format=chosen,
+        format=None if chosen is None else chosen.name,
         model=card.model if card is not None else None,
         dataset=matched.index.name if matched is not None else None,
         n_rows=len(parsed.rows) if parsed is not None else 0,
@@ -318,12 +279,21 @@ def _report(
         n_truncated=sum(response.finish_reason in _CUT for response in responses),
         n_compared=matched.n_compared if matched is not None else 0,
         n_not_compared=matched.n_not_compared if matched is not None else 0,
-        ignored=tuple(map(visible, parsed.ignored)) if parsed is not None else (),
+        n_by_text=matched.n_by_text if matched is not None else 0,
+        ignored=_ignored(parsed, matched),
         notes=_notes(parsed, matched, responses),
         n_problems=problems.n,
         problems=tuple(problems.shown),
         check=gate,
     )
+
+
+def _ignored(parsed: Parsed | None, matched: Matched | None) -> tuple[str, ...]:
+    """Name the columns that were neither taken over nor compared."""
+    if parsed is None:
+        return ()
+    used = frozenset() if matched is None else matched.used
+    return tuple(visible(n) for n in parsed.ignored if not any(u == n or u.startswith(f"{n}.") for u in used))
 
 
 def _notes(parsed: Parsed | None, matched: Matched | None, responses: Sequence[Response]) -> tuple[str, ...]:
@@ -335,14 +305,10 @@ def _notes(parsed: Parsed | None, matched: Matched | None, responses: Sequence[R
         notes.append(
             f"{amount(n_cells, 'answer')} cut where an xlsx cell is full (32,767 characters); write tsv or json"
         )
-    if matched is not None and matched.n_not_compared:
-        if all(row.text is None for row in parsed.rows):
-            why = "the file does not carry the instructions"
-        elif parsed.text == "prompt":
-            why = "prompts may wrap the instruction; --data with the release compares them"
-        else:
-            why = "they do not carry the instruction"
-        notes.append(f"{matched.n_not_compared} rows are tied to their sample by the id alone: {why}")
+    if matched is not None:
+        notes += matched.notes
+        if matched.n_not_compared:
+            notes.append(f"{amount(matched.n_not_compared, 'row')} tied to the sample without its text")
     return tuple(map(printable, notes))
 
 
@@ -359,7 +325,7 @@ def render_import(report: ImportReport) -> str:
         lines.append(f"rows     {report.n_rows:,}{dataset}: {report.n_answered:,} answered{failures}")
         lines.append(f"texts    {report.n_compared:,} compared with the index, {report.n_not_compared:,} not compared")
     if report.n_truncated:
-        lines.append(f"cut      {report.n_truncated:,} answers end at a limit")
+        lines.append(f"cut      {amount(report.n_truncated, 'answer ends', 'answers end')} at a limit")
     if report.ignored:
         shown = ", ".join(repr(name[:40]) for name in report.ignored[:20])
         more = f" and {len(report.ignored) - 20} more" if len(report.ignored) > 20 else ""
@@ -371,5 +337,5 @@ def render_import(report: ImportReport) -> str:
             f"and {report.n_problems - _MAX_SHOWN:,} more; --json lists up to {len(report.problems):,} of them"
         )
     if report.n_problems:
-        lines.append(f"not imported: {report.n_problems:,} problems, nothing written")
+        lines.append(f"not imported: {amount(report.n_problems, 'problem')}, nothing written")
     return "\n".join(lines)

@@ -2,7 +2,8 @@
 
 A sample that ended in an error or at a limit is a failure, never an answer, whatever text it holds; a sample that its
 author marked invalid as well. A log that did not end well is taken as far as it goes, and says so. Of several epochs
-the first is taken: a submission has one answer per sample. Scores are not taken over.
+the first is taken: a submission has one answer per sample. Scores are not taken over. Inspect numbers samples from 1
+where a dataset has no ids: only `instruction_id` in the metadata is one by its name.
 """
 
 from __future__ import annotations
@@ -12,16 +13,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
-from vlsbench.errors import SubmissionError
+from vlsbench.errors import SubmissionError, amount
 from vlsbench.records import Settings, explain
+from vlsbench.submission.importers.cells import cells_of
+from vlsbench.submission.importers.format import Format
 from vlsbench.submission.importers.rows import Parsed, Row, Said, answer_or_failure, parse_id
 from vlsbench.submission.importers.source import MAX_ROWS, ZIP_ERRORS, Problems, Source, check_zip
-from vlsbench.submission.importers.tables import Sniffed
+from vlsbench.submission.importers.tables import Glimpse, Sniffed
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog, EvalSample
 
-__all__ = ["read_inspect"]
+__all__ = ["FORMAT", "looks_like_inspect", "read_inspect"]
+
+_MEMBERS: Final = frozenset({"header.json", "_journal/start.json"})
+"""One of them is in every `.eval` log, whole or cut short."""
 
 _FINISH_REASONS: Final = {
     "stop": "stop",
@@ -32,13 +38,20 @@ _FINISH_REASONS: Final = {
 }
 
 
+def looks_like_inspect(glimpse: Glimpse) -> bool:
+    """Say whether a file is an `.eval` log, or one object that says what was evaluated."""
+    if glimpse.container == "zip":
+        return not glimpse.names.isdisjoint(_MEMBERS)
+    return glimpse.has_keys("eval")
+
+
 def read_inspect(source: Source, sniffed: Sniffed, problems: Problems) -> Parsed:
     """Read a log.
 
     Raises:
         SubmissionError: If inspect_ai is not installed, or the file is not a log.
     """
-    log = _read_log(source, is_zip=sniffed.container == "inspect-zip")
+    log = _read_log(source, is_zip=sniffed.container == "zip")
     samples = log.samples or []
     if len(samples) > MAX_ROWS:
         raise SubmissionError(f"{source.path}: more than {MAX_ROWS:,} samples; the release has 2,241.")
@@ -47,15 +60,14 @@ def read_inspect(source: Source, sniffed: Sniffed, problems: Problems) -> Parsed
         if sample.epoch != 1:
             continue
         place = f" sample {str(sample.id)[:40]}"
-        number = parse_id(sample.metadata.get("instruction_id", sample.id))
-        if isinstance(number, str):
-            problems.add(place, f"{number}. The sample's id, or its metadata's instruction_id, is the instruction_id")
-            continue
-        rows.append(Row(place, number[0], _prompt(sample), _said(sample), number[1]))
+        named = sample.metadata.get("instruction_id")
+        ids = {"id": sample.id} if named is None else {"instruction_id": named}
+        read = parse_id(next(iter(ids.values())))
+        cells = cells_of({"input": _prompts(sample), **sample.metadata}, without=("instruction_id",))
+        rows.append(Row(place, ids, cells, _said(sample), None if isinstance(read, str) else read.condition))
     return Parsed(
         "inspect",
         tuple(rows),
-        text="prompt",
         model=log.eval.model,
         settings=_settings(log),
         notes=tuple(_notes(log, samples)),
@@ -108,12 +120,17 @@ def _notes(log: EvalLog, samples: list[EvalSample]) -> list[str]:
     notes = []
     if log.status != "success":
         notes.append(f"the log's status is {log.status!r}, not 'success'; it is taken as far as it goes")
-    failed = sum(1 for sample in samples if sample.epoch == 1 and _why_failed(sample))
+    failed = {sample.id for sample in samples if sample.epoch == 1 and _why_failed(sample)}
     if failed:
-        notes.append(f"{failed} samples ended in an error, at a limit or invalid; they are response_error, not answers")
-    later = sum(1 for sample in samples if sample.epoch != 1)
+        notes.append(
+            f"{len(failed)} samples ended in an error, at a limit or invalid; they are response_error, not answers"
+        )
+    later = [sample for sample in samples if sample.epoch != 1]
     if later:
-        notes.append(f"epoch 1 is taken; {later} answers of later epochs are left behind")
+        notes.append(f"epoch 1 is taken; {len(later)} answers of later epochs are left behind")
+    answered = {sample.id for sample in later if not _why_failed(sample) and sample.output.completion.strip()}
+    if failed & answered:
+        notes.append(f"{amount(len(failed & answered), 'sample')} of them failed first and was answered later")
     if any(sample.scores for sample in samples):
         notes.append("Inspect's scores are not taken over; `vlsbench judge` judges the answers")
     return notes
@@ -124,11 +141,11 @@ def _why_failed(sample: EvalSample) -> bool:
     return bool(ended)
 
 
-def _prompt(sample: EvalSample) -> str:
-    """Join the texts that the user said; pictures are left out."""
+def _prompts(sample: EvalSample) -> list[str]:
+    """Return the texts that the user said; pictures are left out."""
     if isinstance(sample.input, str):
-        return sample.input
-    return "\n".join(message.text for message in sample.input if message.role == "user")
+        return [sample.input]
+    return [message.text for message in sample.input if message.role == "user"]
 
 
 def _said(sample: EvalSample) -> Said:
@@ -155,3 +172,8 @@ def _reasoning(sample: EvalSample) -> str | None:
     if isinstance(content, str):
         return None
     return "\n".join(part.reasoning for part in content if part.type == "reasoning") or None
+
+
+FORMAT: Final = Format(
+    "inspect", "an Inspect log (.eval or .json)", looks_like_inspect, read_inspect, needs="inspect_ai"
+)

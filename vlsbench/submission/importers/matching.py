@@ -1,31 +1,78 @@
-"""Which sample is a row about? By its id, and by the digest of its text where the format carries one.
+"""Which sample is a row about? Ids are believed only as far as the file's other evidence agrees.
 
-A row that is filed under the wrong sample is worse than a row that is missing, so a text that is another sample's is
-an error, and row numbers count only where texts confirm them. The index knows digests, not sentences: a prompt that
-wraps an instruction can be compared only where the sentences are at hand (`--data`, or the package's own sample).
+A row that is filed under the wrong sample is worse than a row that is missing. So:
+
+* A column called `instruction_id` is believed where nothing contradicts it: no text that is another sample's, no other
+  image, no other category.
+* Any other id is a number of unknown meaning. It is the `instruction_id`, or the number of a row of a split, where the
+  texts of the rows say so, or, without texts, their images or categories. Without any of these it is refused.
+* Where the ids are something else, rows are found by their text. An instruction that stands for several samples is told
+  by the image, the category, or the order of a file that keeps the dataset's.
+
+`--trust-ids` makes any id an `instruction_id`; `--text-column` alone lets that column decide.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import pairwise
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Final, NamedTuple
 
 from vlsbench.dataset.index import FIRST_SAMPLE_ID, Index, IndexRow, load_index
-from vlsbench.dataset.source import SampleSource, open_source
-from vlsbench.errors import DataError, numbered
-from vlsbench.files import sha256_hex
-from vlsbench.records import DatasetReference
-from vlsbench.submission.importers.rows import Parsed, Row
+from vlsbench.errors import amount, numbered
+from vlsbench.records import IMAGE_TEXT, DatasetReference
+from vlsbench.submission.importers.cells import last_word
+from vlsbench.submission.importers.evidence import CategoryColumn, Evidence, ImageColumn
+from vlsbench.submission.importers.rows import Parsed, Row, parse_id
 from vlsbench.submission.importers.source import Problems
+from vlsbench.submission.importers.texts import Texts
 from vlsbench.taxonomy import CONFIG_NAMES
 
-__all__ = ["Matched", "match_rows"]
+__all__ = ["Asked", "Matched", "match_one", "match_rows"]
 
-_SHOWN_DIGITS = 12
+_SHOWN_DIGITS: Final = 12
+
+_MOST_SILENT: Final = 0.1
+"""Share of rows without evidence of their own that a confirmed numbering carries: a blank instruction, a lost cell."""
+
+_FEWEST_NUMBERED: Final = 3
+"""Rows whose texts must be those of their numbers before a numbering that is no `instruction_id` places another row."""
+
+_FEWEST_IN_CATEGORIES: Final = 20
+"""Rows that must have the category of their id where nothing else is known of them. A neighbour in the release has
+another category in one of four cases, another sub-category in one of three."""
+
+_FEWEST_SHOWN: Final = 2
+"""Of these rows, more than so many must have another category than the neighbours of their id, for ids that are off by
+one or two to show."""
+
+_MOST_SORTED_OTHERWISE: Final = 0.01
+"""Share of rows with their sample's text and another category: the release files five samples oddly, and tools mend it.
+Answers that stand beside other samples' ids and texts differ in every fourth row."""
+
+_FEWEST_IN_ORDER: Final = 10
+"""Rows found by their text whose ids must rise before the order of a file says anything."""
+
+
+class Asked(NamedTuple):
+    """What the user says of a file's columns."""
+
+    id_column: str | None = None
+    text_column: str | None = None
+    response_column: str | None = None
+    trusts_ids: bool = False
+
+    @property
+    def names_columns(self) -> bool:
+        """Whether it names a column."""
+        return any((self.id_column, self.text_column, self.response_column))
+
+
+_NOTHING_ASKED: Final = Asked()
 
 
 @dataclass(frozen=True)
@@ -38,73 +85,68 @@ class Matched:
     n_compared: int
     """Rows whose text is that of their sample."""
     n_not_compared: int
-    """Rows without a text, or with a prompt that wraps it where the sentences are not at hand."""
+    n_by_text: int
+    """Rows that were found by their text, their id being another number or none."""
     dataset: DatasetReference | None
     """The config, where the rows are numbered in one; None where the ids say enough."""
+    used: frozenset[str]
+    """Columns that were compared, besides the ids."""
+    notes: tuple[str, ...] = ()
 
 
-class _Comparison(NamedTuple):
-    outcome: Literal["same", "other", "unknown"]
-    digest: str = ""
-    """Of the text that was found."""
-    owners: tuple[int, ...] = ()
-    """Samples that have this text."""
+class _Claims(NamedTuple):
+    """What one column says the ids are."""
+
+    column: str
+    numbers: tuple[int | None, ...]
+    """By row; None where there is no number."""
+    faults: tuple[str, ...]
+    """By row: why there is none, as the end of a sentence; empty where there is one."""
+    is_trusted: bool
+
+    @property
+    def counts_rows(self) -> str | None:
+        """Say from where to where they count, where they look like row numbers."""
+        known = {number for number in self.numbers if number is not None}
+        low, high = min(known, default=-1), max(known, default=-1)
+        return f"{low}..{high}" if low in (0, 1) and high - low + 1 == len(known) and None not in self.numbers else None
+
+    @property
+    def described(self) -> str:
+        """Name the column, and what its numbers look like."""
+        return f"{self.column!r}" + (
+            f", which looks like row numbers ({self.counts_rows})," if self.counts_rows else ""
+        )
 
 
-class _Texts:
-    """What is known of the texts of one dataset."""
+@dataclass
+class _Matching:
+    """A file, its evidence, and what is found."""
 
-    def __init__(self, index: Index, data: Path | None) -> None:
-        self._index = index
-        self._data = data
+    rows: Sequence[Row]
+    evidence: Evidence
+    problems: Problems
+    ids: list[int | None]
+    notes: list[str] = field(default_factory=list)
+    used: set[str] = field(default_factory=set)
+    dataset: DatasetReference | None = None
+    n_by_text: int = 0
+    held: set[int] = field(default_factory=set)
+    """Rows that are a problem already."""
 
-    @cached_property
-    def _owners(self) -> Mapping[str, tuple[int, ...]]:
-        owners: defaultdict[str, tuple[int, ...]] = defaultdict(tuple)
-        for row in self._index.rows:
-            owners[row.instruction_sha256] += (row.instruction_id,)
-        return owners
-
-    @cached_property
-    def _sentences(self) -> SampleSource | None:
-        if self._data is None and self._index.name == "release":
-            return None
-        return open_source(self._data, name=self._index.name)
-
-    def compare(self, text: str, row: IndexRow, *, is_prompt: bool) -> _Comparison:
-        """Compare a text with the instruction of a sample."""
-        text = text.replace("\r\n", "\n")
-        digests = (sha256_hex(text), sha256_hex(text.strip()))  # no instruction begins or ends with a space
-        if row.instruction_sha256 in digests:
-            return _Comparison("same")
-        if not text.strip():
-            return _Comparison("unknown")  # a blank cell is no text to compare
-        owners = self._owners.get(digests[0]) or self._owners.get(digests[1]) or ()
-        if owners or not is_prompt:
-            return _Comparison("other", digests[0], owners)
-        instruction = self._instruction(row.instruction_id)
-        if not instruction:
-            return _Comparison("unknown")
-        return _Comparison("same") if instruction in text else _Comparison("other", digests[0])
-
-    def _instruction(self, instruction_id: int) -> str | None:
-        if self._sentences is None:
-            return None
-        try:
-            return self._sentences.sample(instruction_id).instruction
-        except DataError:  # a copy of the release may lack samples
-            return None
-
-    def close(self) -> None:
-        if "_sentences" in self.__dict__ and self._sentences is not None:
-            self._sentences.close()
+    def refuse(self, n: int, rule: str) -> None:
+        """Make a row a problem, once."""
+        if n not in self.held:
+            self.held.add(n)
+            self.problems.add(self.rows[n].place, rule)
+        self.ids[n] = None
 
 
-def match_rows(parsed: Parsed, data: Path | None, problems: Problems) -> Matched | None:
+def match_rows(parsed: Parsed, data: Path | None, problems: Problems, asked: Asked = _NOTHING_ASKED) -> Matched | None:
     """Find the sample of every row.
 
     Args:
-        data: The release on disk, so that prompts that wrap an instruction can be compared.
+        data: The release on disk, whose sentences find instructions that were changed on their way.
 
     Returns:
         The samples, or None where it is not even clear which dataset was answered.
@@ -112,111 +154,618 @@ def match_rows(parsed: Parsed, data: Path | None, problems: Problems) -> Matched
     Raises:
         DataError: If `data` is absent or not the release.
     """
+    claims = _read_claims(parsed.rows, asked)
+    has_sample = any((number or 0) >= FIRST_SAMPLE_ID for item in claims for number in item.numbers)
+    texts = Texts(data, has_sample=has_sample)
     if not parsed.rows:
         problems.add("", "has no row with an answer. Was the run that wrote it stopped?")
         return None
-    return _match_ids(parsed, data, problems) if parsed.numbering == "id" else _match_numbers(parsed, data, problems)
+    evidence = Evidence(parsed.rows, texts, only=asked.text_column)
+    fault = _wrong_columns(claims, evidence, asked)
+    if fault is not None:
+        problems.add("", fault)
+        return None
+    matching = _Matching(parsed.rows, evidence, problems, [None] * len(parsed.rows))
+    for n, said in enumerate(evidence.row_texts):
+        if said.clash is not None:
+            first, second = said.clash
+            matching.refuse(
+                n,
+                f"columns {first!r} and {second!r} hold the instructions of different samples; --text-column names the "
+                "one that the model was asked",
+            )
+    trusted = claims[0] if claims and claims[0].is_trusted else None
+    decides = asked.text_column is not None and asked.id_column is None
+    if trusted is not None and not (decides and _is_contradicted(matching, trusted)):
+        _match_trusted(matching, trusted)
+    else:
+        _match_by_evidence(matching, claims, decides=decides)
+    return _conclude(matching)
 
 
-def _match_ids(parsed: Parsed, data: Path | None, problems: Problems) -> Matched | None:
-    sample = [row for row in parsed.rows if row.number >= FIRST_SAMPLE_ID]
-    if 0 < len(sample) < len(parsed.rows):
-        problems.add(
-            sample[0].place,
-            f"{len(parsed.rows) - len(sample)} ids are of the release (below {FIRST_SAMPLE_ID}) and {len(sample)} of "
+def match_one(row: Row) -> IndexRow:
+    """Find the sample of a row that stands alone, as a harness has it before it scores.
+
+    Raises:
+        ValueError: If nothing tells it, or something contradicts it; the message is the end of a sentence.
+    """
+    evidence = Evidence([row], Texts())
+    said, claims = evidence.row_texts[0], _read_claims([row], _NOTHING_ASKED)
+    matching = _Matching([row], evidence, Problems(""), [claims[0].numbers[0]])
+    sample = _sample_of(matching.ids[0])
+    if claims[0].faults[0] and (claims[0].is_trusted or said.owners is None):
+        raise ValueError(claims[0].faults[0])
+    hints = _find_hints(matching, matching.ids, claims)
+    if claims[0].is_trusted or (said.owners is not None and matching.ids[0] in said.owners):
+        if sample is None:
+            raise ValueError(_unknown(claims[0].numbers[0] or 0, load_index("release")))
+        if said.owners is not None and sample.instruction_id not in said.owners:
+            raise ValueError(_mismatch(sample, said.owners))
+        if 0 in hints.conflicts:
+            raise ValueError(f"instruction_id {sample.instruction_id}: {hints.conflicts[0].sentence}")
+        return sample
+    found = [s for i in _distinct(said.owners or ()) if (s := _sample_of(i)) is not None]
+    if len(found) == 1:
+        return found[0]
+    if sample is not None and said.owners is None and hints.agreeing and not hints.conflicts:
+        return sample
+    raise ValueError(
+        f"nothing tells that {claims[0].column!r} ({claims[0].numbers[0]}) is the instruction_id; name it so in the "
+        "metadata"
+        if said.owners is None
+        else _why_not_found(matching, None, sorted(said.owners))
+    )
+
+
+def _wrong_columns(claims: Sequence[_Claims], evidence: Evidence, asked: Asked) -> str | None:
+    """Say what is wrong with the columns that the user named."""
+    if asked.text_column is not None and not evidence.has_texts:
+        return f"--text-column {asked.text_column!r} holds no instruction of VLSBench{_data_hint(evidence.texts)}"
+    if asked.trusts_ids and not claims:
+        return "--trust-ids: no column of ids; --id-column names it"
+    if asked.trusts_ids and not claims[0].is_trusted:
+        named = numbered([repr(item.column) for item in claims], limit=5)
+        return f"--trust-ids: {named} hold different numbers; --id-column names the instruction_id"
+    return None
+
+
+def _conclude(matching: _Matching) -> Matched | None:
+    found = [number for number in matching.ids if number is not None]
+    of_sample = [n for n, number in enumerate(matching.ids) if number is not None and number >= FIRST_SAMPLE_ID]
+    if not found:
+        return None
+    if 0 < len(of_sample) < len(found):
+        matching.problems.add(
+            matching.rows[of_sample[0]].place,
+            f"{len(found) - len(of_sample)} ids are of the release (below {FIRST_SAMPLE_ID}) and {len(of_sample)} of "
             "the package's own sample; a submission answers one dataset, so make two files of it",
         )
         return None
-    index = load_index("sample" if sample else "release")
-    return _compare_all(parsed, index, [index.by_id.get(row.number) for row in parsed.rows], data, problems, None)
+    n_compared = sum(number is not None and _has_text_of(matching, n, number) for n, number in enumerate(matching.ids))
+    if matching.evidence.repeats_questions:
+        matching.notes.append("the answers begin with their questions, and are judged as they stand")
+    if matching.evidence.texts.is_spent:
+        matching.notes.append("more text than is looked into; what was left counts as not compared")
+    return Matched(
+        load_index("sample" if of_sample else "release"),
+        tuple(matching.ids),
+        n_compared,
+        len(found) - n_compared,
+        matching.n_by_text,
+        matching.dataset,
+        frozenset(matching.used | matching.evidence.text_columns.keys()),
+        tuple(matching.notes),
+    )
 
 
-def _compare_all(
-    parsed: Parsed,
-    index: Index,
-    found: Sequence[IndexRow | None],
-    data: Path | None,
-    problems: Problems,
-    dataset: DatasetReference | None,
-) -> Matched:
-    texts = _Texts(load_index(index.name), data)
-    ids: list[int | None] = []
-    n_compared = n_not_compared = 0
-    try:
-        for row, sample in zip(parsed.rows, found, strict=True):
-            if sample is None:
-                problems.add(row.place, _unknown(row, parsed, index))
-                ids.append(None)
-                continue
-            if row.text is None:
-                n_not_compared += 1
-                ids.append(sample.instruction_id)
-                continue
-            comparison = texts.compare(row.text, sample, is_prompt=parsed.text == "prompt")
-            n_compared += comparison.outcome == "same"
-            n_not_compared += comparison.outcome == "unknown"
-            if comparison.outcome == "other":
-                problems.add(row.place, _mismatch(sample, comparison, index))
-                ids.append(None)
-            else:
-                ids.append(sample.instruction_id)
-    finally:
-        texts.close()
-    return Matched(index, tuple(ids), n_compared, n_not_compared, dataset)
+def _has_text_of(matching: _Matching, n: int, number: int) -> bool:
+    said = matching.evidence.row_texts[n]
+    if said.owners is not None:
+        return number in said.owners
+    return said.is_blank and number in matching.evidence.texts.blank
 
 
-def _unknown(row: Row, parsed: Parsed, index: Index) -> str:
-    if parsed.numbering == "row":
-        return f"row number {row.number} is not in {index.name} ({index.config}), which has {len(index.rows)} rows"
+# --- Ids ------------------------------------------------------------------------------------------------------------
+
+
+def _read_claims(rows: Sequence[Row], asked: Asked) -> list[_Claims]:
+    """Read every column that may be the id; the one that is believed as it stands, if there is one, is the first."""
+    names = dict.fromkeys(name for row in rows for name in row.ids)
+    found = []
+    for name in names:
+        if asked.id_column not in (None, name):
+            continue
+        parsed = [parse_id(row.ids.get(name)) for row in rows]
+        numbers = tuple(None if isinstance(item, str) else item.number for item in parsed)
+        faults = tuple(item if isinstance(item, str) else "" for item in parsed)
+        is_named = last_word(name) == "instructionid" or all(not isinstance(i, str) and i.is_named for i in parsed)
+        found.append(_Claims(name, numbers, faults, is_named))
+    found.sort(key=lambda claims: not claims.is_trusted)
+    if asked.trusts_ids and found and not found[0].is_trusted and len({item.numbers for item in found}) == 1:
+        found[0] = found[0]._replace(is_trusted=True)
+    return found
+
+
+def _sample_of(number: int | None) -> IndexRow | None:
+    if number is None:
+        return None
+    return load_index("sample" if number >= FIRST_SAMPLE_ID else "release").by_id.get(number)
+
+
+def _is_contradicted(matching: _Matching, claims: _Claims) -> bool:
+    return any(
+        said.owners is not None and number not in said.owners
+        for said, number in zip(matching.evidence.row_texts, claims.numbers, strict=True)
+    )
+
+
+def _match_trusted(matching: _Matching, claims: _Claims) -> None:
+    """Take the ids as they stand, and hold every contradiction against its row."""
+    is_sample = any(number is not None and number >= FIRST_SAMPLE_ID for number in claims.numbers)
+    index = load_index("sample" if is_sample else "release")
+    for n, number in enumerate(claims.numbers):
+        sample = _sample_of(number)
+        if number is None:
+            matching.refuse(n, claims.faults[n])
+        elif sample is None:
+            matching.refuse(n, _unknown(number, index))
+        elif n not in matching.held:
+            matching.ids[n] = number
+            _hold_text_against(matching, n, sample, may_be_cut=True)
+    _compare_hints(matching, [claims])
+
+
+def _unknown(number: int, index: Index) -> str:
     return (
-        f"instruction_id {row.number} is not in the {index.name}; ids run {index.ids}. Was this file made for another "
+        f"instruction_id {number} is not in the {index.name}; ids run {index.ids}. Was this file made for another "
         "dataset?"
     )
 
 
-def _mismatch(sample: IndexRow, comparison: _Comparison, index: Index) -> str:
-    owners = ""
-    if comparison.owners:
-        owners = f"; this text is that of instruction_id {numbered([*map(str, comparison.owners)], limit=5)}"
+def _hold_text_against(matching: _Matching, n: int, sample: IndexRow, *, may_be_cut: bool) -> None:
+    said = matching.evidence.row_texts[n]
+    if said.owners is not None and sample.instruction_id not in said.owners:
+        matching.refuse(n, _mismatch(sample, said.owners))
+    elif said.other is not None and not (said.is_cut and may_be_cut):
+        matching.refuse(
+            n,
+            f"instruction_id {sample.instruction_id} has another text in the {_name_of(sample)}: expected SHA-256 "
+            f"{sample.instruction_sha256[:_SHOWN_DIGITS]}…; the one in {said.other!r} is no instruction of VLSBench"
+            f"{_data_hint(matching.evidence.texts)}",
+        )
+
+
+def _mismatch(sample: IndexRow, owners: Iterable[int]) -> str:
+    ids = sorted(owners)
+    found = _sample_of(ids[0])
+    digest = "" if found is None else f", found {found.instruction_sha256[:_SHOWN_DIGITS]}…"
     return (
-        f"instruction_id {sample.instruction_id} has another text in the {index.name}: expected SHA-256 "
-        f"{sample.instruction_sha256[:_SHOWN_DIGITS]}…, found {comparison.digest[:_SHOWN_DIGITS]}…{owners}. Was the "
-        "file made in another order, or for another revision?"
+        f"instruction_id {sample.instruction_id} has another text in the {_name_of(sample)}: expected SHA-256 "
+        f"{sample.instruction_sha256[:_SHOWN_DIGITS]}…{digest}; this text is that of instruction_id "
+        f"{numbered([*map(str, ids)], limit=5)}. Was the file made in another order, or for another revision?"
     )
 
 
+def _name_of(sample: IndexRow) -> str:
+    return "sample" if sample.instruction_id >= FIRST_SAMPLE_ID else "release"
+
+
+def _data_hint(texts: Texts) -> str:
+    return "" if texts.has_release else ". If it was changed on its way, --data with the release may still find it"
+
+
+# --- Images and categories ------------------------------------------------------------------------------------------
+
+
+class _Conflict(NamedTuple):
+    """What an image or a category says against a sample."""
+
+    sentence: str
+    is_category: bool
+
+
+class _Hints(NamedTuple):
+    """How images and categories stand to an assignment."""
+
+    conflicts: dict[int, _Conflict]
+    """By row."""
+    agreeing: frozenset[int]
+    """Rows whose image is that of their sample."""
+    images: tuple[ImageColumn, ...]
+    """Columns of images that are no mere numbering."""
+    categories: tuple[CategoryColumn, ...]
+    """Columns of categories."""
+
+    @property
+    def names(self) -> list[str]:
+        """Name the columns."""
+        return [*(column.name for column in self.images), *(column.name for column in self.categories)]
+
+
+def _find_hints(matching: _Matching, ids: Sequence[int | None], claims: Sequence[_Claims]) -> _Hints:
+    """Compare images and categories with the samples of an assignment."""
+    samples = [_sample_of(number) for number in ids]
+    images = tuple(c for c in matching.evidence.image_columns if not _is_numbering(c, samples, claims))
+    categories = tuple(matching.evidence.category_columns)
+    conflicts: dict[int, _Conflict] = {}
+    agreeing: set[int] = set()
+    for n, sample in enumerate(samples):
+        if sample is None:
+            continue
+        for image in images:
+            number = image.numbers[n]
+            if number == sample.image:
+                agreeing.add(n)
+            elif number is not None:
+                told = f"{image.name!r} says image {number}, the index has {sample.image}"
+                conflicts.setdefault(n, _Conflict(told, is_category=False))
+        for column in categories:
+            field = column.fields[n]
+            if field is not None and column.agrees(n, sample) is False:
+                told = f"{column.name!r} says {field[1]!r}, the index has {getattr(sample, field[0])!r}"
+                conflicts.setdefault(n, _Conflict(told, is_category=True))
+    return _Hints(conflicts, frozenset(agreeing), images, categories)
+
+
+@cache
+def _known_images() -> frozenset[int]:
+    return frozenset(row.image for index in (load_index("release"), load_index("sample")) for row in index.rows)
+
+
+def _is_numbering(image: ImageColumn, samples: Sequence[IndexRow | None], claims: Sequence[_Claims]) -> bool:
+    """Say whether the numbers of images are only the file's own, or others': they tell no sample.
+
+    Those that repeat the ids would agree with wrong ids as well: they count only as the release spells them, or where
+    the index has another number for an image than for its sample, and so do they.
+    """
+    pairs = [
+        (n, number, sample)
+        for n, (number, sample) in enumerate(zip(image.numbers, samples, strict=True))
+        if number is not None
+    ]
+    if not any(number in _known_images() for _, number, _ in pairs):
+        return True
+    repeats_ids = any(all(number == item.numbers[n] for n, number, _ in pairs) for item in claims)
+    differs = any(sample is not None and number != sample.image for _, number, sample in pairs)
+    if not differs:
+        return repeats_ids and not image.is_spelled
+    is_of_samples = all(sample is not None and number == sample.instruction_id for _, number, sample in pairs)
+    counts = len({number - n for n, number, _ in pairs}) == 1
+    is_counted = any(len({(item.numbers[n] or 0) - n for n, _, _ in pairs}) == 1 for item in claims)
+    return repeats_ids or is_of_samples or (counts and not is_counted)
+
+
+def _compare_hints(matching: _Matching, claims: Sequence[_Claims]) -> None:
+    """Hold images and categories against the rows, and note what they were compared with."""
+    hints = _find_hints(matching, matching.ids, claims)
+    others = [n for n, conflict in hints.conflicts.items() if conflict.is_category]
+    has_texts = all((i := matching.ids[n]) is not None and _has_text_of(matching, n, i) for n in others)
+    is_sorted_otherwise = has_texts and len(others) <= _MOST_SORTED_OTHERWISE * len(matching.rows)
+    for n, conflict in hints.conflicts.items():
+        number = matching.ids[n]
+        if number is not None and not (conflict.is_category and is_sorted_otherwise):
+            matching.refuse(
+                n,
+                f"instruction_id {number}: {conflict.sentence}. Was the file made in another order? A column that "
+                "means something else is left out of the file",
+            )
+    if others and is_sorted_otherwise:
+        matching.notes.append(f"{amount(len(others), 'row')} with the text of the sample and another category")
+    matching.used |= set(hints.names)
+
+
+# --- By evidence ----------------------------------------------------------------------------------------------------
+
+
+class _Numbering(NamedTuple):
+    """A way to read ids."""
+
+    claims: _Claims
+    split: Index | None
+    """The split whose rows they count; None where they are the instruction_id."""
+    base: int
+
+    def read(self) -> Sequence[int | None]:
+        """Return the instruction_id of every row."""
+        if self.split is None:
+            return [number if _sample_of(number) is not None else None for number in self.claims.numbers]
+        rows = self.split.rows
+        found: list[int | None] = []
+        for number in self.claims.numbers:
+            at = -1 if number is None else number - self.base
+            found.append(rows[at].instruction_id if 0 <= at < len(rows) else None)
+        return found
+
+
+def _match_by_evidence(matching: _Matching, claims: Sequence[_Claims], *, decides: bool) -> None:
+    """Believe the ids that the evidence agrees with, or find the rows by their text.
+
+    Args:
+        decides: The texts decide, whatever most ids are.
+    """
+    if not matching.evidence.has_texts:
+        _match_by_hints(matching, claims)
+        return
+    position = _Claims("the order of the file", tuple(range(len(matching.rows))), ("",) * len(matching.rows), False)
+    for numbering in _numberings(claims, position):
+        ids = numbering.read()
+        if _is_confirmed(matching, numbering, ids):
+            _take_numbering(matching, numbering, ids, claims)
+            return
+    mostly = None if decides else next((item for item in claims if _agrees_mostly(matching, item)), None)
+    if mostly is not None:
+        _take_numbering(matching, _Numbering(mostly, None, 0), mostly.numbers, claims, is_partly=True)
+    else:
+        _match_by_text(matching, claims)
+
+
+def _numberings(claims: Sequence[_Claims], position: _Claims) -> Iterable[_Numbering]:
+    """List the ways to read ids, the likeliest first."""
+    for item in claims:
+        yield _Numbering(item, None, 0)
+    for item in (*claims, position):
+        for split in _splits():
+            for base in (0, 1):
+                yield _Numbering(item, split, base)
+
+
 def _splits() -> list[Index]:
-    """List the splits whose rows a tool may number, the likeliest first."""
+    """List the splits whose rows a tool may number."""
     release, twins = load_index("release"), load_index("sample")
     categories = [release.select(config) for config in CONFIG_NAMES if config != release.config]
     return [release, *categories, twins.select("sample"), twins]
 
 
-def _match_numbers(parsed: Parsed, data: Path | None, problems: Problems) -> Matched | None:
-    """Find the split that rows were numbered in by their texts: the one that most rows agree with."""
-    best: tuple[tuple[int, bool, int], Index] | None = None
-    for order, split in enumerate(_splits()):
-        texts = _Texts(load_index(split.name), data if split.name == "release" else None)
-        try:
-            n_same = sum(
-                texts.compare(row.text, split.rows[row.number], is_prompt=parsed.text == "prompt").outcome == "same"
-                for row in parsed.rows
-                if row.text is not None and row.number < len(split.rows)
+def _is_confirmed(matching: _Matching, numbering: _Numbering, ids: Sequence[int | None]) -> bool:
+    """Say whether the texts are those of the numbers: no text is another's, and few rows have none."""
+    n_same = n_silent = n_single = 0
+    for said, number in zip(matching.evidence.row_texts, ids, strict=True):
+        if said.owners is None:
+            n_silent += not (said.is_blank and number in matching.evidence.texts.blank)
+        elif number not in said.owners:
+            return False
+        else:
+            n_same += 1
+            n_single += len(_distinct(said.owners)) == 1
+    if n_silent > _MOST_SILENT * len(ids):
+        return False
+    return n_same > 0 if numbering.split is None else n_single >= _FEWEST_NUMBERED
+
+
+def _distinct(owners: Iterable[int]) -> set[int]:
+    """Leave the benign twins out, which share the text of their pair."""
+    return {number for number in owners if (sample := _sample_of(number)) is not None and sample.risk == "risky"}
+
+
+def _agrees_mostly(matching: _Matching, claims: _Claims) -> bool:
+    """Say whether ids are those of most texts there are. Row numbers must be those of all: a row may be left out."""
+    pairs = zip(matching.evidence.row_texts, claims.numbers, strict=True)
+    agreed = [number in said.owners for said, number in pairs if said.owners is not None]
+    return sum(agreed) > len(agreed) / 2 and (claims.counts_rows is None or all(agreed))
+
+
+def _take_numbering(
+    matching: _Matching,
+    numbering: _Numbering,
+    ids: Sequence[int | None],
+    claims: Sequence[_Claims],
+    *,
+    is_partly: bool = False,
+) -> None:
+    """File the rows by a numbering, and hold against each row what speaks against it.
+
+    Args:
+        is_partly: The evidence does not carry the rows that have none of their own.
+    """
+    hints = _find_hints(matching, ids, claims)
+    for n, number in enumerate(ids):
+        sample, said = _sample_of(number), matching.evidence.row_texts[n]
+        if n in matching.held:
+            continue
+        if sample is None:
+            written = numbering.claims.numbers[n]
+            matching.refuse(
+                n, numbering.claims.faults[n] or f"{numbering.claims.column!r} is {written}, and no sample's"
             )
-        finally:
-            texts.close()
-        rank = (n_same, len(parsed.rows) == len(split.rows), -order)
-        if best is None or rank > best[0]:
-            best = rank, split
-    if best is None or best[0][0] == 0:
-        problems.add(
-            "",
-            f"its rows are numbered, not named by instruction_id, and none of {len(parsed.rows)} texts is that of "
-            "VLSBench at its number, so that nobody can tell which samples these are. If the prompts wrap the "
-            "instructions, --data with the release lets them be compared",
+        elif is_partly and said.owners is None and n not in hints.agreeing:
+            matching.refuse(
+                n, f"nothing in this row tells that {number} is its instruction_id; --trust-ids believes it"
+            )
+        else:
+            matching.ids[n] = number
+            _hold_text_against(matching, n, sample, may_be_cut=not is_partly)
+    split = numbering.split
+    if split is not None:
+        what = split.name if split.config == "default" else f"{split.name} ({split.config})"
+        matching.notes.append(
+            f"{numbering.claims.column!r} counts the rows of the {what} from {numbering.base}, as the texts say"
         )
-        return None
-    split = best[1]
-    found = [split.rows[row.number] if row.number < len(split.rows) else None for row in parsed.rows]
-    declared = None if split.config == "default" else DatasetReference.model_validate({"config": split.config})
-    return _compare_all(parsed, split, found, data if split.name == "release" else None, problems, declared)
+        if split.config != "default":
+            matching.dataset = DatasetReference.model_validate({"config": split.config})
+    _compare_hints(matching, claims)
+
+
+# --- Without texts --------------------------------------------------------------------------------------------------
+
+
+def _match_by_hints(matching: _Matching, claims: Sequence[_Claims]) -> None:
+    """Believe an id that images or categories agree with; refuse the file where none does."""
+    against: tuple[_Claims, _Hints] | None = None
+    weak: list[str] = []
+    for item in claims:
+        ids = _Numbering(item, None, 0).read()
+        hints = _find_hints(matching, ids, claims)
+        weak = weak or ([] if hints.conflicts else hints.names)
+        if hints.conflicts:
+            against = against or (item, hints)
+        elif _is_told(item, ids, hints):
+            named = " and ".join(map(repr, hints.names))
+            matching.notes.append(f"{item.column!r} agrees with {named}; no text was compared")
+            _take_numbering(matching, _Numbering(item, None, 0), ids, claims)
+            return
+    matching.problems.add("", _why_refused(matching, claims, against, weak))
+
+
+def _is_told(claims: _Claims, ids: Sequence[int | None], hints: _Hints) -> bool:
+    """Say whether images, or else categories, tell that ids are instruction_ids."""
+    if len(hints.agreeing) >= (1 - _MOST_SILENT) * len(ids):
+        return True
+    compared = [n for n, i in enumerate(ids) if i is not None and any(column.fields[n] for column in hints.categories)]
+    if len(compared) < max(_FEWEST_IN_CATEGORIES, (1 - _MOST_SILENT) * len(ids)):
+        return False
+
+    def would_show(n: int, shift: int) -> bool:
+        other = _sample_of((ids[n] or 0) + shift)
+        return other is None or any(column.agrees(n, other) is False for column in hints.categories)
+
+    shifts = (-2, -1, 1, 2)
+    last = max(compared, key=lambda n: ids[n] or 0)
+    if claims.counts_rows is not None and not all(would_show(last, shift) for shift in shifts if shift > 0):
+        return False  # a row that was left out near the end would not show
+    return all(sum(would_show(n, shift) for n in compared) > _FEWEST_SHOWN for shift in shifts)
+
+
+def _why_refused(
+    matching: _Matching, claims: Sequence[_Claims], against: tuple[_Claims, _Hints] | None, weak: Sequence[str]
+) -> str:
+    """Say why no id is believed.
+
+    Args:
+        against: The first column of ids that something contradicts.
+        weak: Columns that agree with the ids, and would with wrong ones as well.
+    """
+    if against is not None:
+        item, hints = against
+        first = min(hints.conflicts)
+        return (
+            f"{item.described} is not the instruction_id: {amount(len(hints.conflicts), 'row')} of "
+            f"{len(matching.rows):,} differ from the index. First{matching.rows[first].place}, "
+            f"{item.numbers[first]}: {hints.conflicts[first].sentence}. A column with the prompts would find the "
+            "samples"
+        )
+    if not claims:
+        return (
+            "no column for an id, and no text that is an instruction of VLSBench: nothing tells which samples these "
+            f"are. --id-column names a column{_data_hint(matching.evidence.texts)}"
+        )
+    named = " or ".join(item.described for item in claims[:5])
+    compared = "no column holds instructions, images or categories of VLSBench to compare with"
+    if weak:
+        compared = f"{' and '.join(map(repr, weak))} would agree with ids that are off by a row as well"
+    faults = [(n, fault) for item in claims for n, fault in enumerate(item.faults) if fault]
+    unread = f". First{matching.rows[faults[0][0]].place}: {faults[0][1]}" if faults else ""
+    return (
+        f"nothing tells that {named} is the instruction_id: {compared}. Add the prompts to the file (--data with the "
+        f"release finds those that were changed), or give --trust-ids where you know that the ids are right{unread}"
+    )
+
+
+# --- By text --------------------------------------------------------------------------------------------------------
+
+
+def _match_by_text(matching: _Matching, claims: Sequence[_Claims]) -> None:
+    """Find every row by its text, whatever its id."""
+    candidates = _candidates(matching, claims)
+    for n in range(len(matching.rows)):
+        if len(candidates[n]) == 1:
+            matching.ids[n] = candidates[n][0]
+    _settle_twins(matching, candidates)
+    _settle_by_order(matching, candidates)
+    _settle_same_pairs(matching, candidates)
+    for n, said in enumerate(matching.evidence.row_texts):
+        if matching.ids[n] is None:
+            matching.refuse(n, _why_not_found(matching, said.other, candidates[n]))
+    matching.n_by_text = sum(number is not None for number in matching.ids)
+    columns = " and ".join(repr(name) for name in matching.evidence.text_columns)
+    ids = f"; no instruction_id: {', '.join(item.described.rstrip(',') for item in claims[:3])}" if claims else ""
+    matching.notes.append(f"{amount(matching.n_by_text, 'row')} found by the text in {columns}{ids}")
+    _compare_hints(matching, claims)
+
+
+def _candidates(matching: _Matching, claims: Sequence[_Claims]) -> list[tuple[int, ...]]:
+    """List the samples of every row's text, less those of another image or category."""
+    blank = matching.evidence.texts.blank
+    sure = [
+        next(iter(said.owners)) if said.owners is not None and len(said.owners) == 1 else None
+        for said in matching.evidence.row_texts
+    ]
+    images = _find_hints(matching, sure, claims).images
+    found = []
+    for n, said in enumerate(matching.evidence.row_texts):
+        owners = sorted(said.owners or (blank if said.is_blank else ()))
+        for image in images:
+            number = image.numbers[n]
+            if number is not None:
+                owners = [i for i in owners if (s := _sample_of(i)) is not None and s.image == number] or owners
+        for column in matching.evidence.category_columns:
+            owners = [
+                i for i in owners if (s := _sample_of(i)) is not None and column.agrees(n, s) is not False
+            ] or owners
+        is_alone = said.owners is not None or (
+            len(owners) == 1 and any(image.numbers[n] is not None for image in images)
+        )
+        found.append(tuple(owners) if is_alone else ())
+    return found
+
+
+def _conditions(matching: _Matching) -> Mapping[str, list[int]]:
+    """Group the rows by condition, in their order."""
+    groups: defaultdict[str, list[int]] = defaultdict(list)
+    for n, row in enumerate(matching.rows):
+        groups[row.condition or IMAGE_TEXT].append(n)
+    return groups
+
+
+def _settle_twins(matching: _Matching, candidates: Sequence[tuple[int, ...]]) -> None:
+    """Take a text that stands there once for the risky pair; in the config `twins` it stands there twice."""
+    for rows in _conditions(matching).values():
+        counts = Counter(candidates[n] for n in rows)
+        if any(len(owners) > 1 and len(_distinct(owners)) == 1 and count > 1 for owners, count in counts.items()):
+            continue
+        for n in rows:
+            risky = _distinct(candidates[n])
+            if matching.ids[n] is None and len(risky) == 1 and len(candidates[n]) > 1:
+                matching.ids[n] = risky.pop()
+
+
+def _settle_by_order(matching: _Matching, candidates: Sequence[tuple[int, ...]]) -> None:
+    """Where the samples rise through the whole file, a row lies between its neighbours."""
+    blank = matching.evidence.texts.blank
+    for rows in _conditions(matching).values():
+        known = [(n, number) for n in rows if (number := matching.ids[n]) is not None]
+        ids = [number for _, number in known]
+        if len(known) < _FEWEST_IN_ORDER or any(a >= b for a, b in pairwise(ids)):
+            continue
+        for place, n in enumerate(rows):
+            if matching.ids[n] is not None:
+                continue
+            said = matching.evidence.row_texts[n]
+            low = next((i for m in reversed(rows[:place]) if (i := matching.ids[m]) is not None), -1)
+            high = next((i for m in rows[place + 1 :] if (i := matching.ids[m]) is not None), 2**53)
+            owners = candidates[n] or (blank if said.is_blank else ())
+            within = [i for i in owners if low < i < high]
+            if len(within) == 1:
+                matching.ids[n] = within[0]
+
+
+def _settle_same_pairs(matching: _Matching, candidates: Sequence[tuple[int, ...]]) -> None:
+    """Give samples that are one pair (the release has one such) to their rows in order: the answers are to the same."""
+    for rows in _conditions(matching).values():
+        given: Counter[tuple[int, ...]] = Counter()
+        for n in rows:
+            owners = candidates[n]
+            pairs = {(s.image, s.instruction_sha256) for i in owners if (s := _sample_of(i)) is not None}
+            if matching.ids[n] is None and len(owners) > 1 and len(pairs) == 1 and given[owners] < len(owners):
+                matching.ids[n] = owners[given[owners]]
+                given[owners] += 1
+
+
+def _why_not_found(matching: _Matching, other: str | None, owners: Sequence[int]) -> str:
+    if len(owners) > 1:
+        return (
+            f"its text is that of instruction_id {numbered([*map(str, owners)], limit=5)}; the image or the "
+            "instruction_id would tell which"
+        )
+    if other is not None:
+        return f"{other!r} holds no instruction of VLSBench{_data_hint(matching.evidence.texts)}"
+    return "no text tells its sample, and its id is no instruction_id"

@@ -1,4 +1,4 @@
-"""What all formats become: rows with an id, a text to compare and what the model said.
+"""What all formats become: rows with what may be an id, what it is compared with, and what the model said.
 
 Pure: no files, no network.
 """
@@ -9,15 +9,16 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final, NamedTuple
 
 from vlsbench.error_texts import why_not_an_answer
 from vlsbench.records import ResponseFailure, Settings
+from vlsbench.submission.importers.cells import Parts
 
-__all__ = ["Parsed", "Row", "Said", "answer_or_failure", "number_text", "parse_id"]
+__all__ = ["Id", "Parsed", "Row", "Said", "answer_or_failure", "number_text", "parse_id"]
 
 _MAX_ID: Final = 2**53
-_CUSTOM_ID: Final = re.compile(r"(?:(?:vlsbench|instruction_id|id)[-_=:/])?([0-9]{1,16})(?:\.0)?(?::(.{1,40}))?")
+_CUSTOM_ID: Final = re.compile(r"(?:(vlsbench|instruction_id|id)[-_=:/])?([0-9]{1,16})(?:\.0)?(?::(.{1,40}))?")
 
 
 @dataclass(frozen=True)
@@ -34,16 +35,26 @@ class Said:
     usage: Mapping[str, Any] | None = None
 
 
+class Id(NamedTuple):
+    """An id as a tool wrote it."""
+
+    number: int
+    condition: str | None
+    """Where the id names one: `17:text-only`."""
+    is_named: bool
+    """The value itself says that it is an instruction_id."""
+
+
 @dataclass(frozen=True)
 class Row:
     """One row of a peer's file."""
 
     place: str
     """Where it stands: `:17`, ` row 17`, ` sample 5`."""
-    number: int
-    """Its `instruction_id`, or the number of its row, as `Parsed.numbering` says."""
-    text: str | None
-    """The instruction or the prompt; None where the row does not carry it."""
+    ids: Mapping[str, object]
+    """Cells that may be its id, by column, as they were written."""
+    cells: Mapping[str, Parts]
+    """The others, flat: what an id is compared with, and what a sample can be found by."""
     said: Said
     condition: str | None = None
     """None: the row does not say."""
@@ -55,30 +66,28 @@ class Parsed:
 
     format: str
     rows: tuple[Row, ...]
-    numbering: Literal["id", "row"] = "id"
-    """Whether `Row.number` is the `instruction_id` or a row number of a split, which the texts have to identify."""
-    text: Literal["instruction", "prompt"] = "instruction"
-    """A prompt may wrap the instruction; an instruction is compared as it stands."""
     model: str | None = None
     settings: Settings = field(default_factory=Settings)
     ignored: tuple[str, ...] = ()
-    """Columns that were not taken over."""
+    """Columns that were not taken over and hold nothing to compare."""
     notes: tuple[str, ...] = ()
 
 
-def parse_id(value: object) -> tuple[int, str | None] | str:
+def parse_id(value: object) -> Id | str:
     """Read an id as tools write them.
 
     Returns:
-        The number, and the condition where the id names one; or the end of a sentence that says what is wrong.
+        The id, or the end of a sentence that says what is wrong.
 
-    >>> parse_id(17.0), parse_id("vlsbench-17"), parse_id("17:text-only")
-    ((17, None), (17, None), (17, 'text-only'))
+    >>> parse_id(17.0).number, parse_id("vlsbench-17").number, parse_id("17:text-only").condition
+    (17, 17, 'text-only')
+    >>> parse_id("instruction_id=17").is_named, parse_id("vlsbench-17").is_named
+    (True, False)
     >>> parse_id(17.5)
     'an id is a whole number of 0 or more; found 17.5'
     """
     rule = f"an id is a whole number of 0 or more; found {_shorten(value)}"
-    condition = None
+    condition, is_named = None, False
     if isinstance(value, bool):
         return rule
     if isinstance(value, float):
@@ -89,10 +98,10 @@ def parse_id(value: object) -> tuple[int, str | None] | str:
         match = _CUSTOM_ID.fullmatch(value.strip())
         if match is None:
             return f"{rule}; N, vlsbench-N, instruction_id=N and N:CONDITION are read"
-        value, condition = int(match[1]), match[2]
+        value, condition, is_named = int(match[2]), match[3], match[1] == "instruction_id"
     if not isinstance(value, int) or not 0 <= value <= _MAX_ID:
         return rule
-    return value, condition
+    return Id(value, condition, is_named)
 
 
 def answer_or_failure(

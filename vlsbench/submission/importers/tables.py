@@ -11,7 +11,7 @@ import csv
 import io
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final, Literal, NamedTuple
 from xml.etree.ElementTree import ParseError
@@ -32,10 +32,21 @@ from vlsbench.submission.importers.source import (
     check_zip,
     parse_json,
 )
+from vlsbench.submission.importers.texts import MAX_TEXT_CHARACTERS
 
-__all__ = ["MAX_CELL_CHARACTERS", "Cells", "Container", "Sniffed", "is_cut_cell", "read_table", "sniff"]
+__all__ = [
+    "MAX_CELL_CHARACTERS",
+    "Cells",
+    "Container",
+    "Glimpse",
+    "Sniffed",
+    "glimpse",
+    "is_cut_cell",
+    "read_table",
+    "sniff",
+]
 
-Container = Literal["jsonl", "json", "csv", "tsv", "parquet", "xlsx", "inspect-zip"]
+Container = Literal["jsonl", "json", "csv", "tsv", "parquet", "xlsx", "zip"]
 
 MAX_CELL_CHARACTERS: Final = 32_767
 """What Excel holds in a cell; xlsxwriter cuts longer texts there and goes on."""
@@ -45,7 +56,6 @@ _ESCAPED: Final = re.compile(r"_x00([01][0-9A-Fa-f])_")
 not written so; openpyxl has by then undone what marks a text that reads so itself."""
 
 _BATCH_ROWS: Final = 64
-_INSPECT_MEMBERS: Final = frozenset({"header.json", "_journal/start.json"})
 
 
 class Cells(NamedTuple):
@@ -60,10 +70,26 @@ class Sniffed:
     """What a file is, by its content."""
 
     container: Container
-    first: Any = None
-    """Of JSONL the first line, of JSON the whole; parsed."""
+    whole: Any = None
+    """The value, where the file is one JSON text; an object on one line is that, and a row of JSON lines as well."""
     columns: tuple[str, ...] = ()
+    """Of CSV and TSV the header, of JSON the keys of the first row, of a zip its members; `glimpse` opens the rest."""
+    delimiter: str = ","
     """Of CSV and TSV."""
+
+
+class Glimpse(NamedTuple):
+    """What formats are told apart by."""
+
+    container: Container
+    names: frozenset[str]
+    """Columns of a table, members of a zip."""
+    whole: Any
+    """The value, where the file is one JSON text."""
+
+    def has_keys(self, *names: str) -> bool:
+        """Say whether the file is one object that has these keys."""
+        return isinstance(self.whole, dict) and self.whole.keys() >= set(names)
 
 
 # --- What is it? --------------------------------------------------------------------------------------------
@@ -84,7 +110,7 @@ def sniff(source: Source) -> Sniffed:
     if head.startswith(b"PAR1"):
         return Sniffed("parquet")
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        return Sniffed(_kind_of_zip(source))
+        return _sniff_zip(source)
     if head.startswith(b"\xd0\xcf\x11\xe0"):
         raise SubmissionError(f"{source.path}: an old .xls or an encrypted workbook. Save it as a plain .xlsx.")
     if head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")):
@@ -98,21 +124,17 @@ def sniff(source: Source) -> Sniffed:
     return _sniff_json(source) if start in (b"{", b"[") else _sniff_separated(source)
 
 
-def _kind_of_zip(source: Source) -> Container:
+def _sniff_zip(source: Source) -> Sniffed:
     import zipfile
 
     try:
         with source.binary() as file:
             check_members(file, source.path)
             with zipfile.ZipFile(file) as archive:
-                names = set(archive.namelist())
+                names = tuple(archive.namelist())
     except ZIP_ERRORS as error:
         raise SubmissionError(f"{source.path}: a broken zip ({error}). Copy it again.") from None
-    if "xl/workbook.xml" in names:
-        return "xlsx"
-    if names & _INSPECT_MEMBERS:
-        return "inspect-zip"
-    raise SubmissionError(f"{source.path}: a zip that is neither an xlsx nor an Inspect log. Unpack it first.")
+    return Sniffed("xlsx") if "xl/workbook.xml" in names else Sniffed("zip", columns=names)
 
 
 def _sniff_json(source: Source) -> Sniffed:
@@ -125,46 +147,106 @@ def _sniff_json(source: Source) -> Sniffed:
         except ValueError as error:
             reason = str(error)
     is_rows = second is not None and second.data.lstrip()[:1] == b"{"
-    if isinstance(value, dict) and (second is not None or not {"logs", "eval"} & value.keys()):
-        return Sniffed("jsonl", value)
+    if isinstance(value, dict):
+        return Sniffed("jsonl", value if second is None else None, tuple(value))
     if value is not None:
-        return Sniffed("json", value)
+        return _sniffed_json(value)
     if is_rows and first is not None and first.data.lstrip()[:1] == b"{":
-        return Sniffed("jsonl", {})
+        return Sniffed("jsonl")
     if source.size > MAX_JSON_BYTES:
         raise SubmissionError(
             f"{source.path}: one JSON text of {source.size:,} bytes; at most {MAX_JSON_BYTES:,} are parsed at once. "
             "Write one object per line (JSONL), for Inspect the .eval format."
         )
     try:
-        return Sniffed("json", parse_json(source.whole()))
+        return _sniffed_json(parse_json(source.whole()))
     except ValueError as error:
         raise SubmissionError(f"{source.path}: {error or reason}. Was it cut?") from None
 
 
+def _sniffed_json(value: Any) -> Sniffed:
+    rows = value if isinstance(value, list) else [value]
+    return Sniffed("json", value, tuple(rows[0]) if rows and isinstance(rows[0], dict) else ())
+
+
+_DELIMITERS: Final = ("\t", ",", ";")
+
+
 def _sniff_separated(source: Source) -> Sniffed:
-    line = next(source.lines(), None)
-    text = b"" if line is None else line.data
     try:
-        header = text.decode("utf-8")
+        lines = _text_lines_of(source.head.splitlines(keepends=True)) if _ends_in_cr(source) else _header_lines(source)
+        header = next((line for line in lines if line.strip()), "").strip("\r\n")
+        declared = _declared_delimiter(header)
+        if declared is not None:
+            header = next((line for line in lines if line.strip()), "").strip("\r\n")
     except UnicodeDecodeError as error:
         raise SubmissionError(f"{source.path}:1: not UTF-8 at byte {error.start}; save it as UTF-8.") from None
-    is_tabbed = "\t" in header
+    found = {sign: _split_header(header, sign, source) for sign in ((declared,) if declared else _DELIMITERS)}
+    # A tab is in no name. A comma or a semicolon may be: the one that makes more columns is what separates them.
+    is_tabbed = len(found.pop("\t", ())) > 1 or not found
+    delimiter = "\t" if is_tabbed else max(found, key=lambda sign: len(found[sign]))
+    names = _split_header(header, delimiter, source)
+    return Sniffed("tsv" if is_tabbed else "csv", columns=names, delimiter=delimiter)
+
+
+def _header_lines(source: Source) -> Iterator[str]:
+    return (line.data.decode("utf-8") for line in source.lines())
+
+
+def _text_lines_of(lines: Iterable[bytes]) -> Iterator[str]:
+    for n, line in enumerate(lines):
+        yield (line.removeprefix(b"\xef\xbb\xbf") if n == 0 else line).decode("utf-8")
+
+
+def _split_header(header: str, delimiter: str, source: Source) -> tuple[str, ...]:
     try:
-        names = next(csv.reader([header], delimiter="\t" if is_tabbed else ","), [])
+        names = next(csv.reader([header], delimiter=delimiter), [])
     except csv.Error as error:
         raise SubmissionError(f"{source.path}:1: not a table ({error}).") from None
-    return Sniffed("tsv" if is_tabbed else "csv", columns=tuple(name.strip() for name in names))
+    return tuple(name.strip() for name in names)
+
+
+def _declared_delimiter(line: str) -> str | None:
+    """Read the line that Excel puts before a table to say what separates its cells: `sep=;`."""
+    match = re.fullmatch(r'"?sep=(.)"?', line.strip("\r\n"), re.IGNORECASE)
+    return None if match is None else match[1]
+
+
+def _ends_in_cr(source: Source) -> bool:
+    """Say whether lines end in a carriage return alone, as those of old Macs and of some Excels do."""
+    is_quoted = False
+    for n, byte in enumerate(source.head):
+        if byte == 0x22:
+            is_quoted = not is_quoted
+        elif byte in (0x0A, 0x0D) and not is_quoted:
+            return byte == 0x0D and source.head[n + 1 : n + 2] != b"\n"
+    return False
+
+
+def glimpse(source: Source, sniffed: Sniffed) -> Glimpse:
+    """Look at the names of the columns; of Parquet and workbooks that is to open them.
+
+    Raises:
+        SubmissionError: If that cannot be done.
+    """
+    names = sniffed.columns
+    if sniffed.container in ("parquet", "xlsx"):
+        row = next(read_table(source, sniffed, Problems(str(source.path)), wanted=lambda _: False), None)
+        names = () if row is None else tuple(row.values)
+    return Glimpse(sniffed.container, frozenset(names), sniffed.whole)
 
 
 # --- Rows ---------------------------------------------------------------------------------------------------
 
 
-def read_table(source: Source, sniffed: Sniffed, problems: Problems, *, wanted: Iterable[str]) -> Iterator[Cells]:
+def read_table(
+    source: Source, sniffed: Sniffed, problems: Problems, *, wanted: Callable[[str], bool]
+) -> Iterator[Cells]:
     """Yield the rows of a table.
 
     Args:
-        wanted: Columns that are used; only these are read of a Parquet file, of the others only the names.
+        wanted: Says whether a column is used. Of a Parquet file such a column must hold what can be read; of the
+            others, which may only be compared, what is long or of another kind is left out.
 
     Raises:
         SubmissionError: If the file as a whole cannot be read, or has more than `MAX_ROWS` rows.
@@ -174,15 +256,15 @@ def read_table(source: Source, sniffed: Sniffed, problems: Problems, *, wanted: 
         case "jsonl":
             rows = _read_jsonl(source, problems)
         case "json":
-            rows = _read_json(sniffed.first, source, problems)
+            rows = _read_json(sniffed.whole, source, problems)
         case "csv" | "tsv":
-            rows = _read_separated(source, "\t" if sniffed.container == "tsv" else ",", problems)
+            rows = _read_separated(source, sniffed.delimiter, problems)
         case "parquet":
-            rows = _read_parquet(source, frozenset(wanted))
+            rows = _read_parquet(source, wanted)
         case "xlsx":
             rows = _read_xlsx(source, problems)
         case _:
-            raise SubmissionError(f"{source.path}: an Inspect log is not a table; --from inspect reads it.")
+            raise SubmissionError(f"{source.path}: a zip that is neither an xlsx nor a log. Unpack it first.")
     for n, row in enumerate(rows, start=1):
         if n > MAX_ROWS:
             raise SubmissionError(f"{source.path}: more than {MAX_ROWS:,} rows; the release has 2,241 samples.")
@@ -209,9 +291,9 @@ def _read_jsonl(source: Source, problems: Problems) -> Iterator[Cells]:
 
 
 def _read_json(value: Any, source: Source, problems: Problems) -> Iterator[Cells]:
-    if not isinstance(value, list):
+    if not isinstance(value, list | dict):
         raise SubmissionError(f"{source.path}: the rule is a list of objects; found {type(value).__name__}.")
-    for n, entry in enumerate(value):
+    for n, entry in enumerate([value] if isinstance(value, dict) else value):
         if isinstance(entry, dict):
             yield Cells(f" entry {n}", entry)
         else:
@@ -222,14 +304,25 @@ class _RowTooLongError(ValueError):
     """A line of a CSV is longer than a line of a submission may be."""
 
 
-def _text_lines(file: BinaryIO) -> Iterator[str]:
+def _text_lines(file: BinaryIO, *, ends_in_cr: bool) -> Iterator[str]:
     """Yield decoded lines with their ends, none longer than `MAX_PEER_LINE_BYTES`."""
     is_first = True
-    while data := file.readline(MAX_PEER_LINE_BYTES + 1):
+    for data in _cr_lines(file) if ends_in_cr else iter(lambda: file.readline(MAX_PEER_LINE_BYTES + 1), b""):
         if len(data) > MAX_PEER_LINE_BYTES:
             raise _RowTooLongError(f"a line has at most {MAX_PEER_LINE_BYTES:,} bytes")
         yield (data.removeprefix(b"\xef\xbb\xbf") if is_first else data).decode("utf-8")
         is_first = False
+
+
+def _cr_lines(file: BinaryIO) -> Iterator[bytes]:
+    rest = b""
+    while chunk := file.read(1 << 16):
+        *lines, rest = (rest + chunk).split(b"\r")
+        yield from (line + b"\r" for line in lines)
+        if len(rest) > MAX_PEER_LINE_BYTES:
+            break
+    if rest:
+        yield rest
 
 
 @contextlib.contextmanager
@@ -244,13 +337,14 @@ def _field_limit(characters: int) -> Iterator[None]:
 
 def _read_separated(source: Source, delimiter: str, problems: Problems) -> Iterator[Cells]:
     with source.binary() as file, _field_limit(MAX_LINE_BYTES):
-        reader = csv.reader(_text_lines(file), delimiter=delimiter, strict=True)
+        lines = _text_lines(file, ends_in_cr=_ends_in_cr(source))
+        reader = csv.reader(lines, delimiter=delimiter, strict=True)
         line = 1
         header: tuple[str, ...] | None = None
         try:
             for record in reader:
                 place, line = f":{line}", reader.line_num + 1
-                if not record:
+                if not record or (header is None and _declared_delimiter(delimiter.join(record)) is not None):
                     continue
                 if header is None:
                     header = _check_header(record, source)
@@ -278,47 +372,133 @@ def _check_header(record: Iterable[object], source: Source) -> tuple[str, ...]:
     return header
 
 
-def _read_parquet(source: Source, wanted: frozenset[str]) -> Iterator[Cells]:
+def _read_parquet(source: Source, wanted: Callable[[str], bool]) -> Iterator[Cells]:
     import pyarrow as pa
-    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     try:
         with source.binary() as file:
             opened = pq.ParquetFile(file)
-            names = _check_header(opened.schema_arrow.names, source)
-            used = [name for name in names if name in wanted]
+            schema = opened.schema_arrow
+            names = _check_header(schema.names, source)
             _check_parquet(opened.metadata, source)
-            texts = [name for name in used if _is_text(opened.schema_arrow.field(name).type, source, name)]
+            index = _pandas_index(schema.metadata, opened.metadata.num_rows)
+            plans = {name: _plan_column(schema.field(name), source, is_wanted=wanted(name)) for name in names}
+            used = [name for name in names if plans[name] is not None]
+            texts = [path for name in used for path in plans[name] or ()]
             opened = pq.ParquetFile(file, read_dictionary=texts, buffer_size=_BATCH_ROWS << 10)
-            unread = dict.fromkeys(name for name in names if name not in wanted)
-            row = total = 0
+            unread = dict.fromkeys(name for name in names if plans[name] is None)
+            row, total = 0, _Total(source)
             for batch in opened.iter_batches(batch_size=_BATCH_ROWS, columns=used, use_threads=False):
-                for name in texts:
-                    column = batch.column(name)
-                    lengths = pc.take(pc.binary_length(column.dictionary), column.indices)
-                    total += pc.sum(lengths).as_py() or 0
-                if total > MAX_UNPACKED_BYTES:
-                    raise SubmissionError(f"{source.path}: texts of more than {MAX_UNPACKED_BYTES:,} bytes in all.")
-                for values in batch.to_pylist():
+                columns = {name: total.read(batch.column(name), is_wanted=wanted(name)) for name in used}
+                for n in range(batch.num_rows):
+                    numbers = {name: at[row] for name, at in index.items() if name not in columns}
                     row += 1
-                    yield Cells(f" row {row}", unread | values)
+                    yield Cells(f" row {row}", unread | numbers | {name: cells[n] for name, cells in columns.items()})
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise SubmissionError(f"{source.path}: a broken Parquet file ({reason}). Write it again.") from None
 
 
-def _is_text(kind: Any, source: Source, name: str) -> bool:
-    """Say whether a column holds texts or numbers; others could unpack to anything and hold no answer."""
+def _plan_column(field: Any, source: Source, *, is_wanted: bool) -> tuple[str, ...] | None:
+    """Say which texts of a column are read as dictionaries; None where the column is not read at all.
+
+    Texts, numbers and objects of them are read. Lists could unpack to anything, and hold no answer.
+    """
+    paths: list[str] = []
+    if _find_texts(field, "", paths):
+        return tuple(paths)
+    if is_wanted:
+        raise SubmissionError(
+            f"{source.path}: column {field.name!r} holds {str(field.type)[:60]}; write it as text (objects as JSON)."
+        )
+    return None
+
+
+def _find_texts(field: Any, above: str, paths: list[str]) -> bool:
+    """Collect the paths of a column's texts; false where it holds something that is not read."""
     import pyarrow as pa
 
+    kind, path = field.type, f"{above}{field.name}"
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        paths.append(path)
         return True
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind) or pa.types.is_null(kind):
-        return False
-    raise SubmissionError(f"{source.path}: column {name!r} holds {str(kind)[:60]}; write it as text (objects as JSON).")
+    if pa.types.is_struct(kind):
+        inner = [kind.field(n) for n in range(kind.num_fields)]
+        return len(inner) <= MAX_COLUMNS and all(_find_texts(item, f"{path}.", paths) for item in inner)
+    return bool(
+        pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind) or pa.types.is_null(kind)
+    )
+
+
+_MAX_COMPARED_BYTES: Final = 4 * MAX_TEXT_CHARACTERS
+"""Of a text that is only compared; base64 of a picture is longer."""
+
+
+class _Total:
+    """Counts what the texts of a Parquet file unpack to, before they do."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._n_bytes = 0
+
+    def read(self, column: Any, *, is_wanted: bool) -> list[Any]:
+        """Return the cells of a column; a text that only might be compared and is too long becomes None."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        if not is_wanted and _is_dictionary(column.type):
+            is_short = pc.less_equal(_sizes(column), _MAX_COMPARED_BYTES)
+            indices = pc.if_else(is_short, column.indices, pa.scalar(None, column.indices.type))
+            column = pa.DictionaryArray.from_arrays(indices, column.dictionary)
+        self._count(column)
+        if self._n_bytes > MAX_UNPACKED_BYTES:
+            raise SubmissionError(f"{self._source.path}: texts of more than {MAX_UNPACKED_BYTES:,} bytes in all.")
+        cells: list[Any] = column.to_pylist()
+        return cells
+
+    def _count(self, column: Any) -> None:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        if _is_dictionary(column.type):
+            self._n_bytes += pc.sum(_sizes(column)).as_py() or 0
+        elif pa.types.is_struct(column.type):
+            for n in range(column.type.num_fields):
+                self._count(column.field(n))
+
+
+def _is_dictionary(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return bool(
+        pa.types.is_dictionary(kind)
+        and (pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type))
+    )
+
+
+def _sizes(column: Any) -> Any:
+    """Return the bytes of every text."""
+    import pyarrow.compute as pc
+
+    return pc.take(pc.binary_length(column.dictionary), column.indices)
+
+
+def _pandas_index(metadata: Mapping[bytes, bytes] | None, n_rows: int) -> dict[str, range]:
+    """Return the index of a frame that pandas wrote as a range, in the file's metadata only, by its name."""
+    found = {}
+    try:
+        described = parse_json((metadata or {}).get(b"pandas", b"{}"))
+        for item in described.get("index_columns", []):
+            if isinstance(item, dict) and item.get("kind") == "range":
+                numbers = range(int(item["start"]), int(item["stop"]), int(item["step"]))
+                if len(numbers) == n_rows:
+                    found[str(item["name"] or "__index_level_0__")[:200]] = numbers
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
+        return {}
+    return found
 
 
 def _check_parquet(metadata: Any, source: Source) -> None:

@@ -1,0 +1,133 @@
+"""`vlsbench judge, judges, calibrate, judge-rows`. Thin: stdout is data, stderr is talk."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vlsbench.cli.options import (
+    AsJson,
+    BaseUrl,
+    Directory,
+    DryRun,
+    EngineSettings,
+    JudgeName,
+    JudgeSettings,
+    RequestsAtOnce,
+    with_groups,
+)
+from vlsbench.cli.talk import say, show, stoppable
+from vlsbench.errors import UsageError, amount
+
+__all__ = ["calibrate", "judge", "judge_rows", "judges"]
+
+
+@with_groups
+def judge(
+    directory: Directory,
+    judge: JudgeName,
+    settings: JudgeSettings,
+    limit: Annotated[int | None, typer.Option(min=1, help="Ask about at most so many responses.")] = None,
+    dry_run: DryRun = False,
+    batch: Annotated[
+        bool, typer.Option("--batch", help="Ask openai:MODEL in batches: half the price, in a day.")
+    ] = False,
+    batch_wait: Annotated[bool, typer.Option("--batch-wait/--no-wait", help="Stay until the batches are back.")] = True,
+    *,
+    where: EngineSettings,
+) -> None:
+    """Judge what has no verdict yet. Killed and started again, it goes on where it stopped."""
+    from vlsbench.judge.run import render_run
+    from vlsbench.submission.judging import estimate_directory, judge_directory
+    from vlsbench.text import Progress
+
+    options = settings.model_options()
+    if batch and where.engine != "local":
+        raise UsageError("--batch asks the provider's own queue; it takes no --engine.")
+    if dry_run:
+        estimate = estimate_directory(
+            directory, judge, protocol=settings.protocol, data=settings.data, limit=limit, options=options
+        )
+        print(estimate)
+        return
+    with stoppable("finished verdicts are"), where.open(directory, settings.data) as engine, Progress() as progress:
+        report = judge_directory(
+            directory,
+            judge,
+            protocol=settings.protocol,
+            data=settings.data,
+            base_url=settings.base_url,
+            concurrency=settings.concurrency,
+            limit=limit,
+            options=options,
+            is_batch=batch,
+            is_waiting=batch_wait,
+            opener=engine.open_judge,
+            on_progress=progress,
+        )
+    show("\n".join([*report.notes, render_run(report, directory)]))
+    if report.n_transient:
+        say(f"{amount(report.n_transient, 'response')} without a label; the same command tries again.", "warning")
+        raise typer.Exit(1)
+
+
+def judges(as_json: AsJson = False) -> None:
+    """List the judges and protocols, what each needs, and the digest of its prompt."""
+    from vlsbench.judge.judges import list_judges, render_judges
+
+    listings = list_judges()
+    print(json.dumps([item._asdict() for item in listings], indent=2) if as_json else render_judges(listings))
+
+
+def calibrate(
+    human: Annotated[
+        Path,
+        typer.Option(help="Verdict lines of people (human:NAME) or of one judge; or lines with response and label."),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for weights.npz and calibration.json.")],
+    judge: Annotated[str, typer.Option(help="offline, or offline:FOLDER to go on from one.")] = "offline",
+    responses: Annotated[
+        Path | None, typer.Option(help="The labelled submission, or its responses.jsonl; default: beside the labels.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fit the offline judge to labels of responses like those it is to judge: a new rubric."""
+    from vlsbench.judge.offline.calibrate import calibrate_files, render_calibration
+
+    record = calibrate_files(human, out, judge=judge, responses=responses).record
+    print(record.model_dump_json(indent=2) if as_json else render_calibration(record, out))
+
+
+def judge_rows(
+    rows: Annotated[Path, typer.Argument(metavar="IN.jsonl", help="JSON lines with a `response`.")],
+    out: Annotated[Path, typer.Option(help="Written whole or not at all: one line per row, in order.")],
+    judge: Annotated[str, typer.Option(help="offline, or openai:MODEL on the texts.")] = "offline",
+    protocol: Annotated[str | None, typer.Option(help="How it judges.")] = None,
+    evidence: Annotated[str | None, typer.Option(help="For openai:MODEL: description (default) or reason.")] = None,
+    concurrency: RequestsAtOnce = 16,
+    base_url: BaseUrl = None,
+) -> None:
+    """Judge rows of any other data: each has a `response`, nothing else is required."""
+    from vlsbench.judge.judges import ModelOptions
+    from vlsbench.judge.rows import judge_rows as judge_file
+    from vlsbench.judge.rows import render_rows
+    from vlsbench.text import Progress
+
+    with Progress() as progress:
+        report = judge_file(
+            rows,
+            out,
+            judge,
+            protocol=protocol,
+            base_url=base_url,
+            concurrency=concurrency,
+            options=ModelOptions(evidence=evidence),
+            on_progress=progress,
+        )
+    print(render_rows(report))
+    if report.n_transient:
+        say(f"{amount(report.n_transient, 'row')} without a label; the same command tries again.", "warning")
+        raise typer.Exit(1)
