@@ -1,7 +1,8 @@
-"""`make bench`: every benchmark that needs nothing but this repository, one after the other."""
+"""`make bench`: every benchmark that needs nothing but this repository, and the tests that try many, all of them."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,8 @@ RUNS = (
     ["board.py"],
     ["generate.py", "--endpoint"],
 )
+TESTS = ["-m", "pytest", "--quiet", "-m", "hypothesis or fuzz"]
+"""`make test` tries a fifth of what these do here."""
 
 
 def main() -> None:
@@ -29,6 +32,9 @@ def main() -> None:
         done = subprocess.run([sys.executable, str(here / name), *arguments], check=False)
         if done.returncode:
             sys.exit(done.returncode)
+    print("\n== the tests that try many", flush=True)
+    full = os.environ | {"VLSBENCH_TEST_EFFORT": "full"}
+    sys.exit(subprocess.run([sys.executable, *TESTS], cwd=here.parent, env=full, check=False).returncode)
 
 
 if __name__ == "__main__":
