@@ -4,8 +4,8 @@ r"""The dataset as a TSV that VLMEvalKit loads as a custom benchmark, without a 
     python run.py --data VLSBench_openended --model NAME --mode infer
     vlsbench import outputs/NAME/T<date>-<time>/NAME_VLSBench_openended.xlsx DIR
 
-What VLMEvalKit does with it (open-compass/VLMEvalKit; run whole at e8e78f0 in an environment of its own, because it does
-not install beside ours; the lines below were read):
+What VLMEvalKit does with it (open-compass/VLMEvalKit; run whole at e8e78f0 in an environment of its own, because it
+does not install beside ours; the lines below were read):
 
 * `build_dataset` takes a name it does not know as `$LMUData/NAME.tsv` and, without columns A and B, as a
   `CustomVQADataset` (vlmeval/dataset/__init__.py; vlmeval/dataset/image_vqa.py at 5b395d4e). It runs models on it and
