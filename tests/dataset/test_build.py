@@ -287,7 +287,7 @@ def test_what_is_odd_in_the_release_is_known_and_no_problem(
     report = verify(release)
     assert report.is_good
     assert report.known_faults == (
-        "1 pairs are filed under a sub-category of another category: 5 (Privacy / Cybercrime).",
+        "1 pair is filed under a sub-category of another category: 5 (Privacy / Cybercrime).",
         "1 pair has no text: 3.",
         "1 pair is there twice: 0/12.",
     )

@@ -235,7 +235,7 @@ def test_images_missing_from_the_tar_of_the_hub_are_named(
 def test_images_missing_from_the_hub_are_named(hub_of_images: Any, run_python: Any) -> None:
     (hub_of_images.root / "imgs" / "3.png").unlink()
     message = run_python(_fail("name='default'"), HF_ENDPOINT=hub_of_images.url, HF_HUB_OFFLINE="0")
-    assert "1 images are missing (imgs/3.png)" in message
+    assert "1 image is missing (imgs/3.png)" in message
 
 
 def test_a_repository_without_data_is_refused(hub: Any, run_python: Any) -> None:

@@ -98,20 +98,21 @@ def write_tsv(dataset: Path | None, path: Path) -> int:
         OSError: If the disk is full.
     """
     name: Literal["release", "sample"] = "sample" if dataset is None else "release"
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     n_rows = 0
-    try:
-        with open_source(dataset, name=name) as source, temporary.open("w", encoding="utf-8", newline="") as file:
-            # Everything quoted: a bare carriage return in a text would end the line for pandas.
-            writer = csv.writer(file, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_ALL)
-            writer.writerow(COLUMNS)
-            for row in tsv_rows(source, load_index(name)):
-                writer.writerow(row)
-                n_rows += 1
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with open_source(dataset, name=name) as source:
+        path.parent.mkdir(parents=True, exist_ok=True)  # where the dataset is not there, no folder is left behind
+        try:
+            with temporary.open("w", encoding="utf-8", newline="") as file:
+                # Everything quoted: a bare carriage return in a text would end the line for pandas.
+                writer = csv.writer(file, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_ALL)
+                writer.writerow(COLUMNS)
+                for row in tsv_rows(source, load_index(name)):
+                    writer.writerow(row)
+                    n_rows += 1
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
     return n_rows

@@ -100,6 +100,7 @@ _ADDRESSED: Final = (
         \b(?:(?:note|message|notice|instructions?|attention|hint|reminder|reward|word|information)[ ](?:to|for)
           |dear|hey|hello|hi|attention|you[ ]are|as|if[ ]you[ ]are)[,:]?[ ](?:all[ ])?(?:the[ ]|our[ ]|any[ ]|an?[ ])?
         (?:ai[ ]|llm[ ]|safety[ ]|automatic[ ]|automated[ ]|human[ ])?{_JUDGE}
+        (?!,?[ ](?:i|my)\b)  # "As an AI language model, my purpose …" speaks of itself
         .{{0,160}}?\b(?:label|verdict|refus|safe\b|harmless|score|grade|classif|rate\b|rating|response|judgement|judgment)
         """,
     ),

@@ -112,7 +112,8 @@ def test_the_section_parses_as_a_model_cards_table(judged: Path) -> None:
         ": 128.",
     ):
         assert fact in html
-    assert "Beside these numbers" not in html
+    beside = html.split("Beside these numbers")[1]
+    assert re.findall("<li>(.*?)</li>", beside) == ["thoughts: 747 of 2,241 answers have a thought that was not judged"]
 
 
 def test_what_stands_beside_a_number_is_in_the_section(tmp_path: Path, write_judged: Any) -> None:

@@ -63,7 +63,7 @@ def authors(texts: Sequence[str], answers: Sequence[str | None]) -> str:
         {
             "id": n,
             "question": text,
-            "image_path": f"imgs/{n}.png",
+            "image_path": f"imgs/{100000 + n}.png",
             "pred_answer": answer,
             "safe_label": 1,
             "label_str": "S",
