@@ -69,8 +69,8 @@ def test_two_files_of_a_submission_pass_every_named_check(good: list[Uploaded]) 
 @pytest.mark.parametrize(
     ("name", "content", "found"),
     [
-        ("answers.csv", "id,answer\n" + "".join(f"{n},Fine.\n" for n in range(2241)), "plain"),
-        ("x", "\n".join(json.dumps({"id": n, "prediction": "Fine."}) for n in range(2241)), "plain"),
+        ("answers.csv", "instruction_id,answer\n" + "".join(f"{n},Fine.\n" for n in range(2241)), "plain"),
+        ("x", "\n".join(json.dumps({"instruction_id": n, "prediction": "Fine."}) for n in range(2241)), "plain"),
         ("anything.bin", LINES, "submission"),  # its first line is one of ours, whatever it is called
     ],
 )
@@ -128,7 +128,8 @@ BAD: dict[str, tuple[list[tuple[str, str | bytes]], UploadForm, str]] = {
     "a bomb": ([("a.xlsx", _zip({"xl/workbook.xml": b"0" * (300 << 20)}))], M, "at most"),
     "a long line": ([("responses.jsonl", LINES + LONG)], M, "bytes"),
     "deep": ([("a.json", "[" * 200_000)], M, "nested"),
-    "another dataset": ([("a.csv", "id,answer\n999999,x\n")], M, "999999"),
+    "another dataset": ([("a.csv", "instruction_id,answer\n999999,x\n")], M, "999999"),
+    "row numbers": ([("a.csv", "id,answer\n0,x\n")], M, "`vlsbench import --trust-ids` where you know"),
 }  # fmt: skip
 
 

@@ -2,9 +2,9 @@ r"""The dataset as a TSV that VLMEvalKit loads as a custom benchmark, without a 
 
     vlsbench export vlmevalkit RELEASE $LMUData                  writes $LMUData/VLSBench_openended.tsv
     python run.py --data VLSBench_openended --model NAME --mode infer
-    vlsbench import outputs/NAME/NAME_VLSBench_openended.xlsx DIR
+    vlsbench import outputs/NAME/T<date>-<time>/NAME_VLSBench_openended.xlsx DIR
 
-What VLMEvalKit does with it (open-compass/VLMEvalKit; read, not run here, because it does not install beside ours):
+What VLMEvalKit does with it (open-compass/VLMEvalKit; it does not install beside ours and was run apart, at e8e78f0):
 
 * `build_dataset` takes a name it does not know as `$LMUData/NAME.tsv` and, without columns A and B, as a
   `CustomVQADataset` (vlmeval/dataset/__init__.py; vlmeval/dataset/image_vqa.py at 5b395d4e). It runs models on it and

@@ -336,5 +336,5 @@ def render_import(report: ImportReport) -> str:
             f"and {report.n_problems - _MAX_SHOWN:,} more; --json lists up to {len(report.problems):,} of them"
         )
     if report.n_problems:
-        lines.append(f"not imported: {report.n_problems:,} problems, nothing written")
+        lines.append(f"not imported: {amount(report.n_problems, 'problem')}, nothing written")
     return "\n".join(lines)
