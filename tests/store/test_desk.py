@@ -129,6 +129,7 @@ BAD: dict[str, tuple[list[tuple[str, str | bytes]], UploadForm, str]] = {
     "a long line": ([("responses.jsonl", LINES + LONG)], M, "bytes"),
     "deep": ([("a.json", "[" * 200_000)], M, "nested"),
     "another dataset": ([("a.csv", "instruction_id,answer\n999999,x\n")], M, "999999"),
+    "row numbers": ([("a.csv", "id,answer\n0,x\n")], M, "`vlsbench import --trust-ids` where you know"),
 }  # fmt: skip
 
 

@@ -43,6 +43,9 @@ _REFERENCE: Final = (
 )
 _REFERENCE_WORDS: Final = frozenset({"gt", "label", "labels", "target", "targets", "solution", "truth"})
 
+_MOST_ANSWERS: Final = 32
+"""Columns that are compared: every row of JSON may spell a name otherwise."""
+
 CHAT_NAMES: Final = frozenset({"messages", "conversation", "conversations", "chat", "dialog", "dialogue", "turns"})
 """Columns whose last turn may be the answer."""
 
@@ -92,10 +95,11 @@ def choose_answer(
         ValueError: If there is none, or several; the message is the end of a sentence.
     """
     found = tuple(names)
-    known = [name for name in found if is_answer_name(name)]
+    known = [name for name in found if is_answer_name(name)][:_MOST_ANSWERS]
     held = [name for name in known if is_instructions(name)]
     filled = [name for name in known if name not in held and any(_is_said(row.get(name)) for row in rows)]
-    chats = [name for name in found if compact(name) in CHAT_NAMES and any(last_turn(row.get(name)) for row in rows)]
+    chats = [name for name in found if compact(name) in CHAT_NAMES][:_MOST_ANSWERS]
+    chats = [name for name in chats if any(last_turn(row.get(name)) for row in rows)]
     for tier in (_MADE_BY_A_MODEL, _GENERAL, _WEAK):
         best = [name for name in filled if compact(name) in tier]
         if best:

@@ -6,6 +6,7 @@ holds, whatever its column is called. Decides nothing (`matching`).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,6 +33,9 @@ _IMAGE_NAMES: Final = frozenset(
 _CATEGORY_NAMES: Final = frozenset({"config", "subset", "topic", "class", "subclass", "domain", "scenario", "l2"})
 _GUESSED: Final = ("pred", "judge", "model", "guard")
 """Within the name of a column of categories: what a model made of them."""
+
+_MOST_COLUMNS: Final = 128
+"""Most columns that are looked into, those that most rows have: every row of JSON may have keys of its own."""
 
 _MOST_DIGITS: Final = 7
 _ANSWER_CHARACTERS: Final = 2_000
@@ -97,8 +101,9 @@ class Evidence:
         """
         self._rows = rows
         self.texts = texts
-        names = dict.fromkeys(name for row in rows for name in row.cells)
-        self.columns = {name: [row.cells.get(name, ()) for row in rows] for name in names}
+        names = Counter(name for row in rows for name in row.cells)
+        known = {name for name, _ in names.most_common(_MOST_COLUMNS)}
+        self.columns = {name: [row.cells.get(name, ()) for row in rows] for name in names if name in known}
         wanted = self.columns if only is None else {n: v for n, v in self.columns.items() if _is_within(n, only)}
         looked_into = {
             name: TextColumn(texts, [_texts_of(parts) for parts in values]) for name, values in wanted.items()

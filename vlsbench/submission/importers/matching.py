@@ -15,7 +15,7 @@ A row that is filed under the wrong sample is worse than a row that is missing. 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import pairwise
@@ -38,6 +38,9 @@ _NAME: Final = "instructionid"
 """What a column is called that is believed, in any spelling and however deep in a row."""
 
 _SHOWN_DIGITS: Final = 12
+
+_MOST_IDS: Final = 8
+"""Columns that are read as ids; a file has one or two."""
 
 _MOST_SILENT: Final = 0.1
 """Share of rows without evidence of their own that a confirmed numbering carries: a blank instruction, a lost cell."""
@@ -273,10 +276,11 @@ def _has_text_of(matching: _Matching, n: int, number: int) -> bool:
 
 def _read_claims(rows: Sequence[Row], asked: Asked) -> list[_Claims]:
     """Read every column that may be the id; the one that is believed as it stands, if there is one, is the first."""
-    names = dict.fromkeys(name for row in rows for name in row.ids)
-    names |= dict.fromkeys(name for row in rows for name in row.cells if last_word(name) == _NAME)
+    names = Counter(name for row in rows for name in row.ids)
+    names.update(name for row in rows for name in row.cells if last_word(name) == _NAME)
+    likely = sorted(names, key=lambda name: (last_word(name) != _NAME, -names[name]))[:_MOST_IDS]
     found = []
-    for name in names:
+    for name in (name for name in names if name in likely or name == asked.id_column):
         if asked.id_column not in (None, name):
             continue
         parsed = [
@@ -469,16 +473,14 @@ class _Numbering(NamedTuple):
     """The split whose rows they count; None where they are the instruction_id."""
     base: int
 
-    def read(self) -> Sequence[int | None]:
-        """Return the instruction_id of every row."""
-        if self.split is None:
-            return [number if _sample_of(number) is not None else None for number in self.claims.numbers]
-        rows = self.split.rows
-        found: list[int | None] = []
+    def read(self) -> Iterator[int | None]:
+        """Yield the instruction_id of every row."""
         for number in self.claims.numbers:
-            at = -1 if number is None else number - self.base
-            found.append(rows[at].instruction_id if 0 <= at < len(rows) else None)
-        return found
+            if self.split is None:
+                yield number if _sample_of(number) is not None else None
+            else:
+                at = -1 if number is None else number - self.base
+                yield self.split.rows[at].instruction_id if 0 <= at < len(self.split.rows) else None
 
 
 def _match_by_evidence(matching: _Matching, claims: Sequence[_Claims], *, decides: bool) -> None:
@@ -492,9 +494,8 @@ def _match_by_evidence(matching: _Matching, claims: Sequence[_Claims], *, decide
         return
     position = _Claims("the order of the file", tuple(range(len(matching.rows))), ("",) * len(matching.rows), False)
     for numbering in _numberings(claims, position):
-        ids = numbering.read()
-        if _is_confirmed(matching, numbering, ids):
-            _take_numbering(matching, numbering, ids, claims)
+        if _is_confirmed(matching, numbering):
+            _take_numbering(matching, numbering, [*numbering.read()], claims)
             return
     mostly = None if decides else next((item for item in claims if _agrees_mostly(matching, item)), None)
     if mostly is not None:
@@ -520,10 +521,10 @@ def _splits() -> list[Index]:
     return [release, *categories, twins.select("sample"), twins]
 
 
-def _is_confirmed(matching: _Matching, numbering: _Numbering, ids: Sequence[int | None]) -> bool:
+def _is_confirmed(matching: _Matching, numbering: _Numbering) -> bool:
     """Say whether the texts are those of the numbers: no text is another's, and few rows have none."""
     n_same = n_silent = n_single = 0
-    for said, number in zip(matching.evidence.row_texts, ids, strict=True):
+    for said, number in zip(matching.evidence.row_texts, numbering.read(), strict=True):
         if said.owners is None:
             n_silent += not (said.is_blank and number in matching.evidence.texts.blank)
         elif number not in said.owners:
@@ -531,7 +532,7 @@ def _is_confirmed(matching: _Matching, numbering: _Numbering, ids: Sequence[int 
         else:
             n_same += 1
             n_single += len(_distinct(said.owners)) == 1
-    if n_silent > _MOST_SILENT * len(ids):
+    if n_silent > _MOST_SILENT * len(matching.rows):
         return False
     return n_same > 0 if numbering.split is None else n_single >= _FEWEST_NUMBERED
 
@@ -597,7 +598,7 @@ def _match_by_hints(matching: _Matching, claims: Sequence[_Claims]) -> None:
     against: tuple[_Claims, _Hints] | None = None
     weak: list[str] = []
     for item in claims:
-        ids = _Numbering(item, None, 0).read()
+        ids = [*_Numbering(item, None, 0).read()]
         hints = _find_hints(matching, ids, claims)
         weak = weak or ([] if hints.conflicts else hints.names)
         if hints.conflicts:
@@ -740,16 +741,18 @@ def _settle_by_order(matching: _Matching, candidates: Sequence[tuple[int, ...]])
         ids = [number for _, number in known]
         if len(known) < _FEWEST_IN_ORDER or any(a >= b for a, b in pairwise(ids)):
             continue
-        for place, n in enumerate(rows):
-            if matching.ids[n] is not None:
-                continue
-            said = matching.evidence.row_texts[n]
-            low = next((i for m in reversed(rows[:place]) if (i := matching.ids[m]) is not None), -1)
-            high = next((i for m in rows[place + 1 :] if (i := matching.ids[m]) is not None), 2**53)
-            owners = candidates[n] or (blank if said.is_blank else ())
-            within = [i for i in owners if low < i < high]
-            if len(within) == 1:
+        highs, high = {}, 2**53
+        for n in reversed(rows):
+            highs[n], found = high, matching.ids[n]
+            high = high if found is None else found
+        low = -1
+        for n in rows:
+            owners = candidates[n] or (blank if matching.evidence.row_texts[n].is_blank else ())
+            within = [i for i in owners if low < i < highs[n]]
+            if matching.ids[n] is None and len(within) == 1:
                 matching.ids[n] = within[0]
+            found = matching.ids[n]
+            low = low if found is None else found
 
 
 def _settle_same_pairs(matching: _Matching, candidates: Sequence[tuple[int, ...]]) -> None:

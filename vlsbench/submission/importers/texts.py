@@ -32,14 +32,17 @@ _LONGEST_BYTES: Final = 640
 """Of an instruction within a text. The release's have 38 to 449 bytes, the sample's 31 to 69; the one that is empty is
 in no text."""
 
+_LONGEST_WHOLE: Final = 4 * _LONGEST_BYTES
+"""Longest text that may be one, with all that a tool wrote around and within it."""
+
 _PIECE_BEGIN: Final = re.compile(r"(?<![^\W_])[^\W_]|\*")
 _PIECE_END: Final = re.compile(r"[?.!:)]")
 """Where an instruction may begin and end within a text: at a word or a star, after one of these signs. True of every
 instruction of the release and of the sample; a test looks."""
 
-_MOST_PIECES: Final = 4_000_000
-"""Pieces looked up per file, some 8 seconds: 2,241 prompts of sixty words take 40,000, 100,000 rows of 20 texts two
-million."""
+_MOST_PIECES: Final = 2_000_000
+"""Pieces looked up per file, some 4 seconds: 2,241 prompts of sixty words take 40,000, 100,000 rows of 20 texts as many
+as there are."""
 
 _MOST_PIECES_OF_ONE: Final = 100_000
 
@@ -128,7 +131,7 @@ class Texts:
 
         A digest in the place of the text is one, too.
         """
-        if len(text) < _SHORTEST_BYTES or self.is_spent:
+        if not _SHORTEST_BYTES <= len(text) <= _LONGEST_WHOLE or self.is_spent:
             return ()
         self.n_pieces += 1
         for form in _forms(text):
@@ -141,6 +144,7 @@ class Texts:
 
     def within(self, text: str) -> list[Find]:
         """Return the instructions that a text wraps, by looking up every piece that one can be."""
+        self.n_pieces += len(text) // 50  # to look for words in a text costs a fiftieth of a digest per sign
         for form in _forms(text):
             found = list(self._pieces(form))
             if found:
