@@ -4,8 +4,8 @@ r"""The dataset as a TSV that VLMEvalKit loads as a custom benchmark, without a 
     python run.py --data VLSBench_openended --model NAME --mode infer
     vlsbench import outputs/NAME/T<date>-<time>/NAME_VLSBench_openended.xlsx DIR
 
-What VLMEvalKit does with it (open-compass/VLMEvalKit; run whole at e8e78f0 in an environment of its own, because it does
-not install beside ours; the lines below were read):
+What VLMEvalKit does with it (open-compass/VLMEvalKit; run whole at e8e78f0 in an environment of its own, because it
+does not install beside ours; where these lines name a file, it was read):
 
 * `build_dataset` takes a name it does not know as `$LMUData/NAME.tsv` and, without columns A and B, as a
   `CustomVQADataset` (vlmeval/dataset/__init__.py; vlmeval/dataset/image_vqa.py at 5b395d4e). It runs models on it and
@@ -97,20 +97,21 @@ def write_tsv(dataset: Path | None, path: Path) -> int:
         OSError: If the disk is full.
     """
     name: Literal["release", "sample"] = "sample" if dataset is None else "release"
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     n_rows = 0
-    try:
-        with open_source(dataset, name=name) as source, temporary.open("w", encoding="utf-8", newline="") as file:
-            # Everything quoted: a bare carriage return in a text would end the line for pandas.
-            writer = csv.writer(file, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_ALL)
-            writer.writerow(COLUMNS)
-            for row in tsv_rows(source, load_index(name)):
-                writer.writerow(row)
-                n_rows += 1
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with open_source(dataset, name=name) as source:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("w", encoding="utf-8", newline="") as file:
+                # Everything quoted: a bare carriage return in a text would end the line for pandas.
+                writer = csv.writer(file, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_ALL)
+                writer.writerow(COLUMNS)
+                for row in tsv_rows(source, load_index(name)):
+                    writer.writerow(row)
+                    n_rows += 1
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
     return n_rows
