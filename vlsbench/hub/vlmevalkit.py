@@ -5,7 +5,7 @@ r"""The dataset as a TSV that VLMEvalKit loads as a custom benchmark, without a 
     vlsbench import outputs/NAME/T<date>-<time>/NAME_VLSBench_openended.xlsx DIR
 
 What VLMEvalKit does with it (open-compass/VLMEvalKit; run whole at e8e78f0 in an environment of its own, because it
-does not install beside ours; the lines below were read):
+does not install beside ours; where these lines name a file, it was read):
 
 * `build_dataset` takes a name it does not know as `$LMUData/NAME.tsv` and, without columns A and B, as a
   `CustomVQADataset` (vlmeval/dataset/__init__.py; vlmeval/dataset/image_vqa.py at 5b395d4e). It runs models on it and
@@ -101,7 +101,7 @@ def write_tsv(dataset: Path | None, path: Path) -> int:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     n_rows = 0
     with open_source(dataset, name=name) as source:
-        path.parent.mkdir(parents=True, exist_ok=True)  # where the dataset is not there, no folder is left behind
+        path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with temporary.open("w", encoding="utf-8", newline="") as file:
                 # Everything quoted: a bare carriage return in a text would end the line for pandas.
