@@ -60,7 +60,7 @@ class PageColumn(NamedTuple):
 
 
 class PaperColumn(NamedTuple):
-    """One column of the table of the paper's rows."""
+    """One column of the table of the paper's rows; all of them are there."""
 
     header: str
     datatype: Literal["str", "number"]

@@ -12,6 +12,7 @@ import pytest
 from leaderboard import texts
 from leaderboard.live import LiveBoard
 from vlsbench.board.columns import render_csv
+from vlsbench.board.lists import MIN_COVERAGE
 from vlsbench.judge.offline import agreement_rows
 from vlsbench.judge.prompts import EVIDENCE_KINDS, find_prompt, load_prompt
 from vlsbench.judge.protocols import endpoint_protocols
@@ -42,6 +43,10 @@ def test_every_rubric_of_the_board_is_there_once(store: Path) -> None:
     shown = texts.rubrics_text(live.rubrics())
     for rubric in {item.rubric for item in live.board.lists}:
         assert shown.count(f"<summary><code>{rubric}</code></summary>") == 1
+
+
+def test_the_least_coverage_is_the_boards() -> None:
+    assert f"coverage of at least {MIN_COVERAGE:.0%}" in " ".join(texts.ABOUT.split())
 
 
 def test_the_agreement_is_that_of_the_card() -> None:

@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+from leaderboard import tables
+from vlsbench.board.columns import Place, columns_at, paper_columns_at
+
 ROOT = Path(__file__).parents[2]
 
 ADD_AND_SHOW = """
@@ -118,3 +121,8 @@ def test_a_column_that_is_added_is_an_order_that_works(shown: dict[str, Any]) ->
     ]
     models = [row[shown["page"]["headers"].index("Model")] for row in shown["page"]["data"]]
     assert models == ["always refuses", "Good-VL-8B", "Poor-VL"]
+
+
+def test_every_width_is_of_a_column_that_shows() -> None:
+    assert set(tables._WIDTHS) <= {column.name for column in columns_at(Place.PAGE | Place.CHOICE)}
+    assert set(tables._PAPER_WIDTHS) <= {column.name for column in paper_columns_at(Place.PAGE)}
