@@ -303,8 +303,16 @@ def sample_folder(submission: Any) -> Path:
     return path
 
 
+LABEL = """
+import signal
+from vlsbench.cli.main import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # also where the tests run in the background
+main()
+"""
+
+
 def start(*arguments: str | Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    command = [sys.executable, "-m", "vlsbench", "label", *map(str, arguments)]
+    command = [sys.executable, "-c", LABEL, "label", *map(str, arguments)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ})
     assert process.stdout is not None
     try:
