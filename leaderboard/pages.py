@@ -12,8 +12,6 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 import gradio as gr
-from gradio.utils import get_upload_folder
-from starlette.middleware import Middleware
 
 from vlsbench.store.desk import MAX_UPLOAD_BYTES, Desk
 
@@ -30,7 +28,6 @@ from . import (
     tables,
     texts,
 )
-from .guard import Guard
 from .live import LiveBoard
 from .page import SCRIPT, Page, follow, opened
 
@@ -163,13 +160,6 @@ def launch_options() -> dict[str, Any]:
         "enable_monitoring": False,
         "state_session_capacity": _SESSIONS,
         "max_file_size": MAX_UPLOAD_BYTES,
-        "app_kwargs": {
-            "middleware": [Middleware(Guard, uploads=Path(get_upload_folder()))],
-            # FastAPI's own pages load scripts from another host.
-            "docs_url": None,
-            "redoc_url": None,
-            "openapi_url": None,
-        },
         "ssr_mode": False,
         "run_history": False,
         "footer_links": ["api", "settings"],

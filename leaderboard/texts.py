@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from pathlib import Path
 
 from vlsbench.board.lists import Board, BoardList, BoardRow
 from vlsbench.board.paper import PaperTable
@@ -25,6 +26,7 @@ __all__ = [
     "NOT_MEASURED",
     "agreement",
     "caption",
+    "downloads",
     "empty",
     "header",
     "known_faults_of_release",
@@ -266,6 +268,15 @@ def known_faults_of_release(faults: Sequence[str]) -> str:
     """List what is odd about the release and left as it is, so that scores stay comparable."""
     items = "".join(f"<li>{escape(fault)}</li>" for fault in faults)
     return f'<h2 class="vls-h2">Known faults of the release, left as they are</h2><ul>{items}</ul>'
+
+
+def downloads(files: Sequence[tuple[str, Path]]) -> str:
+    """Offer the files of the board, by their names."""
+    links = [
+        f'<a class="vls-download" href="download/{escape(path.name)}" download>Board as {escape(name)}</a>'
+        for name, path in files
+    ]
+    return f'<p class="vls-links">{"".join(links)}</p>'
 
 
 def store_problem(message: str) -> str:

@@ -404,7 +404,8 @@ def open_projection(store: StrPath, *, is_screening: bool = True) -> Projection:
     path = Path(store)
     # As it is spelled, too: that is how the reasons of what is left out name its files.
     name = sha256_hex(b"\0".join((os.fsencode(path.resolve()), os.fsencode(path))))[:24]
-    projection = Projection(path, ProjectionFile(cache_folder() / f"board-{name}.sqlite3"))
+    folder = cache_folder()
+    projection = Projection(path, None if folder is None else ProjectionFile(folder / f"board-{name}.sqlite3"))
     projection.refresh(is_screening=is_screening)
     return projection
 

@@ -107,7 +107,7 @@ class HubStore:
         """Name the repository; nothing is asked yet.
 
         Raises:
-            UsageError: If it is not `hf://datasets/ORG/NAME[@REVISION]`.
+            UsageError: If it is not `hf://datasets/ORG/NAME[@REVISION]`, or there is no place for its mirror.
         """
         match = _LOCATION.fullmatch(location)
         if match is None:
@@ -119,7 +119,13 @@ class HubStore:
         self._revision: str = match["revision"] or "main"
         self._lease_seconds = lease_seconds
         name = re.sub(r"[^\w.-]", "--", f"{self._repo}@{self._revision}")
-        self._home = cache_folder() / "stores" / name
+        cache = cache_folder()
+        if cache is None:
+            raise UsageError(
+                f"{location}: a store on the Hub is read through a mirror, and this user has no home folder for it; "
+                "set VLSBENCH_CACHE_DIR to a folder that can be written."
+            )
+        self._home = cache / "stores" / name
 
     @property
     def location(self) -> str:
