@@ -47,6 +47,7 @@ from vlsbench.store.local import (
     LocalStore,
     Store,
     StoredSubmission,
+    Wanted,
     is_managed,
     prepare_workplace,
 )
@@ -175,6 +176,24 @@ class HubStore:
             files |= {path: file.blob_id for path, file in remote.items()}
             _write_known(self._home / "mirror.json", _Known(known.head if submission_id else head, files))
         return mirror
+
+    def find(self, is_wanted: Wanted) -> list[StoredSubmission]:
+        """Fetch what is wanted of the repository, and list it.
+
+        Raises:
+            HubError: If the Hub does not give it.
+            SubmissionError: If what it gives is not what it lists.
+        """
+        api = connect()
+        events: dict[str, list[str]] = {}
+        for path in self._list(api, self._head(api), None):
+            submission_id, _, rest = path.partition("/")
+            if rest == CARD_FILE:
+                events.setdefault(submission_id, [])
+            elif rest.startswith(f"{HISTORY_FOLDER}/"):
+                events.setdefault(submission_id, []).append(rest.rpartition("/")[2])
+        wanted = sorted(submission_id for submission_id, names in events.items() if is_wanted(submission_id, names))
+        return [StoredSubmission(submission_id, self.sync(submission_id) / submission_id) for submission_id in wanted]
 
     def _head(self, api: HfApi) -> str:
         with hub_errors(self._location):
