@@ -61,7 +61,7 @@ class Calls:
         """Read what can be called; `uploads` is the folder in which uploaded files lie."""
         self._queue = app._queue  # who waits for what; gradio says it nowhere else
         self._uploads = PurePosixPath(uploads)
-        self._components = frozenset(app.blocks)
+        self._components = frozenset({app._id, *app.blocks})
         self._servers = {
             number: frozenset(function.__name__ for function in getattr(component, "server_fns", ()))
             for number, component in app.blocks.items()

@@ -68,7 +68,7 @@ _MAX_CONDITIONS = 64
 """Conditions of one submission beside image+text: there are five, and two of them come with a captioner's or a prompt's
 digest."""
 
-_MAX_BLANK = 2_000_000
+_MAX_BLANK = 2 * MAX_LINES
 """Blank lines between them."""
 
 Severity = Literal["error", "warning"]
@@ -353,6 +353,9 @@ def _check_ids(index: Index, lines: list[tuple[int, Response]], found: _Findings
     for number, response in lines:
         key = response.instruction_id
         if key in index.by_id:
+            continue
+        if found.is_full("known_ids"):
+            found.count("known_ids")
             continue
         if key in whole.by_id:
             row = whole.by_id[key]
