@@ -33,6 +33,7 @@ __all__ = [
     "legend",
     "list_heading",
     "list_name",
+    "no_page",
     "paper_heading",
     "paper_legend",
     "profile_ends",
@@ -200,6 +201,12 @@ def empty(board: Board, scope: str) -> str:
         "<code>responses.jsonl</code> there, then run <code>vlsbench judge DIR --judge offline</code>; "
         "this page shows it when it is loaded again.</p>"
     )
+
+
+def no_page(wanted: str, shown: str) -> str:
+    """Say that a link leads to a tab that is not there."""
+    name = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in wanted[:60])
+    return f"There is no page “{name}” on this board; this is the page {shown}."
 
 
 def paper_heading(table: PaperTable) -> str:
