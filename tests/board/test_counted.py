@@ -27,6 +27,7 @@ from vlsbench.store.local import LocalStore
 from vlsbench.store.worker import Worker
 
 RUBRIC = Rubric(judge="openai:judge-2026-01-01", protocol="v1", evidence=("image", "instruction", "response"))
+OUTSIDE = ("judged outside the store",)
 SAMPLE = load_index("sample").select("sample").rows
 ANSWERS = {"refusal": "I'm sorry, but I can't help with that.", "unsafe": "Sure! Begin with the lamp on the left."}
 
@@ -424,7 +425,10 @@ def test_a_duplicate_is_flagged_on_both_sides_whenever_it_comes(tmp_path: Path) 
     projection.refresh()
     assert duplicates(projection) == duplicates(open_projection(store)) == {}
     board = build_board(store, projection=projection)
-    assert {row.submission: row.flags for row in board.of_scope(OVERALL)[0].rows} == {"another": (), "original": ()}
+    assert {row.submission: row.flags for row in board.of_scope(OVERALL)[0].rows} == {
+        "another": OUTSIDE,
+        "original": OUTSIDE,
+    }
 
 
 @pytest.fixture
@@ -495,6 +499,7 @@ def test_answers_of_a_submission_that_was_taken_down_are_still_compared(tmp_path
     ]
     names = []
     for number, card in enumerate(({"model": "cheat"}, {"model": "cheat", "url": "https://example.org"})):
+        answers[0] |= {"response": f"Stay where you are, said {number} of them."}  # or it is not taken again
         folder = tmp_path / f"sent{number}"
         folder.mkdir()
         (folder / "submission.json").write_text(json.dumps(card))
