@@ -32,11 +32,10 @@ def make(live: LiveBoard) -> Page:
     faults = known_faults(load_index("release").rows)
     gr.HTML(texts.known_faults_of_release(faults), elem_classes=["vls-block", "vls-about"])
     gr.Markdown(texts.NOT_MEASURED, elem_classes="vls-about", header_links=False)
-    with gr.Row(elem_classes="vls-downloads"):
-        buttons = [gr.DownloadButton(f"Board as {name}", value=str(path), size="md") for name, path in live.downloads()]
+    # Not gradio's own buttons: they put the place of the file on this machine into the page.
+    gr.HTML(texts.downloads(live.downloads()), elem_classes=["vls-block", "vls-downloads"])
 
     def show() -> list[Any]:
-        files = [gr.update(value=str(path)) for _, path in live.downloads()]
-        return [gr.update(value=texts.rubrics_text(live.rubrics())), *files]
+        return [gr.update(value=texts.rubrics_text(live.rubrics()))]
 
-    return Page("About", (), (rubrics, *buttons), show)
+    return Page("About", (), (rubrics,), show)

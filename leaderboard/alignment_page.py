@@ -86,7 +86,7 @@ def make(live: LiveBoard) -> Page:
         submitted_heading,
         submitted,
     )
-    choices = (Choice("list", chooser), Choice("category", category))
+    choices = (Choice("list", chooser, what="the list"), Choice("category", category, what="the category"))
     return Page("Alignment", choices, tuple(parts), lambda *values: updates(live, Chosen(*values)))
 
 

@@ -1,8 +1,6 @@
 """The Space: serve the board of the default store. Run as a script, so it imports nothing beside it."""
 
-from vlsbench.serve import build
-
-demo, options = build()
+from vlsbench.serve import serve_space
 
 if __name__ == "__main__":
-    demo.launch(**options)
+    serve_space()

@@ -81,11 +81,11 @@ def make(live: LiveBoard) -> Page:
         chooser, category, sub_category, models, ranking_heading, ranking, heat_heading, heat, radar_heading, radar
     )
     choices = (
-        Choice("list", chooser),
-        Choice("category", category),
-        Choice("sub", sub_category),
+        Choice("list", chooser, what="the list"),
+        Choice("category", category, what="the category"),
+        Choice("sub", sub_category, what="the sub-category"),
         Choice("q", search, is_still=True),
-        Choice("models", models, is_several=True),
+        Choice("models", models, is_several=True, what="the model"),
     )
     return Page("Categories", choices, tuple(parts), lambda *values: updates(live, Chosen(*values)))
 

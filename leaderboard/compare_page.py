@@ -114,9 +114,9 @@ def make(live: LiveBoard) -> Page:
         *pager,
     )
     choices = (
-        Choice("list", chooser),
-        Choice("category", category),
-        Choice("models", models, is_several=True),
+        Choice("list", chooser, what="the list"),
+        Choice("category", category, what="the category"),
+        Choice("models", models, is_several=True, what="the model", is_subject=True),
         Choice("differ", contrast),
         Choice("within", within),
         Choice("part", pager.chooser),

@@ -18,7 +18,7 @@ from vlsbench.records import IMAGE_TEXT
 from . import charts, tables, texts
 from .choosers import ALL, UNSTATED, list_options, make_choosers, options, scope_of, search_rows
 from .live import LiveBoard
-from .page import Choice, Page, filled, make_link_button, only
+from .page import Choice, Page, filled, follow_sort, make_link_button, only
 from .plots import make_plot, plot
 
 __all__ = ["OUTPUTS", "SORTS", "Chosen", "make", "make_table", "select_rows", "updates"]
@@ -45,6 +45,7 @@ class _Parts(NamedTuple):
     sub_category: gr.Dropdown
     access: gr.Dropdown
     alignment: gr.Dropdown
+    sort: gr.Dropdown
     intro: gr.HTML
     heading: gr.HTML
     legend: gr.HTML
@@ -89,7 +90,7 @@ def make(live: LiveBoard) -> Page:
         search = gr.Textbox(label=label, scale=3, min_width=220, max_lines=1, max_length=200)
         access = gr.Dropdown(label="Weights", scale=1, min_width=120, **filled(first["access"]))
         alignment = gr.Dropdown(label="Alignment", scale=1, min_width=120, **filled(first["alignment"]))
-        sort = gr.Dropdown(list(SORTS), value="rank", label="Sort by", scale=1, min_width=140)
+        sort = gr.Dropdown(label="Sort by", scale=1, min_width=140, **filled(first["sort"]))
         n_rows = gr.Dropdown(list(_N_ROWS), value=_N_ROWS[0], label="Rows", scale=1, min_width=90)
     heading = gr.HTML(elem_classes=["vls-block", "vls-below-choosers"], **filled(first["heading"]))
     legend = gr.HTML(elem_classes="vls-block", **filled(first["legend"]))
@@ -117,6 +118,7 @@ def make(live: LiveBoard) -> Page:
         sub_category,
         access,
         alignment,
+        sort,
         intro,
         heading,
         legend,
@@ -129,18 +131,20 @@ def make(live: LiveBoard) -> Page:
         paper_table,
     )
     choices = (
-        Choice("list", chooser),
-        Choice("condition", condition),
-        Choice("category", category, first=OVERALL),
-        Choice("sub", sub_category),
+        Choice("list", chooser, what="the list"),
+        Choice("condition", condition, what="the condition"),
+        Choice("category", category, first=OVERALL, what="the category"),
+        Choice("sub", sub_category, what="the sub-category"),
         Choice("q", search, is_still=True),
-        Choice("weights", access),
-        Choice("alignment", alignment),
-        Choice("sort", sort, is_still=True),
-        Choice("rows", n_rows, is_still=True),
-        Choice("columns", columns, is_several=True, is_still=True),
+        Choice("weights", access, what="weights"),
+        Choice("alignment", alignment, what="the alignment"),
+        Choice("sort", sort, first="rank", what="the order"),
+        Choice("rows", n_rows, is_still=True, what="a number of rows,"),
+        Choice("columns", columns, is_several=True, is_still=True, what="the column"),
     )
-    return Page("Leaderboard", choices, tuple(parts), lambda *values: updates(live, Chosen(*values)), is_filled=True)
+    page = Page("Leaderboard", choices, tuple(parts), lambda *values: updates(live, Chosen(*values)), is_filled=True)
+    follow_sort(page, "sort")
+    return page
 
 
 def make_table(label: str, first: dict[str, Any], kind: str) -> gr.Dataframe:
@@ -165,7 +169,40 @@ def select_rows(item: BoardList, choice: Chosen) -> list[BoardRow]:
         if row.origin == "baseline"
         or (access in (ALL, row.access or UNSTATED) and alignment in (ALL, row.alignment or UNSTATED))
     ]
+    by_column = _column_order(choice.sort)
+    if by_column is not None:
+        return _sorted_by(item, rows, *by_column)
     return sort_rows(item, rows, SORTS.get(choice.sort or "rank", SORTS["rank"]))
+
+
+_ORDERS = ("ascending", "descending")
+
+
+def _column_order(sort: str | None) -> tuple[tables.PageColumn, str] | None:
+    """Read a choice of the menu of a column, `Safe % descending`; None where it is none."""
+    header, _, order = (sort or "").rpartition(" ")
+    column = next((column for column in tables.COLUMNS if column.header == header), None)
+    return None if column is None or order not in _ORDERS else (column, order)
+
+
+def _sorted_by(item: BoardList, rows: Sequence[BoardRow], column: tables.PageColumn, order: str) -> list[BoardRow]:
+    """Sort rows as their cells do; those without a value come last either way, as unranked rows do."""
+
+    def key(row: BoardRow) -> tuple[float, str] | None:
+        value = row.rank if column.header == "Rank" else column.cell(item, row).value
+        if value is None or value == "":
+            return None
+        return (0.0, value.casefold()) if isinstance(value, str) else (float(value), "")
+
+    known = [(found, row) for row in rows if (found := key(row)) is not None]
+    known.sort(key=lambda pair: pair[0], reverse=order == "descending")
+    return [row for _, row in known] + [row for row in rows if key(row) is None]
+
+
+def _sort_options(sort: str | None) -> dict[str, Any]:
+    """Offer what a list can be sorted by, with the menu of a column where that was used."""
+    names = [*SORTS, *([sort] if sort is not None and _column_order(sort) is not None else [])]
+    return options([(name, name) for name in names], sort)
 
 
 def _values(rows: Sequence[BoardRow], field: str) -> list[tuple[str, str]]:
@@ -189,7 +226,8 @@ def updates(live: LiveBoard, choice: Chosen) -> list[Any]:
         **_paper_updates(live.board, is_shown=condition == IMAGE_TEXT and choice.category in (None, OVERALL)),
     }
     if item is None:
-        return only(OUTPUTS, common, "heading", texts.empty(live.board, scope.name))
+        known = {**common, "sort": _sort_options(choice.sort)}
+        return only(OUTPUTS, known, "heading", texts.empty(live.board, scope.name))
     rows = select_rows(item, choice)
     wanted = choice.n_rows if choice.n_rows in _N_ROWS else _N_ROWS[0]
     n_rows = len(rows) if wanted == ALL else int(wanted)
@@ -198,6 +236,7 @@ def updates(live: LiveBoard, choice: Chosen) -> list[Any]:
     listed = rows[:n_rows] + [row for row in rows[n_rows:] if row.origin == "baseline"]
     columns = tables.columns_of(item, choice.columns)
     shown = {
+        "sort": _sort_options(choice.sort),
         "access": options(_values(item.rows, "access"), choice.access, least=2),
         "alignment": options(_values(item.rows, "alignment"), choice.alignment, least=2),
         "heading": gr.update(value=texts.list_heading(item), visible=True),

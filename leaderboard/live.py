@@ -25,7 +25,7 @@ from vlsbench.dataset.source import SampleSource, open_source
 from vlsbench.errors import VLSBenchError
 from vlsbench.files import write_atomic
 from vlsbench.records import IMAGE_TEXT, Label, Rates, Rubric, SubmissionCard
-from vlsbench.store.desk import Desk, Pace, read_card
+from vlsbench.store.desk import Desk, Pace, end_checks, read_card
 from vlsbench.store.history import HISTORY_FOLDER
 from vlsbench.store.local import LocalStore, list_submissions, unusable_names
 from vlsbench.store.queue import Change, QueueRow, list_changes, list_queue
@@ -74,7 +74,7 @@ class LiveBoard:
         self._queue: tuple[tuple[tuple[str, ...], ...], list[QueueRow]] = ((), [])
         self._release = None if data is None else open_source(data, name="release")
         self._downloads = Path(tempfile.mkdtemp(prefix="vlsbench-board-"))
-        weakref.finalize(self, shutil.rmtree, self._downloads, ignore_errors=True)
+        self._removal = weakref.finalize(self, shutil.rmtree, self._downloads, ignore_errors=True)
         self._work = ThreadPoolExecutor(1, "vlsbench-board")
         """Counts, one thing at a time; readers see the board of before until it is done."""
         self._counting: Future[None] | None = None
@@ -180,7 +180,10 @@ class LiveBoard:
                 self._projection.screen_beside(_SCREENED_AT_ONCE)
                 self._work.submit(self._count).result()
                 if self._work.submit(self._projection.unscreened).result() == waiting:
-                    return  # nothing could be kept; the rows go on saying that they are not screened
+                    # Nothing could be kept where processes meet: there is no cache that can be written.
+                    self._work.submit(self._projection.screen).result()
+                    self._work.submit(self._count).result()
+                    return
 
     def _start_warming(self) -> None:
         """Count what the first reader would wait for."""
@@ -195,8 +198,10 @@ class LiveBoard:
             self.lists(name)
 
     def close(self) -> None:
-        """Stop counting; what runs is waited for."""
+        """Stop counting and checking, and remove the downloads; what is being counted is waited for."""
+        end_checks()
         self._work.shutdown(cancel_futures=True)
+        self._removal()
 
     def _build(self) -> Board:
         board = build_board(self._store, projection=self._projection)

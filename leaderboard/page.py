@@ -8,16 +8,33 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from html import escape
 from typing import Any, NamedTuple
 
 import gradio as gr
 from gradio.blocks import BlockContext
 from gradio.components import Component
 
-__all__ = ["SCRIPT", "Choice", "Page", "filled", "follow", "make_link_button", "only", "opened", "script_arguments"]
+__all__ = [
+    "SCRIPT",
+    "Choice",
+    "Opened",
+    "Page",
+    "filled",
+    "follow",
+    "follow_sort",
+    "link_notice",
+    "make_link_button",
+    "only",
+    "opened",
+    "script_arguments",
+]
 
 _SEPARATOR = "~"
 """Between the values of a choice of several; no name of ours has it."""
+
+_SAME = "vls: as it is"
+"""Sent in place of every value where a text box says what the page shows already."""
 
 SCRIPT = """
 <script>
@@ -39,25 +56,93 @@ function vlsWords(value) {
 }
 
 // A choice was made: write what differs from the first view into the address, also into that of a Space around it.
-function vlsChoose(page, keys, firsts, values) {
+function vlsChoose(page, keys, firsts, texts, values) {
   vlsFirst = null;
   const query = new URLSearchParams();
   const theme = new URLSearchParams(window.location.search).get("__theme");
   if (theme) query.set("__theme", theme);
   if (page !== "leaderboard") query.set("tab", page);
   keys.forEach((key, place) => {
-    const text = vlsWords(values[place]);
-    if (text !== vlsWords(firsts[place])) query.set(key, text);
+    const text = texts.includes(key) ? values[place] ?? "" : vlsWords(values[place]);
+    if (text !== (texts.includes(key) ? "" : vlsWords(firsts[place]))) query.set(key, text);
   });
   window.history.replaceState(null, "", query.size ? "?" + query.toString() : window.location.pathname);
   if (window.parent !== window) window.parent.postMessage({ queryString: query.toString() }, "https://huggingface.co");
+  vlsMarkSorted();
   return values;
 }
 
+// The text of a box has changed: by a key, pasted, dictated, or filled from the address, which then says the same.
+function vlsTyped(page, keys, firsts, texts, key, values) {
+  const query = new URLSearchParams(window.location.search);
+  const said = (query.get("tab") ?? "leaderboard") === page ? query.get(key) ?? "" : "";
+  if (said === (values[keys.indexOf(key)] ?? "")) return values.map(() => "SAME");
+  return vlsChoose(page, keys, firsts, texts, values);
+}
+
+// What tells of a new text only when it is left, as some tools that dictate or fill in do.
+document.addEventListener("change", (event) => {
+  const isText = event.target.matches?.("textarea, input[type=text], input:not([type])");
+  if (isText && event.isTrusted === false) event.target.dispatchEvent(new Event("input", { bubbles: true }));
+}, true);
+
+// The menu of a column sorts what it sees, which is a part of the list; sort the whole list in its place.
+let vlsColumn = null;
+let vlsOrder = null;
+for (const kind of ["click", "touchstart"]) {
+  document.addEventListener(kind, (event) => {
+    const button = event.target.closest?.(".cell-menu-button");
+    if (button) vlsColumn = button.closest(".vls-judged [data-heading]");
+  }, true);
+}
+document.addEventListener("click", (event) => {
+  const item = event.target.closest?.(".cell-menu [role=menuitem]");
+  if (!item || !vlsColumn) return;
+  const place = [...item.parentElement.querySelectorAll("[role=menuitem]")].indexOf(item);
+  if (place > 2) return;  // its filters
+  event.stopImmediatePropagation();
+  vlsOrder = place === 2 ? "rank" : `${vlsColumn.title} ${["ascending", "descending"][place]}`;
+  document.body.click();  // closes the menu
+  document.querySelector("button.vls-resort")?.click();
+}, true);
+
+function vlsSorted(page, keys, firsts, texts, key, values) {
+  if (vlsOrder) values[keys.indexOf(key)] = vlsOrder;
+  return vlsChoose(page, keys, firsts, texts, values);
+}
+
+// Say at its column how the list is sorted.
+function vlsMarkSorted() {
+  const query = new URLSearchParams(window.location.search);
+  const [, column, order] = /^(.+) (ascending|descending)$/.exec(query.get("sort") ?? "") ?? [];
+  for (const heading of document.querySelectorAll(".vls-judged [data-heading]")) {
+    const isIt = !query.has("tab") && column !== undefined && heading.title === column;
+    const mark = heading.querySelector(".vls-sorted");
+    if (isIt && mark?.dataset.order === order) continue;
+    mark?.remove();
+    heading.removeAttribute("aria-sort");
+    if (!isIt) continue;
+    heading.setAttribute("aria-sort", order);
+    const made = document.createElement("span");
+    made.className = "vls-sorted";
+    made.dataset.order = order;
+    made.setAttribute("role", "img");
+    made.setAttribute("aria-label", `Sorted ${order}`);
+    made.textContent = order === "ascending" ? "\u2191" : "\u2193";
+    heading.querySelector(".header-content")?.append(made);
+  }
+}
+let vlsIsMarking = false;
+new MutationObserver(() => {
+  if (vlsIsMarking) return;
+  vlsIsMarking = true;
+  requestAnimationFrame(() => { vlsIsMarking = false; vlsMarkSorted(); });
+}).observe(document.documentElement, { childList: true, subtree: true });
+
 // A tab is shown: the one that is shown while the page opens, with the choices of the address.
-async function vlsShow(page, keys, firsts, values) {
+async function vlsShow(page, keys, firsts, texts, values) {
   await vlsLoaded;
-  if (vlsFirst === null) return vlsChoose(page, keys, firsts, values);
+  if (vlsFirst === null) return vlsChoose(page, keys, firsts, texts, values);
   const query = vlsFirst;
   vlsFirst = null;
   if ((query.get("tab") ?? "leaderboard") !== page) return values;
@@ -68,7 +153,7 @@ async function vlsShow(page, keys, firsts, values) {
   });
 }
 </script>
-""".replace("SEPARATOR", _SEPARATOR)
+""".replace("SEPARATOR", _SEPARATOR).replace("SAME", _SAME)
 """Keeps the choices of a page and its address the same."""
 
 
@@ -85,6 +170,21 @@ class Choice(NamedTuple):
     is_still: bool = False
     """What it offers never changes, or it is a text box: it is filled from the address when a page is opened, and
     never written to while its reader chooses or types."""
+    what: str | None = None
+    """What its value is the name of, for a link that names one that is not there; None where its page says so itself,
+    or where any text will do."""
+    is_subject: bool = False
+    """The page is about what it names: another one is not shown in its place."""
+
+    def clean(self, value: Any) -> Any:
+        """Return a value that a page can be asked for; what no page sends is as none."""
+        if self.is_several:
+            return [item for item in value if isinstance(item, str)][:_MOST] if isinstance(value, list) else None
+        return value if isinstance(value, str) else None
+
+
+_MOST = 200
+"""Values of one choice that are looked at."""
 
 
 class Page(NamedTuple):
@@ -100,6 +200,71 @@ class Page(NamedTuple):
     board stands for the first one."""
     is_filled: bool = False
     """It comes with what its first choices show."""
+
+    def answer(self, *values: Any) -> list[Any]:
+        """Make the updates of the outputs for whatever a browser, or somebody else, sends as the values."""
+        if values and values[0] == _SAME:
+            return [gr.skip() for _ in self.outputs]
+        return self.show(*self.clean(values))
+
+    def clean(self, values: Sequence[Any]) -> list[Any]:
+        """Return the values of the choices as far as they are ones."""
+        return [choice.clean(value) for choice, value in zip(self.choices, values, strict=True)]
+
+    def answer_link(self, *values: Any) -> tuple[str, list[Any]]:
+        """Make the updates of the outputs for what a link names, and say what of it is not there.
+
+        Returns:
+            A sentence, empty where all is there; and the updates. Of a subject that is not there nothing is shown.
+        """
+        chosen = self.clean(values)
+        updates = self.show(*chosen)
+        said, is_blank = [], False
+        for choice, value in zip(self.choices, chosen, strict=True):
+            if choice.what is None or not value:
+                continue
+            missing = self._missing(choice, value, updates)
+            if not missing:
+                continue
+            names = ", ".join(f"“{_shown(name)}”" for name in missing)
+            said.append(f"{choice.what} {names}")
+            if choice.is_subject and choice.component in self.outputs:
+                is_blank = True
+                place = self.outputs.index(choice.component)
+                kept = [name for name in value if name not in missing] if choice.is_several else None
+                updates[place] = {**updates[place], "value": kept}
+        if not said:
+            return "", updates
+        if is_blank:
+            choosers = [choice.component for choice in self.choices]
+            updates = [
+                update if output in choosers else gr.update(visible=False)
+                for output, update in zip(self.outputs, updates, strict=True)
+            ]
+        shown = "Choose another above" if is_blank else "Shown is what there is"
+        return f"This link names what is not on this board, or no longer: {'; '.join(said)}. {shown}.", updates
+
+    def _missing(self, choice: Choice, value: Any, updates: Sequence[Any]) -> list[str]:
+        """Return what a choice names and does not offer."""
+        wanted = value if choice.is_several else [value]
+        if choice.component in self.outputs:
+            offered = updates[self.outputs.index(choice.component)].get("choices")
+        else:
+            offered = getattr(choice.component, "choices", None)
+        if offered is None:  # hidden: there is nothing to choose from, and the page says why
+            return []
+        known = {item[1] if isinstance(item, tuple | list) else item for item in offered}
+        return [name for name in wanted if name not in known]
+
+
+def _shown(name: str) -> str:
+    """Show a name of a link: it may be anything."""
+    text = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in name)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+_LONGEST = 80
+"""Of a name that is not there: no name of ours is longer."""
 
 
 def make_link_button() -> gr.Button:
@@ -141,13 +306,21 @@ def _firsts(page: Page) -> list[Any]:
 
 def script_arguments(page: Page) -> str:
     """Return what the functions of `SCRIPT` are told of a page: its name, its keys, and what its address leaves out."""
-    return json.dumps([page.name.lower(), [choice.key for choice in page.choices], _firsts(page)])[1:-1]
+    texts = [choice.key for choice in page.choices if _is_text(choice)]
+    return json.dumps([page.name.lower(), [choice.key for choice in page.choices], _firsts(page), texts])[1:-1]
 
 
-def follow(page: Page, tab: gr.Tab, refresh: Callable[[], bool]) -> None:
+def _is_text(choice: Choice) -> bool:
+    return isinstance(choice.component, gr.Textbox)
+
+
+def follow(page: Page, tab: gr.Tab, notice: gr.HTML, refresh: Callable[[], bool]) -> None:
     """Show what the reader chooses, and what there is when the tab is opened.
 
     Args:
+        page: The page.
+        tab: Its tab.
+        notice: Says what a link names that is not there.
         refresh: Reads the store again; whether it is another than the one that the page was filled with.
     """
     components = [choice.component for choice in page.choices]
@@ -155,7 +328,7 @@ def follow(page: Page, tab: gr.Tab, refresh: Callable[[], bool]) -> None:
     fixed = script_arguments(page)
     how: dict[str, Any] = {
         "inputs": components,
-        "outputs": list(page.outputs),
+        "outputs": [notice, *page.outputs],
         "preprocess": False,  # `show` answers for values that are gone; gradio would end in an error
         "show_progress": "hidden",
         "queue": False,
@@ -168,31 +341,75 @@ def follow(page: Page, tab: gr.Tab, refresh: Callable[[], bool]) -> None:
             and page.is_filled
             and all(value is None or value == first for value, first in zip(values, firsts, strict=True))
         ):
-            return [gr.skip() for _ in page.outputs]
-        return page.show(*values)
+            return [gr.skip() for _ in range(1 + len(page.outputs))]
+        said, updates = page.answer_link(*values)
+        return [link_notice(said), *updates]
+
+    def choose(*values: Any) -> list[Any]:
+        is_same = values[0] == _SAME
+        return [gr.skip() if is_same else link_notice(""), *page.answer(*values)]
 
     tab.select(open_tab, js=f"(...values) => vlsShow({fixed}, values)", **how)
-    for component in components:
-        listen = component.input  # type: ignore[attr-defined]  # every component that is a choice has it
-        listen(page.show, js=f"(...values) => vlsChoose({fixed}, values)", trigger_mode="always_last", **how)
+    for choice in page.choices:
+        # A text box tells of keys only as its input: what is pasted, cut, dictated or taken back changes it as well.
+        component: Any = choice.component
+        listen = component.change if _is_text(choice) else component.input
+        key = json.dumps(choice.key)
+        js = f"vlsTyped({fixed}, {key}, values)" if _is_text(choice) else f"vlsChoose({fixed}, values)"
+        listen(choose, js=f"(...values) => {js}", trigger_mode="always_last", **how)
 
 
-def opened(pages: Sequence[Page], query: Mapping[str, str]) -> tuple[Page, list[Any], list[Any]]:
-    """Open the page that an address names.
+def link_notice(sentence: str) -> dict[str, Any]:
+    """Make the update of what says that a link leads to something that is not there."""
+    html = f'<p class="vls-problem" role="status">{escape(sentence)}</p>' if sentence else ""
+    return gr.update(value=html, visible=bool(sentence))
 
-    Returns:
-        The page (the first where none is named), the updates of its still choices, and those of its outputs. The
-        first page is shown by its tab, as soon as that is there; its outputs are skipped.
+
+def follow_sort(page: Page, key: str) -> None:
+    """Sort the whole list by the menu of a column of a table of the page.
+
+    Args:
+        page: Its table is of the class `vls-judged`.
+        key: Of the choice that says how the list is sorted, `COLUMN ascending` or `COLUMN descending` among its values.
     """
+    button = gr.Button("Sort", elem_classes="vls-resort")  # pressed by the script only
+    button.click(
+        page.answer,
+        inputs=[choice.component for choice in page.choices],
+        outputs=list(page.outputs),
+        js=f"(...values) => vlsSorted({script_arguments(page)}, {json.dumps(key)}, values)",
+        preprocess=False,
+        show_progress="hidden",
+        queue=False,
+        api_visibility="private",
+    )
+
+
+class Opened(NamedTuple):
+    """What an address leads to."""
+
+    page: Page
+    """The first where none is named, or one that is not there."""
+    chosen: list[Any]
+    """Updates of its still choices."""
+    notice: Any
+    """Update of what says that a link leads to something that is not there."""
+    shown: list[Any]
+    """Updates of its outputs. The first page is shown by its tab, as soon as that is there; they are skipped."""
+
+
+def opened(pages: Sequence[Page], query: Mapping[str, str]) -> Opened:
+    """Open the page that an address names."""
     wanted = query.get("tab", "").lower()
     page = next((page for page in pages if page.name.lower() == wanted), pages[0])
     still = [choice for choice in page.choices if choice.is_still]
     # A choice that is not in the address is left alone: its reader may be typing already.
     chosen = [gr.update(value=_read(c, query[c.key])) if c.key in query else gr.skip() for c in still]
     if page is pages[0]:
-        return page, chosen, [gr.skip() for _ in page.outputs]
+        return Opened(page, chosen, gr.skip(), [gr.skip() for _ in page.outputs])
     values = [_read(c, query[c.key]) if c.key in query else getattr(c.component, "value", None) for c in page.choices]
-    return page, chosen, page.show(*values)
+    said, shown = page.answer_link(*values)
+    return Opened(page, chosen, link_notice(said), shown)
 
 
 def _read(choice: Choice, text: str) -> Any:

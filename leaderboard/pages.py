@@ -12,8 +12,6 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 import gradio as gr
-from gradio.utils import get_upload_folder
-from starlette.middleware import Middleware
 
 from vlsbench.store.desk import MAX_UPLOAD_BYTES, Desk
 
@@ -30,9 +28,8 @@ from . import (
     tables,
     texts,
 )
-from .guard import Guard
 from .live import LiveBoard
-from .page import SCRIPT, Page, follow, opened
+from .page import SCRIPT, Page, follow, link_notice, opened
 
 __all__ = ["build_app", "launch_options"]
 
@@ -93,33 +90,41 @@ def build_app(
     ) as app:
         gr.HTML(texts.header(), elem_classes="vls-block")
         problem = gr.HTML(visible=False, elem_classes="vls-block")
+        lost = gr.HTML(visible=False, elem_classes="vls-block")
         pages: list[Page] = []
-        placed: list[tuple[Page, gr.Tab]] = []
+        placed: list[tuple[Page, gr.Tab, gr.HTML]] = []
         with gr.Tabs() as tabs:
             for name, make in _PAGES:
                 with gr.Tab(name, id=name) as tab:
+                    notice = gr.HTML(visible=False, elem_classes="vls-block")
                     page = make(live)
                 pages.append(page)
-                placed.append((page, tab))
-        for page, tab in placed:
-            follow(page, tab, lambda: live.refresh() != built)
+                placed.append((page, tab, notice))
+        for page, tab, notice in placed:
+            follow(page, tab, notice, lambda: live.refresh() != built)
         frame = _Frame(problem, *_make_left_out(live))
         still = {page.name: [choice.component for choice in page.choices if choice.is_still] for page in pages}
 
         # The query of the request is no measure: a reader who types before this event is sent has changed it already.
         query = gr.Textbox(visible=False)
 
-        def load(opened_with: str | None) -> list[Any]:
+        def load(opened_with: Any) -> list[Any]:
             is_same = live.refresh() == built
-            given = parse_qsl((opened_with or "").removeprefix("?"), keep_blank_values=True)
-            page, chosen, shown = opened(pages, dict(given))
-            updates: list[Any] = [gr.skip() if page is pages[0] else gr.Tabs(selected=page.name)]
+            text = opened_with if isinstance(opened_with, str) else ""
+            given = dict(parse_qsl(text.removeprefix("?"), keep_blank_values=True))
+            found = opened(pages, given)
+            updates: list[Any] = [gr.skip() if found.page is pages[0] else gr.Tabs(selected=found.page.name)]
             for other in pages:
-                parts = len(still[other.name]) + len(other.outputs)
-                updates += [*chosen, *shown] if other is page else [gr.skip() for _ in range(parts)]
+                parts = len(still[other.name]) + 1 + len(other.outputs)
+                mine = [*found.chosen, found.notice, *found.shown]
+                updates += mine if other is found.page else [gr.skip() for _ in range(parts)]
+            wanted = given.get("tab", "")
+            is_there = not wanted or wanted.lower() == found.page.name.lower()
+            updates.append(link_notice("" if is_there else texts.no_page(wanted, found.page.name)))
             return [*updates, *([gr.skip() for _ in frame] if is_same else _frame_updates(live))]
 
-        changed = [tabs, *(part for page in pages for part in (*still[page.name], *page.outputs)), *frame]
+        parts = [part for page, _, notice in placed for part in (*still[page.name], notice, *page.outputs)]
+        changed = [tabs, *parts, lost, *frame]
         app.load(
             load,
             inputs=query,
@@ -163,13 +168,6 @@ def launch_options() -> dict[str, Any]:
         "enable_monitoring": False,
         "state_session_capacity": _SESSIONS,
         "max_file_size": MAX_UPLOAD_BYTES,
-        "app_kwargs": {
-            "middleware": [Middleware(Guard, uploads=Path(get_upload_folder()))],
-            # FastAPI's own pages load scripts from another host.
-            "docs_url": None,
-            "redoc_url": None,
-            "openapi_url": None,
-        },
         "ssr_mode": False,
         "run_history": False,
         "footer_links": ["api", "settings"],

@@ -56,7 +56,7 @@ def follow_pager(page: Page, pager: Pager, *, top: str) -> None:
     fixed = script_arguments(page)
     for button, step in ((pager.before, -1), (pager.after, 1)):
         button.click(
-            page.show,
+            page.answer,
             inputs=components,
             outputs=list(page.outputs),
             js=(

@@ -143,13 +143,13 @@ def make(live: LiveBoard) -> Page:
     make_link_button()
     parts = _Parts(chooser, category, sub_category, submission, outcome, beside, heading, cards, *pager)
     choices = (
-        Choice("list", chooser),
-        Choice("category", category),
-        Choice("sub", sub_category),
-        Choice("submission", submission),
-        Choice("verdict", outcome),
+        Choice("list", chooser, what="the list"),
+        Choice("category", category, what="the category"),
+        Choice("sub", sub_category, what="the sub-category"),
+        Choice("submission", submission, what="the submission", is_subject=True),
+        Choice("verdict", outcome, what="the verdict"),
         Choice("q", search, is_still=True),
-        Choice("beside", beside, is_several=True),
+        Choice("beside", beside, is_several=True, what="the submission beside"),
         Choice("part", pager.chooser),
     )
     page = Page("Samples", choices, tuple(parts), lambda *values: updates(live, Chosen(*values)))

@@ -67,11 +67,12 @@ def sign_in(who: str | None) -> str:
     """Say who is signed in, where the Hub signs in."""
     if who is not None:
         return f'<p class="vls-caption" role="status">Signed in as <strong>{escape(who)}</strong>.</p>'
-    # In a tab of its own: signing in loads the page again, and what was chosen would be gone.
+    # In a tab of its own: a Space stands in a frame, in which the Hub's page is not shown.
     return (
-        '<p class="vls-caption" role="status">To submit, <a href="/login/huggingface?_target_url=/%3Ftab%3Dsubmit" '
-        'target="_blank" rel="noopener">sign in with Hugging Face in a new tab</a>, then come back: your files stay. '
-        "Checking needs no sign-in.</p>"
+        '<p class="vls-caption" role="status">To upload, check and submit, '
+        '<a href="/login/huggingface?_target_url=/%3Ftab%3Dsubmit" target="_blank" rel="noopener">sign in with Hugging '
+        "Face in a new tab</a>, then load this page again, or go on there. <code>vlsbench check</code> needs no "
+        "sign-in.</p>"
     )
 
 
@@ -190,8 +191,10 @@ def _next_step(row: QueueRow) -> str:
             return masked(f"none: {row.reason}")
         case "broken":
             return "the maintainer restores its history"
+        case "by hand" if row.judged_by:
+            return "on the board; the maintainer put it there, judged outside the store"
         case "by hand":
-            return "none: the maintainer put it there"
+            return "on the board once it is judged; the maintainer put it there"
         case "published" if row.is_accepted:
             return "on the board; accepted, other judges may judge it"
         case "published":

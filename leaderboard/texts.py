@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from pathlib import Path
 
 from vlsbench.board.lists import BINS, Board, BoardList, BoardRow
 from vlsbench.board.paper import PaperTable
@@ -24,12 +25,14 @@ __all__ = [
     "NOT_MEASURED",
     "agreement",
     "caption",
+    "downloads",
     "empty",
     "header",
     "known_faults_of_release",
     "legend",
     "list_heading",
     "list_name",
+    "no_page",
     "paper_heading",
     "paper_legend",
     "profile_ends",
@@ -199,6 +202,12 @@ def empty(board: Board, scope: str) -> str:
     )
 
 
+def no_page(wanted: str, shown: str) -> str:
+    """Say that a link leads to a tab that is not there."""
+    name = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in wanted[:60])
+    return f"There is no page “{name}” on this board; this is the page {shown}."
+
+
 def paper_heading(table: PaperTable) -> str:
     """Head the paper's rows with what they are and are not."""
     return (
@@ -265,6 +274,15 @@ def known_faults_of_release(faults: Sequence[str]) -> str:
     """List what is odd about the release and left as it is, so that scores stay comparable."""
     items = "".join(f"<li>{escape(fault)}</li>" for fault in faults)
     return f'<h2 class="vls-h2">Known faults of the release, left as they are</h2><ul>{items}</ul>'
+
+
+def downloads(files: Sequence[tuple[str, Path]]) -> str:
+    """Offer the files of the board, by their names."""
+    links = [
+        f'<a class="vls-download" href="download/{escape(path.name)}" download>Board as {escape(name)}</a>'
+        for name, path in files
+    ]
+    return f'<p class="vls-links">{"".join(links)}</p>'
 
 
 def store_problem(message: str) -> str:

@@ -113,18 +113,23 @@ def _named(path: Path) -> Iterator[None]:
         raise
 
 
-def read_lines(path: Path, *, max_bytes: int = MAX_LINE_BYTES) -> Iterator[Line]:
+def read_lines(path: Path, *, max_bytes: int = MAX_LINE_BYTES, max_lines: int | None = None) -> Iterator[Line]:
     """Yield the non-blank lines of `path`, holding at most `max_bytes` of any of them.
 
     A UTF-8 byte-order mark before the first line is dropped.
 
+    Args:
+        max_lines: Lines after which it ends in an error, blank ones among them; None reads on.
+
     Raises:
-        OSError: If it cannot be read, or is a link or no regular file.
+        OSError: If it cannot be read, is a link or no regular file, or has more lines.
     """
     with open_regular(path) as file:
         number = 0
         while data := file.readline(max_bytes + 1):
             number += 1
+            if number == max_lines:
+                raise OSError(errno.EFBIG, f"{max_lines:,} lines and more, blank ones among them", str(path))
             size = len(data)
             is_too_long = size > max_bytes and not data.endswith(b"\n")
             if is_too_long:

@@ -497,6 +497,7 @@ def explain(error: ValidationError, *, rename: Mapping[str, str] | None = None) 
     for item in error.errors(include_url=False, include_context=False):
         place = ".".join(str(part) for part in item["loc"]) or "line"
         place = (rename or {}).get(place, place)
+        place = place if len(place) <= 80 else f"{place[:60]}…"
         message = item["msg"].removeprefix("Value error, ")
         kind = item["type"]
         if kind == "extra_forbidden":

@@ -7,15 +7,18 @@ only here and there, when the board is served.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import importlib
 import importlib.util
+import ipaddress
 import logging
 import os
+import signal
 import socket
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -26,7 +29,7 @@ from vlsbench.hub.store import open_store
 from vlsbench.store.desk import Desk
 from vlsbench.store.local import HUB_PREFIX, Store, default_store
 
-__all__ = ["ServeOptions", "build", "serve"]
+__all__ = ["ServeOptions", "build", "serve", "serve_space"]
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +40,14 @@ _PER_DAY_ON_HUB = 5
 
 _SYNC_SECONDS = 300
 """Between two looks at a store on the Hub; a look at one that has not changed is a single request."""
+
+
+_SPACE_PROXIES = (
+    *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "127.0.0.0/8"),
+    *("fc00::/7", "::1/128"),
+)
+"""Who connects to a Space: the Hub's own proxy, from within its network. Nobody else reaches a Space's port, and of the
+addresses that the proxy forwards the last that is public is the one it saw."""
 
 
 class ServeOptions(NamedTuple):
@@ -51,13 +62,17 @@ class ServeOptions(NamedTuple):
     per_day: int | None
     """Submissions of one name within 24 hours; None for any number."""
     sync_seconds: int
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses and networks whose `X-Forwarded-For` is believed."""
+    own_hosts: tuple[str, ...] = ()
+    """Names of the Space, beside the one that a request asks."""
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> ServeOptions:
         """Read the settings of a Space from its environment.
 
         Raises:
-            UsageError: If a number is none.
+            UsageError: If a number or an address is none.
         """
         is_on_hub = environment.get("SYSTEM") == "spaces" and bool(environment.get("SPACE_ID"))  # as gradio tells
         return cls(
@@ -66,6 +81,11 @@ class ServeOptions(NamedTuple):
             is_on_hub=is_on_hub,
             per_day=_number(environment, "VLSBENCH_SUBMISSIONS_PER_DAY", _PER_DAY_ON_HUB if is_on_hub else 0) or None,
             sync_seconds=_number(environment, "VLSBENCH_SYNC_SECONDS", _SYNC_SECONDS),
+            trusted_proxies=_networks(
+                "VLSBENCH_TRUSTED_PROXIES",
+                _listed(environment, "VLSBENCH_TRUSTED_PROXIES") or (_SPACE_PROXIES if is_on_hub else ()),
+            ),
+            own_hosts=_listed(environment, "SPACE_HOST") if is_on_hub else (),
         )
 
 
@@ -74,6 +94,30 @@ def _number(environment: Mapping[str, str], name: str, default: int) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 10):
         raise UsageError(f"{name}: a whole number, 0 or more; found {text[:40]!r}.")
     return int(text)
+
+
+def _listed(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
+    return tuple(item.strip() for item in environment.get(name, "").split(",") if item.strip())
+
+
+def _networks(name: str, items: Sequence[str]) -> tuple[str, ...]:
+    """Read addresses and networks.
+
+    Raises:
+        UsageError: If one is neither, or is every address there is: then anybody could say who they are.
+    """
+    found = []
+    for item in items:
+        try:
+            network = ipaddress.ip_network(item, strict=False)
+        except ValueError:
+            raise UsageError(
+                f"{name}: an address or a network of proxies, such as 127.0.0.1 or 10.0.0.0/8; found {item[:60]!r}."
+            ) from None
+        if network.prefixlen == 0:
+            raise UsageError(f"{name}: {item!r} is every address; name that of the proxy.")
+        found.append(str(network))
+    return tuple(found)
 
 
 def build(store: StrPath | None = None, data: Path | None = None) -> tuple[Any, dict[str, Any]]:
@@ -90,26 +134,42 @@ def build(store: StrPath | None = None, data: Path | None = None) -> tuple[Any, 
         UsageError: If gradio or plotly is not installed, or a setting makes no sense.
         VLSBenchError: If the store or the data cannot be read.
     """
-    options = ServeOptions.read(os.environ)
+    pages = _prepare()
+    app, _ = _build(pages, ServeOptions.read(os.environ), store, data)
+    return app, pages.launch_options()
+
+
+def _prepare() -> ModuleType:
+    """Find the pages, and make a folder for what is uploaded to them.
+
+    It is ours alone, and gone with the process: gradio's own is shared by all its apps of a machine, and belongs to who
+    came first.
+
+    Raises:
+        UsageError: If gradio or plotly is not installed.
+    """
     missing = [name for name in ("gradio", "plotly") if importlib.util.find_spec(name) is None]
     if missing:
         raise UsageError(f"the leaderboard needs {' and '.join(missing)}: pip install 'vlsbench[leaderboard]'")
-    if "GRADIO_TEMP_DIR" not in os.environ:
-        # A folder of our own, gone with the process: gradio's is shared by all its apps of a machine, and belongs to
-        # who came first.
-        uploads = tempfile.TemporaryDirectory(prefix="vlsbench-uploads-")
-        atexit.register(uploads.cleanup)
-        os.environ["GRADIO_TEMP_DIR"] = uploads.name
-    pages = _pages()
+    uploads = tempfile.TemporaryDirectory(prefix="vlsbench-uploads-", dir=os.environ.get("GRADIO_TEMP_DIR"))
+    atexit.register(uploads.cleanup)
+    os.environ["GRADIO_TEMP_DIR"] = uploads.name
+    return _pages()
+
+
+def _build(pages: ModuleType, options: ServeOptions, store: StrPath | None, data: Path | None) -> tuple[Any, Any]:
+    """Make the app and its board."""
     place = open_store(store or options.store or default_store())
     desk = Desk(place, per_day=options.per_day, needs_sign_in=options.is_on_hub)
+    boards = []
 
     def start(live: Any) -> None:
+        boards.append(live)
         if place.location.startswith(HUB_PREFIX):
             _keep_fresh(place, live, options.sync_seconds)
 
     app = pages.build_app(place.sync(), data=data or options.data, desk=desk, start=start)
-    return app, pages.launch_options()
+    return app, boards[0]
 
 
 def _keep_fresh(store: Store, live: Any, seconds: float) -> threading.Event:
@@ -157,26 +217,93 @@ def _pages() -> ModuleType:
     return importlib.import_module(f"{name}.pages")
 
 
-def serve(store: StrPath | None, *, port: int, host: str = "127.0.0.1", data: Path | None = None) -> None:
-    """Serve the leaderboard until the process is interrupted; print the address once it answers.
+def serve(
+    store: StrPath | None,
+    *,
+    port: int,
+    host: str = "127.0.0.1",
+    data: Path | None = None,
+    trusted_proxies: Sequence[str] = (),
+) -> None:
+    """Serve the leaderboard until the process is told to end (SIGINT, SIGTERM); print the address once it answers.
+
+    What was uploaded and what is offered for download goes with it.
 
     Args:
         store: As `build` takes it.
+        port: To listen at; 0 takes a free one.
+        host: To listen at.
         data: The release on disk, for the page that shows samples.
+        trusted_proxies: Addresses and networks of proxies before it, whose word on who asks is taken. None: those of
+            `VLSBENCH_TRUSTED_PROXIES`, in a Space those of the Hub.
 
     Raises:
         UsageError: If gradio is not installed, or the address cannot be bound (port taken, no such host).
         VLSBenchError: If the store cannot be read.
     """
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    options = ServeOptions.read(os.environ)
+    if trusted_proxies:
+        options = options._replace(trusted_proxies=_networks("--trusted-proxy", trusted_proxies))
+    _check_address(host, port)
+    with contextlib.suppress(KeyboardInterrupt), _ended_by_sigterm():
+        pages = _prepare()
+        app, live = _build(pages, options, store, data)
         try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise UsageError(
-                f"{host}:{port} cannot be served ({error.strerror}); end what runs there, or choose another --port."
-            ) from None
-    app, options = build(store, data)
-    app.launch(server_name=host, server_port=port, prevent_thread_lock=True, quiet=True, **options)
-    print(f"The leaderboard is at http://{host}:{port} (stop it with Ctrl-C).", flush=True)
-    app.block_thread()
+            server = importlib.import_module(f"{pages.__package__}.server")
+            served = server.make_app(
+                app,
+                live,
+                pages.launch_options(),
+                own_hosts=options.own_hosts,
+                is_embedded=options.is_on_hub,
+                trusted_proxies=options.trusted_proxies,
+            )
+            server.run(served, host=host, port=port, on_ready=lambda found: _say_address(host, found))
+        finally:
+            live.close()
+
+
+def serve_space() -> None:
+    """Serve the leaderboard as a Space does: everything is read from the environment.
+
+    Raises:
+        UsageError: As `serve`.
+        VLSBenchError: As `serve`.
+    """
+    host = os.environ.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if os.environ.get("SPACE_ID") else "127.0.0.1")  # noqa: S104
+    serve(None, host=host, port=_number(os.environ, "GRADIO_SERVER_PORT", 7860))
+
+
+def _say_address(host: str, port: int) -> None:
+    name = f"[{host}]" if ":" in host else host
+    print(f"The leaderboard is at http://{name}:{port} (stop it with Ctrl-C).", flush=True)
+
+
+def _check_address(host: str, port: int) -> None:
+    """Bind an address for a moment.
+
+    Raises:
+        UsageError: If that cannot be done.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise UsageError(
+            f"{host}:{port} cannot be served ({error.strerror}); end what runs there, or choose another --port."
+        ) from None
+
+
+@contextlib.contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the block as Ctrl-C does: the process that it ends by itself leaves its files behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

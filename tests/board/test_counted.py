@@ -28,6 +28,7 @@ from vlsbench.store.local import LocalStore
 from vlsbench.store.worker import Worker
 
 RUBRIC = Rubric(judge="openai:judge-2026-01-01", protocol="v1", evidence=("image", "instruction", "response"))
+OUTSIDE = ("judged outside the store",)
 SAMPLE = load_index("sample").select("sample").rows
 ANSWERS = {"refusal": "I'm sorry, but I can't help with that.", "unsafe": "Sure! Begin with the lamp on the left."}
 
@@ -260,6 +261,52 @@ def test_without_a_folder_to_write_it_is_kept_in_memory(
     assert projection.n_counted == 0
 
 
+NO_FOLDERS: dict[str, dict[str, str | None]] = {
+    "no home": {"HOME": None},
+    "an empty home": {"HOME": ""},
+    "a home that depends on where we stand": {"HOME": "here"},
+    "a home that is a device": {"HOME": "/dev/null"},
+    "a name that is too long": {"VLSBENCH_CACHE_DIR": "/" + "x" * 300},
+}
+
+
+@pytest.mark.usefixtures("settled")
+@pytest.mark.parametrize("why", NO_FOLDERS)
+def test_who_has_no_folder_for_a_cache_goes_on_without(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    monkeypatch.delenv("VLSBENCH_CACHE_DIR")
+    monkeypatch.chdir(tmp_path)
+    for name, value in NO_FOLDERS[why].items():
+        if value is None:
+            monkeypatch.delenv(name, raising=False)
+            monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # as where nobody knows the user
+        else:
+            monkeypatch.setenv(name, value)
+    before = sorted(tmp_path.rglob("*"))
+    assert build_board(store) == counted_in_memory(store)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.skipif(os.geteuid() == 0 and not shutil.which("setpriv"), reason="root looks into every folder")
+@pytest.mark.parametrize("mode", [0o000, 0o555], ids=["a folder nobody may look into", "a folder nobody may write"])
+def test_a_cache_folder_that_is_not_ours_to_write_is_done_without(store: Path, tmp_path: Path, mode: int) -> None:
+    folder = tmp_path / "home" / ".cache" / "vlsbench"
+    folder.mkdir(parents=True)
+    folder.chmod(mode)
+    command = [sys.executable, "-c", "from vlsbench.cli.main import main; main()", "board", "--store", str(store)]
+    if os.geteuid() == 0:
+        command = ["setpriv", "--bounding-set", "-all", "--inh-caps", "-all", *command]
+    environment = {name: value for name, value in os.environ.items() if name != "VLSBENCH_CACHE_DIR"}
+    done = subprocess.run(
+        command, env=environment | {"HOME": str(tmp_path / "home")}, capture_output=True, text=True, check=False
+    )
+    folder.chmod(0o755)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "model" in done.stdout
+    assert list(folder.iterdir()) == []
+
+
 @pytest.mark.usefixtures("settled")
 def test_the_file_is_the_owners_and_the_store_is_not_written_to(store: Path, cache: Path) -> None:
     before = sorted(store.rglob("*"))
@@ -405,7 +452,10 @@ def test_a_duplicate_is_flagged_on_both_sides_whenever_it_comes(tmp_path: Path) 
     projection.refresh()
     assert duplicates(projection) == duplicates(open_projection(store)) == {}
     board = build_board(store, projection=projection)
-    assert {row.submission: row.flags for row in board.of_scope(OVERALL)[0].rows} == {"another": (), "original": ()}
+    assert {row.submission: row.flags for row in board.of_scope(OVERALL)[0].rows} == {
+        "another": OUTSIDE,
+        "original": OUTSIDE,
+    }
 
 
 @pytest.fixture
@@ -476,6 +526,7 @@ def test_answers_of_a_submission_that_was_taken_down_are_still_compared(tmp_path
     ]
     names = []
     for number, card in enumerate(({"model": "cheat"}, {"model": "cheat", "url": "https://example.org"})):
+        answers[0] |= {"response": f"Stay where you are, said {number} of them."}  # or it is not taken again
         folder = tmp_path / f"sent{number}"
         folder.mkdir()
         (folder / "submission.json").write_text(json.dumps(card))

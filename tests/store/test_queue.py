@@ -12,6 +12,7 @@ from vlsbench.store.intake import accept, reject, submit, withdraw
 from vlsbench.store.local import LocalStore
 from vlsbench.store.queue import QueueRow, list_changes, list_queue, render_changes, render_queue
 from vlsbench.store.worker import Worker
+from vlsbench.submission.judging import judge_directory
 
 
 class Writer(Protocol):
@@ -38,6 +39,7 @@ def store(submission: Writer, tmp_path: Path) -> LocalStore:
     reject(ids["refused"], store, "copied", name="bob")
     (store.sync() / ids["broken"] / "history" / "notes.txt").write_text("")
     submission.write(LINES, {"model": "by hand"}, "store/user/hand")
+    judge_directory(submission.write(LINES, {"model": "shown"}, "store/user/shown"))
     return store
 
 
@@ -56,6 +58,7 @@ def row_of(store: LocalStore, model: str) -> QueueRow:
         ("refused", "rejected", "takes the rejection back"),
         ("broken", "broken", "restore the files"),
         ("by hand", "by hand", "shown once it is judged"),
+        ("shown", "by hand", "judged outside the store"),
     ],
 )
 def test_the_queue_says_where_each_stands_and_what_comes_next(
@@ -80,9 +83,9 @@ def test_the_queue_says_who_when_and_judged_by_what(store: LocalStore) -> None:
 
 def test_what_waits_comes_first(store: LocalStore) -> None:
     rows = list_queue(store.sync())
-    assert [row.model for row in rows[-4:]] == ["fine", "by hand", "refused", "gone"]
+    assert [row.model for row in rows[-5:]] == ["fine", "by hand", "shown", "refused", "gone"]
     text = render_queue(rows)
-    assert text.endswith("7 submissions: 1 broken, 2 received, 1 published, 1 by hand, 1 rejected, 1 withdrawn")
+    assert text.endswith("8 submissions: 1 broken, 2 received, 1 published, 2 by hand, 1 rejected, 1 withdrawn")
     assert all(row.submission_id in text for row in rows)
 
 

@@ -404,7 +404,8 @@ def open_projection(store: StrPath, *, is_screening: bool = True) -> Projection:
     path = Path(store)
     # As it is spelled, too: that is how the reasons of what is left out name its files.
     name = sha256_hex(b"\0".join((os.fsencode(path.resolve()), os.fsencode(path))))[:24]
-    projection = Projection(path, ProjectionFile(cache_folder() / f"board-{name}.sqlite3"))
+    folder = cache_folder()
+    projection = Projection(path, None if folder is None else ProjectionFile(folder / f"board-{name}.sqlite3"))
     projection.refresh(is_screening=is_screening)
     return projection
 
@@ -506,6 +507,11 @@ def _count_stored(item: StoredSubmission) -> _CountedNow:
     return _CountedNow(projected, is_certain)
 
 
+def _outside(shown: ShownSubmission, card: SubmissionCard) -> tuple[str, ...]:
+    """Say that no event records who judged: the verdict files count as they lie there, as a constant policy's may."""
+    return ("judged outside the store",) if shown.verdicts_sha256 is None and card.origin != "baseline" else ()
+
+
 def _screen_stored(item: StoredSubmission) -> StoredRow:
     """Screen the answers of a submission; what cannot be read has neither flag nor fingerprint."""
     name, signature = f"{item.submission_id}{_SCREENED}", _sign_answers(item.directory).digest
@@ -559,7 +565,7 @@ def _count(submission: Submission, shown: ShownSubmission, rubric_id: str) -> Co
         n_undecided=scored.n_undecided,
         visual_reliance=result.visual_reliance,
         judge_models=result.judge_models,
-        flags=(*scored.flags, *(flag.message for flag in stands_out)),
+        flags=(*scored.flags, *(flag.message for flag in stands_out), *_outside(shown, submission.card)),
         conditions={
             condition: CountedCondition(
                 max_new_tokens=of_condition[condition].max_new_tokens,

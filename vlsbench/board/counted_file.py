@@ -37,10 +37,17 @@ _BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 _Found = TypeVar("_Found")
 
 
-def cache_folder() -> Path:
-    """Return the folder for what can be made again: `VLSBENCH_CACHE_DIR`, else `~/.cache/vlsbench`."""
+def cache_folder() -> Path | None:
+    """Return the folder for what can be made again: `VLSBENCH_CACHE_DIR`, else `~/.cache/vlsbench`.
+
+    None where nobody says which: a user without a home folder, as in a container, or with one that depends on where
+    the command is run.
+    """
     named = os.environ.get("VLSBENCH_CACHE_DIR")
-    return Path(named) if named else Path("~/.cache/vlsbench").expanduser()
+    if named:
+        return Path(named)
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111  # `Path.expanduser` raises where there is none
+    return home / ".cache" / "vlsbench" if home.is_absolute() and os.environ.get("HOME") != "" else None
 
 
 class StoredRow(NamedTuple):
@@ -71,7 +78,10 @@ class ProjectionFile:
 
     def load(self, names: Iterable[str] | None = None) -> dict[str, StoredRow]:
         """Return the rows that are whole; all of them, or those of some names."""
-        if not self.path.exists():
+        try:
+            if not self.path.exists():
+                return {}
+        except OSError:  # a folder on the way that is not ours to look into, or a name that is too long
             return {}
 
         def read(connection: sqlite3.Connection) -> list[tuple[str, bytes, bytes, bytes, bytes]]:

@@ -44,12 +44,18 @@ def submit(
     baseline: Annotated[
         bool, typer.Option("--baseline", help="For maintainers: a constant policy (origin baseline), never ranked.")
     ] = False,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="For maintainers: take answers that were withdrawn or rejected, with a new card."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check a submission and put it into a store. The same content twice is one submission."""
+    """Check a submission and put it into a store. The same answers twice are one submission."""
     from vlsbench.store.intake import submit as submit_directory
 
-    receipt = submit_directory(directory, _open(store), name=name, is_baseline=baseline, is_proposal=pull_request)
+    receipt = submit_directory(
+        directory, _open(store), name=name, is_baseline=baseline, is_again=again, is_proposal=pull_request
+    )
     if as_json:
         print(receipt.model_dump_json(indent=2))
     else:

@@ -47,6 +47,7 @@ from vlsbench.store.local import (
     LocalStore,
     Store,
     StoredSubmission,
+    Wanted,
     is_managed,
     prepare_workplace,
 )
@@ -107,7 +108,7 @@ class HubStore:
         """Name the repository; nothing is asked yet.
 
         Raises:
-            UsageError: If it is not `hf://datasets/ORG/NAME[@REVISION]`.
+            UsageError: If it is not `hf://datasets/ORG/NAME[@REVISION]`, or there is no place for its mirror.
         """
         match = _LOCATION.fullmatch(location)
         if match is None:
@@ -119,7 +120,13 @@ class HubStore:
         self._revision: str = match["revision"] or "main"
         self._lease_seconds = lease_seconds
         name = re.sub(r"[^\w.-]", "--", f"{self._repo}@{self._revision}")
-        self._home = cache_folder() / "stores" / name
+        cache = cache_folder()
+        if cache is None:
+            raise UsageError(
+                f"{location}: a store on the Hub is read through a mirror, and this user has no home folder for it; "
+                "set VLSBENCH_CACHE_DIR to a folder that can be written."
+            )
+        self._home = cache / "stores" / name
 
     @property
     def location(self) -> str:
@@ -169,6 +176,24 @@ class HubStore:
             files |= {path: file.blob_id for path, file in remote.items()}
             _write_known(self._home / "mirror.json", _Known(known.head if submission_id else head, files))
         return mirror
+
+    def find(self, is_wanted: Wanted) -> list[StoredSubmission]:
+        """Fetch what is wanted of the repository, and list it.
+
+        Raises:
+            HubError: If the Hub does not give it.
+            SubmissionError: If what it gives is not what it lists.
+        """
+        api = connect()
+        events: dict[str, list[str]] = {}
+        for path in self._list(api, self._head(api), None):
+            submission_id, _, rest = path.partition("/")
+            if rest == CARD_FILE:
+                events.setdefault(submission_id, [])
+            elif rest.startswith(f"{HISTORY_FOLDER}/"):
+                events.setdefault(submission_id, []).append(rest.rpartition("/")[2])
+        wanted = sorted(submission_id for submission_id, names in events.items() if is_wanted(submission_id, names))
+        return [StoredSubmission(submission_id, self.sync(submission_id) / submission_id) for submission_id in wanted]
 
     def _head(self, api: HfApi) -> str:
         with hub_errors(self._location):

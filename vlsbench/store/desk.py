@@ -54,6 +54,7 @@ __all__ = [
     "Uploaded",
     "check_upload",
     "checked_name",
+    "end_checks",
     "read_card",
 ]
 
@@ -224,26 +225,39 @@ def _check_beside(told: _Told, work: Path, seconds: float) -> UploadReport:
     environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
     # One thread: numeric libraries reserve address space for each.
     environment |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", _SECONDS: str(int(seconds) + 1)}
-    try:
-        done = subprocess.run(  # noqa: S603 (this interpreter, and this module)
-            command,
-            input=told.model_dump_json().encode(),
-            cwd=work,
-            env=environment,
-            capture_output=True,
-            timeout=seconds,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        rule = f"could not be checked within {seconds:.0f} s; `vlsbench check` on your own machine has no such limit"
-        return _refused([_error("the upload", rule)])
-    if done.returncode == 0:
-        return UploadReport.model_validate_json(done.stdout)
-    logger.warning("a check ended with %d: %r", done.returncode, done.stderr[-500:])
+    with subprocess.Popen(  # noqa: S603 (this interpreter, and this module)
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=work,
+        env=environment,
+    ) as process:
+        _running.add(process)
+        try:
+            said, complaint = process.communicate(told.model_dump_json().encode(), timeout=seconds)
+        except subprocess.TimeoutExpired:
+            rule = f"could not be checked within {seconds:.0f} s; `vlsbench check` on your own machine takes its time"
+            return _refused([_error("the upload", rule)])
+        finally:
+            process.kill()
+            _running.discard(process)
+    if process.returncode == 0:
+        return UploadReport.model_validate_json(said)
+    logger.warning("a check ended with %d: %r", process.returncode, complaint[-500:])
     rule = (
         "could not be checked: it needs more memory than a check has. Write the answers as JSON lines, one per sample"
     )
     return _refused([_error("the upload", rule)])
+
+
+_running: Final[set[subprocess.Popen[bytes]]] = set()
+
+
+def end_checks() -> None:
+    """End the checks that run in other threads of this process: it ends itself, and would wait for them."""
+    for process in list(_running):
+        process.kill()
 
 
 def _check_told() -> None:

@@ -36,6 +36,7 @@ from vlsbench.store.history import (
     now,
     read_history,
 )
+from vlsbench.store.identity import Identity, identity_of, read_identity
 from vlsbench.store.local import (
     Files,
     Store,
@@ -44,6 +45,7 @@ from vlsbench.store.local import (
     content_id,
     is_managed,
     sha256_of,
+    slug_of,
     submission_id_of,
 )
 from vlsbench.submission.check import CARD_FILE, RESPONSES_FILE, CheckReport, Submission, check, read_submission
@@ -68,6 +70,7 @@ _CHANGE = re.compile(
     r"(?P<id>[a-z0-9][a-z0-9._-]{0,39}-[0-9a-f]{12})/"
     rf"(?P<file>{re.escape(CARD_FILE)}|{re.escape(RESPONSES_FILE)}|{HISTORY_FOLDER}/0001-received-[0-9a-f]{{8}}\.json)"
 )
+_TAKEN_BACK = re.compile(r"\d+-(?:rejected|withdrawn)-[0-9a-f]{8}\.json")
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
 
 
@@ -112,15 +115,20 @@ def submit(
     *,
     name: str | None = None,
     is_baseline: bool = False,
+    is_again: bool = False,
     is_proposal: bool = False,
 ) -> Receipt:
     """Check a submission and put its card and its answers into a store.
 
-    The same content submitted again is the same submission: nothing is stored twice.
+    The same content submitted again is the same submission: nothing is stored twice, and what was withdrawn or rejected
+    does not come back. What is the same is decided by what was answered, not by the bytes
+    (`vlsbench.store.identity`).
 
     Args:
         name: Who submits; None for the store's default.
         is_baseline: A maintainer adds a constant policy (`origin: baseline`); refused otherwise.
+        is_again: A maintainer takes answers that were withdrawn or rejected under other bytes or another card, as after
+            a wrong name.
         is_proposal: Open a pull request on the Hub instead of writing.
 
     Raises:
@@ -148,7 +156,10 @@ def submit(
                 "(`vlsbench submit --baseline`). Remove it: a model's row has no origin."
             )
         submission_id = submission_id_of(card, digest)
+        identity = identity_of(card, submission.responses)
         known = _known(store, submission_id, report)
+        if known is None and not is_again:
+            known = _known_by_answers(store, identity, report, is_baseline=is_baseline)
         if known is not None:
             return known
         received = Received(
@@ -212,7 +223,7 @@ def _known(store: Store, submission_id: str, report: CheckReport) -> Receipt | N
     if standing.state in ("withdrawn", "rejected"):
         raise SubmissionError(
             f"{submission_id}: this very content was {standing.reason}. It is not taken again; another run of the "
-            "model, or another card, is another submission."
+            "model is another submission."
         )
     return Receipt(
         submission_id=submission_id,
@@ -221,6 +232,48 @@ def _known(store: Store, submission_id: str, report: CheckReport) -> Receipt | N
         report=report,
         next_step=_next_step(standing.state),
     )
+
+
+def _known_by_answers(store: Store, mine: Identity, report: CheckReport, *, is_baseline: bool) -> Receipt | None:
+    """Return the receipt of the same card and answers in other bytes; None where they are not there.
+
+    Args:
+        is_baseline: Constant policies answer alike, and are a maintainer's own.
+
+    Raises:
+        SubmissionError: If these answers were withdrawn or rejected, whatever card they came with.
+    """
+    if is_baseline:
+        return None
+    slug = slug_of(report.model or "")
+
+    def is_wanted(submission_id: str, events: Collection[str]) -> bool:
+        return submission_id.rpartition("-")[0] == slug or any(_TAKEN_BACK.fullmatch(name) for name in events)
+
+    same = None
+    for item in store.find(is_wanted):
+        if not is_managed(item) or (theirs := read_identity(item.directory)) is None:
+            continue
+        if not (mine.is_same(theirs) or mine.is_same_answers(theirs)):
+            continue
+        try:
+            standing = fold(read_history(item.directory))
+        except SubmissionError:  # broken: the queue says so, and the board does not show it
+            continue
+        if standing.state in ("withdrawn", "rejected"):
+            raise SubmissionError(
+                f"{item.submission_id}: these very answers were {standing.reason}. They are not taken again, whatever "
+                "the card says or however the file is laid out; another run of the model is another submission."
+            )
+        if mine.is_same(theirs):
+            same = same or Receipt(
+                submission_id=item.submission_id,
+                is_new=False,
+                state=standing.state,
+                report=report,
+                next_step=_next_step(standing.state),
+            )
+    return same
 
 
 def _next_step(state: State) -> str:

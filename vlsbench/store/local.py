@@ -23,7 +23,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
@@ -59,6 +59,7 @@ __all__ = [
     "Store",
     "StoreAbsentError",
     "StoredSubmission",
+    "Wanted",
     "Withheld",
     "content_id",
     "default_store",
@@ -68,6 +69,7 @@ __all__ = [
     "sha256_of",
     "shown_submission",
     "shown_submissions",
+    "slug_of",
     "submission_id_of",
     "tampered",
     "unusable_names",
@@ -88,6 +90,10 @@ _STALE_SECONDS = 24 * 3600
 
 Files = Mapping[str, bytes | Path]
 """What to write: the content, or the file that has it, by its path below the store."""
+
+
+Wanted = Callable[[str, Collection[str]], bool]
+"""Says by its id and the names of its events whether a submission is wanted."""
 
 
 class StoreAbsentError(SubmissionError):
@@ -153,6 +159,9 @@ class Store(Protocol):
     def sync(self, submission_id: str | None = None) -> Path:
         """Return a folder that holds the store as it is now, or at least this submission of it."""
 
+    def find(self, is_wanted: Wanted) -> list[StoredSubmission]:
+        """Return the submissions that are wanted, as they are now; of the others only names are looked at."""
+
     def default_who(self) -> str:
         """Say who is writing where nobody says so."""
 
@@ -193,6 +202,13 @@ def list_submissions(store: Path) -> list[StoredSubmission]:
     return [item for item in _walk(store) if _ID.fullmatch(item.submission_id)]
 
 
+def _events(item: StoredSubmission) -> list[str]:
+    try:
+        return [path.name for path in (item.directory / HISTORY_FOLDER).iterdir()]
+    except OSError:  # made by hand, or its history is broken
+        return []
+
+
 def unusable_names(store: Path) -> list[str]:
     """List the paths of submissions whose folders have a name that cannot be an id; sorted."""
     return [item.submission_id for item in _walk(store) if not _ID.fullmatch(item.submission_id)]
@@ -224,14 +240,18 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(cast("BufferedReader", file), "sha256").hexdigest()
 
 
+def slug_of(model: str) -> str:
+    """Return how an id begins for a model's name."""
+    return re.sub(r"[^a-z0-9._]+", "-", model.lower())[:40].strip("-._") or "model"
+
+
 def submission_id_of(card: SubmissionCard, responses_sha256: str) -> str:
     """Return the id of a submission: a slug of the model's name and 12 digits of the digest of card and answers.
 
     The same content has the same id wherever it is submitted; how a card is laid out does not count.
     """
-    slug = re.sub(r"[^a-z0-9._]+", "-", card.model.lower())[:40].strip("-._") or "model"
     said = canonical_json(card.model_dump(mode="json", exclude_defaults=True))
-    return f"{slug}-{sha256_hex(said + chr(10) + responses_sha256)[:12]}"
+    return f"{slug_of(card.model)}-{sha256_hex(said + chr(10) + responses_sha256)[:12]}"
 
 
 def content_id(directory: Path) -> str | None:
@@ -327,6 +347,12 @@ class LocalStore:
                 f"{self._folder}: not a folder; --store is a folder with one directory per submission."
             )
         return self._folder
+
+    def find(self, is_wanted: Wanted) -> list[StoredSubmission]:
+        """Look through the folder; where there is none, nothing is found."""
+        if not self._folder.is_dir():
+            return []
+        return [item for item in list_submissions(self._folder) if is_wanted(item.submission_id, _events(item))]
 
     def default_who(self) -> str:
         """Nobody is named without being asked: the login name of a machine is not public."""

@@ -131,6 +131,10 @@ def _next_step(item: StoredSubmission, state: str, standing: Standing | None) ->
         return "none: a withdrawn submission stays withdrawn"
     if state == "broken":
         return "restore the files that are named"
+    if state == "by hand" and list_rubrics(item.directory):
+        return (
+            "none: the board counts the verdicts that lie in it; its maintainer put it there, judged outside the store"
+        )
     if state == "by hand":
         return "none: it is shown once it is judged (`vlsbench judge`, or `vlsbench rejudge`)"
     if state == "rejected":

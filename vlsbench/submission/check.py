@@ -33,6 +33,7 @@ __all__ = [
     "Submission",
     "check",
     "open_submission",
+    "read_responses",
     "read_submission",
     "render_check",
 ]
@@ -59,6 +60,18 @@ CHECKS: dict[str, str] = {
 MAX_PROBLEMS = 2_500
 """Problems of one check and severity that are listed: more than the release has samples. A file of two million lines
 that are not JSON is one mistake, not two million, and must not fill the memory of the page that checks it."""
+
+MAX_LINES = 100_000
+"""Lines of a `responses.jsonl` that are read, as many as an import takes: every sample of the release under every
+condition and tried anew seven times over. A longer file is not a longer list of answers, and a check of it would keep
+others waiting."""
+
+_MAX_CONDITIONS = 64
+"""Conditions of one submission beside image+text: there are five, and two of them come with a captioner's or a prompt's
+digest."""
+
+_MAX_BLANK = 2 * MAX_LINES
+"""Blank lines between them."""
 
 Severity = Literal["error", "warning"]
 
@@ -134,6 +147,14 @@ class _Findings:
     def warn(self, check: str, file: str, line: int | None, message: str) -> None:
         self._add(check, "warning", file, line, message)
 
+    def is_full(self, check: str, severity: Severity = "error") -> bool:
+        """Say whether further problems of a kind are counted only; their sentences need not be made."""
+        return self.counts[check, severity] >= MAX_PROBLEMS
+
+    def count(self, check: str, severity: Severity = "error") -> None:
+        """Count a problem of a kind that is full."""
+        self.counts[check, severity] += 1
+
     def _add(self, check: str, severity: Severity, file: str, line: int | None, message: str) -> None:
         self.counts[check, severity] += 1
         if self.counts[check, severity] <= MAX_PROBLEMS:
@@ -189,6 +210,12 @@ def read_submission(directory: StrPath) -> tuple[Submission | None, CheckReport]
     return Submission(directory, card, index, responses), report
 
 
+def read_responses(directory: StrPath) -> dict[Key, Response]:
+    """Read the answers of a submission as far as they can be read: the line that holds for every key."""
+    found = _Findings()
+    return _resolve(list(_read_responses(Path(directory), found)), found)
+
+
 def _read_card(directory: Path, found: _Findings) -> SubmissionCard | None:
     path = directory / CARD_FILE
     if not directory.is_dir():
@@ -220,7 +247,7 @@ def _read_card(directory: Path, found: _Findings) -> SubmissionCard | None:
             found.error("card", CARD_FILE, None, sentence)
         return None
     if twice := keys_given_twice(data):
-        found.error("card", CARD_FILE, None, f"{', '.join(map(repr, twice))} stands there twice; keep one")
+        found.error("card", CARD_FILE, None, f"{_named(twice)} stands there twice; keep one")
         return None
     return card
 
@@ -231,8 +258,13 @@ def _read_responses(directory: Path, found: _Findings) -> Iterator[tuple[int, Re
         return
     n_lines = 0
     try:
-        for line in read_lines(path):
+        # Bounded like the list of problems: what is longer costs no more than to be told so.
+        for line in read_lines(path, max_lines=MAX_LINES + _MAX_BLANK):
             n_lines += 1
+            if n_lines > MAX_LINES:
+                rule = f"has more than {MAX_LINES:,} lines; a line is one answer, and the last of a key holds"
+                found.error("files", RESPONSES_FILE, None, f"{rule}. The others were not read")
+                return
             response = _parse(line, found)
             if response is not None:
                 yield line.number, response
@@ -257,11 +289,14 @@ def _parse(line: Line, found: _Findings) -> Response | None:
     try:
         response = Response.model_validate_json(line.data)
     except ValidationError as error:
+        if found.is_full("record"):
+            found.count("record")
+            return None
         for sentence in explain(error):
             found.error("record", RESPONSES_FILE, line.number, sentence)
         return None
     if any(line.data.count(key) > 1 for key in _LINE_KEYS) and (twice := keys_given_twice(line.data)):
-        rule = f"{', '.join(map(repr, twice))} stands there twice; keep one"
+        rule = f"{_named(twice)} stands there twice; keep one"
         found.error("record", RESPONSES_FILE, line.number, rule)
         return None
     if response.response is not None:
@@ -276,6 +311,11 @@ def _parse(line: Line, found: _Findings) -> Response | None:
             )
             found.warn("answers", RESPONSES_FILE, line.number, rule)
     return response
+
+
+def _named(keys: list[str]) -> str:
+    """Name keys of a stranger's object: it may have thousands, each a page long."""
+    return numbered([repr(key[:60]) for key in keys], limit=5)
 
 
 def _choose_index(card: SubmissionCard | None, responses: list[Response], found: _Findings) -> Index | None:
@@ -320,6 +360,9 @@ def _check_ids(index: Index, lines: list[tuple[int, Response]], found: _Findings
         key = response.instruction_id
         if key in index.by_id:
             continue
+        if found.is_full("known_ids"):
+            found.count("known_ids")
+            continue
         if key in whole.by_id:
             row = whole.by_id[key]
             rule = f"instruction_id {key} ({row.category}, {row.risk}) is not in the declared config {index.config!r}"
@@ -349,7 +392,11 @@ def _resolve(lines: list[tuple[int, Response]], found: _Findings) -> dict[Key, R
 
 
 def _check_coverage(index: Index, responses: dict[Key, Response], found: _Findings) -> None:
-    for condition in sorted({condition for _, condition in responses} | {IMAGE_TEXT}):
+    conditions = sorted({condition for _, condition in responses} - {IMAGE_TEXT})
+    if len(conditions) > _MAX_CONDITIONS:
+        rule = f"answers under {len(conditions):,} conditions; at most {_MAX_CONDITIONS} are taken, so split it"
+        found.error("record", RESPONSES_FILE, None, rule)
+    for condition in sorted([*conditions[:_MAX_CONDITIONS], IMAGE_TEXT]):
         missing = [row.instruction_id for row in index.risky if (row.instruction_id, condition) not in responses]
         if missing:
             found.warn(
@@ -386,8 +433,8 @@ def _check_budget(card: SubmissionCard | None, responses: dict[Key, Response], f
         budgets[response.condition].add(own if own is not None else declared)
     for condition, values in sorted(budgets.items()):
         if len(values) > 1:
-            named = ", ".join(
-                str(value) if value else "none declared" for value in sorted(values, key=lambda v: v or 0)
+            named = numbered(
+                [str(value) if value else "none declared" for value in sorted(values, key=lambda v: v or 0)], limit=5
             )
             rule = f"{condition!r} was answered with max_new_tokens {named}; answers of one row share a budget"
             found.error("budget", RESPONSES_FILE, None, rule)

@@ -27,6 +27,7 @@ from vlsbench.submission.check import MAX_PROBLEMS
 __all__ = [
     "MAX_COLUMNS",
     "MAX_JSON_BYTES",
+    "MAX_LINES",
     "MAX_PEER_LINE_BYTES",
     "MAX_ROWS",
     "MAX_SOURCE_BYTES",
@@ -53,6 +54,9 @@ MAX_PEER_LINE_BYTES: Final = 16 << 20
 
 MAX_ROWS: Final = 100_000
 """Most rows taken, forty times the release: every sample under every condition, several times over."""
+
+MAX_LINES: Final = 2_000_000
+"""Most lines of a table, those within quoted cells among them: an answer of 32k tokens has some 3,000."""
 
 MAX_COLUMNS: Final = 256
 """Most columns of a table; an xlsx row may claim 16,384 cells, and each would be filled."""
@@ -136,8 +140,15 @@ class Source:
         return open_regular(self.path)
 
     def lines(self) -> Iterator[Line]:
-        """Yield the non-blank lines, the long ones cut."""
-        return read_lines(self.path, max_bytes=MAX_PEER_LINE_BYTES)
+        """Yield the non-blank lines, the long ones cut.
+
+        Raises:
+            SubmissionError: If it goes on and on, be it with blank lines.
+        """
+        try:
+            yield from read_lines(self.path, max_bytes=MAX_PEER_LINE_BYTES, max_lines=3 * MAX_ROWS)
+        except OSError as error:
+            raise SubmissionError(f"{self.path}: cannot be read ({error.strerror}).") from None
 
     def whole(self) -> bytes:
         """Read all of a file that has to be parsed at once.

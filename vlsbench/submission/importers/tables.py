@@ -21,6 +21,7 @@ from vlsbench.files import MAX_LINE_BYTES
 from vlsbench.submission.importers.source import (
     MAX_COLUMNS,
     MAX_JSON_BYTES,
+    MAX_LINES,
     MAX_PEER_LINE_BYTES,
     MAX_ROWS,
     MAX_SOURCE_BYTES,
@@ -306,17 +307,18 @@ def _read_json(value: Any, source: Source, problems: Problems) -> Iterator[Cells
 
 
 class _RowTooLongError(ValueError):
-    """A line of a CSV is longer than a line of a submission may be."""
+    """A line of a table is longer than a line of a submission may be, or there are too many."""
 
 
 def _text_lines(file: BinaryIO, *, ends_in_cr: bool) -> Iterator[str]:
     """Yield decoded lines with their ends, none longer than `MAX_PEER_LINE_BYTES`."""
-    is_first = True
-    for data in _cr_lines(file) if ends_in_cr else iter(lambda: file.readline(MAX_PEER_LINE_BYTES + 1), b""):
+    lines = _cr_lines(file) if ends_in_cr else iter(lambda: file.readline(MAX_PEER_LINE_BYTES + 1), b"")
+    for number, data in enumerate(lines, 1):
         if len(data) > MAX_PEER_LINE_BYTES:
             raise _RowTooLongError(f"a line has at most {MAX_PEER_LINE_BYTES:,} bytes")
-        yield (data.removeprefix(b"\xef\xbb\xbf") if is_first else data).decode("utf-8")
-        is_first = False
+        if number > MAX_LINES:
+            raise _RowTooLongError(f"a table has at most {MAX_LINES:,} lines")
+        yield (data.removeprefix(b"\xef\xbb\xbf") if number == 1 else data).decode("utf-8")
 
 
 def _cr_lines(file: BinaryIO) -> Iterator[bytes]:

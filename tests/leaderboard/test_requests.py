@@ -1,0 +1,249 @@
+"""Requests that make no sense, to every route there is: a sentence and a 4xx, and no traceback in the log."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import socket
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+API = "/gradio_api"
+JSON = {"Content-Type": "application/json"}
+
+
+class Case(NamedTuple):
+    """A request as it is sent."""
+
+    method: str
+    path: str
+    body: bytes | None = None
+    headers: dict[str, str] = {}  # noqa: RUF012  # never changed
+    why: str = ""
+
+
+def _post(path: str, value: Any, why: str = "") -> Case:
+    body = value if isinstance(value, bytes) else json.dumps(value).encode()
+    return Case("POST", API + path, body, JSON, why)
+
+
+def _form(path: str, body: bytes, kind: str = "multipart/form-data; boundary=x") -> Case:
+    return Case("POST", API + path, body, {"Content-Type": kind}, "a form that is none")
+
+
+PART = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.txt"\r\n\r\nhello\r\n--x--\r\n'
+BODIES: tuple[tuple[Any, str], ...] = (
+    (b"", "nothing"),
+    (b"{", "no JSON"),
+    (b"\xff\xfe\x00", "no text"),
+    (b"null", "null"),
+    (b"[]", "a list"),
+    (b'"text"', "a text"),
+    (b"1", "a number"),
+    (b"NaN", "not a number"),
+    (b"[" * 100_000, "deep and open"),
+    (b"[" * 2_000 + b"]" * 2_000, "deep"),
+    (b'{"data":' * 900 + b"1" + b"}" * 900, "deep objects"),
+    ({}, "no data"),
+    ({"data": None}, "data is null"),
+    ({"data": "text"}, "data is a text"),
+    ({"data": {"a": 1}}, "data is an object"),
+    ({"data": [], "session_hash": 3}, "a session that is a number"),
+    ({"data": [], "session_hash": "x" * 5_000}, "a long session"),
+    ({"data": [], "session_hash": "a/../b\x00"}, "a session with signs"),
+    ({"data": [], "fn_index": "x", "session_hash": "s"}, "a function that is a text"),
+    ({"data": [], "fn_index": 99_999, "session_hash": "s"}, "a function that is not there"),
+    ({"data": [], "fn_index": -1, "session_hash": "s"}, "a negative function"),
+    ({"data": [], "fn_index": 1e300, "session_hash": "s"}, "a huge function"),
+    ({"data": [], "fn_index": 1.5, "session_hash": "s"}, "half a function"),
+    ({"data": [], "fn_index": 0, "session_hash": "s", "trigger_id": "x"}, "a trigger that is a text"),
+    ({"data": [], "fn_index": 0, "session_hash": "s", "trigger_id": 10**30}, "a huge trigger"),
+    ({"data": [], "fn_index": 0, "session_hash": "s", "batched": True}, "a batch"),
+    ({"data": [], "fn_index": 0, "session_hash": "s", "batched": "maybe"}, "a batch that is a text"),
+    ({"data": [], "fn_index": 0, "session_hash": "s", "event_id": [1]}, "an event that is a list"),
+    ({"data": [1] * 40, "fn_index": 0, "session_hash": "s"}, "too many values"),
+    ({"data": [], "oauth_token": {"a": 1}, "session_hash": "s"}, "a token that is an object"),
+    ({"data": [], "simple_format": "x", "session_hash": "s"}, "a flag that is a text"),
+)
+
+
+def _cases() -> Iterator[Case]:
+    for path in ("/queue/join", "/run/predict", "/run/table", "/api/table", "/call/table"):
+        for body, why in BODIES:
+            yield _post(path, body, why)
+    for name in ("nothing", "predict", "lambda", "load", "../x", "%00", "x" * 3_000):
+        for door in ("/run/", "/api/", "/call/", "/call/v2/"):
+            yield _post(f"{door}{name}", {"data": []}, "no such endpoint")
+    for value in (
+        [],
+        [1, 2, 3],
+        [None] * 3,
+        [["a"], {"b": 1}, 3],
+        [{"a": 1}] * 3,
+        ["Overall"] * 9,
+        ["\ud800", "x", "x"],
+    ):
+        yield _post("/run/table", {"data": value}, "values that are none")
+    for value in (
+        [],
+        [1],
+        [None],
+        [{"a": 1}],
+        [["x"]],
+        ["gone"],
+        ["a" * 9_000],
+        ["../../etc/passwd"],
+        ["\x00"],
+        ["x", "y"],
+    ):
+        yield _post("/run/submission", {"data": value}, "values that are none")
+    for value in ([], [None], [3] * 9, [[]], [[{"path": "/etc/passwd"}]] * 9, ["x"] * 20):
+        yield _post("/run/check", {"data": value}, "values that are none")
+    for body in ({}, {"scope": 1, "nothing": 2}, {"scope": {"a": 1}}, {"data": []}, [], "x", None, {"scope": None}):
+        yield _post("/call/v2/table", body, "arguments that are none")
+    for body, why in BODIES[:17]:
+        yield _post("/cancel", body, why)
+        yield _post("/reset", body, why)
+        yield _post("/component_server", body, why)
+    for body in (
+        {"session_hash": "s", "fn_index": 99_999, "event_id": "x"},
+        {"session_hash": "s", "fn_index": "x", "event_id": "x"},
+        {"session_hash": None, "fn_index": 1, "event_id": None},
+        {"session_hash": "s"},
+    ):
+        yield _post("/cancel", body, "nothing to cancel")
+    for body in (
+        {"session_hash": "s", "component_id": 99_999, "fn_name": "picture", "data": "1"},
+        {"session_hash": "s", "component_id": 1, "fn_name": "picture", "data": "1"},
+        {"session_hash": "s", "component_id": 1, "fn_name": "__init__", "data": "1"},
+        {"session_hash": "s", "component_id": "x", "fn_name": "picture", "data": "1"},
+        {"session_hash": "s", "component_id": 1, "fn_name": 3, "data": "1"},
+        {"session_hash": ["s"], "component_id": 1, "fn_name": "picture", "data": "1"},
+        {"session_hash": "s", "component_id": 1, "data": "1"},
+    ):
+        yield _post("/component_server", body, "no such function")
+    for path in ("/upload", "/component_server", "/process_recording"):
+        yield _form(path, b"no form")
+        yield _form(path, b"no form", "multipart/form-data")
+        yield _form(path, b"no form", "text/plain")
+        yield _form(path, b"")
+        yield _form(path, b"--x\r\n\r\nno header\r\n--x--\r\n")
+        yield _form(path, b"--x\r\nContent-Disposition: form-data\r\n\r\nno name\r\n--x--\r\n")
+        yield _form(path, b"--x\r\n" + b"A: b\r\n" * 3_000 + b"\r\nx\r\n--x--\r\n")
+        yield _form(path, b"--x\r\nContent-Disposition: form-data; name=files\r\n\r\nno file\r\n--x--\r\n")
+        yield _form(path, PART, "multipart/form-data; boundary=other")
+        yield _form(path, PART, f"multipart/form-data; boundary={'y' * 900}")
+        yield _form(path, PART[:-12])
+        yield _form(path, PART.replace(b'"files"', b'"other"'))
+    for path in (
+        "/queue/data",
+        "/queue/data?session_hash=",
+        "/queue/data?session_hash=gone",
+        "/queue/data?session_hash=%00",
+        "/queue/data?session_hash=%ff%fe",
+        "/call/table/gone",
+        "/call/nothing/gone",
+        "/call/table/%00",
+        "/call/v2/table/gone",
+        "/upload_progress",
+        "/upload_progress?upload_id=gone",
+        "/stream/x/1/1/playlist.m3u8",
+        "/stream/x/y/z/playlist-file",
+        "/stream/x/1/1/s.ts",
+        "/custom_component/1/client/component/x.js",
+        "/custom_component/1/nowhere/component/x.js",
+        "/custom_component/%00/client/component/x.js",
+        "/proxy=http://127.0.0.1:9/",
+        "/proxy=x",
+        "/file=",
+        "/file=%00",
+        "/file=/etc/passwd",
+        "/file=" + "a" * 5_000,
+        "/file=" + "a/" * 2_000,
+        "/file=http://127.0.0.1:9/x",
+        "/file=%2e%2e%2f%2e%2e",
+        "/vibe-code",
+        "/runs",
+        "/run-history/buckets",
+        "/run-history/records",
+        "/profiling/traces",
+        "/dev/reload",
+        "/nothing",
+        "/heartbeat/",
+        "/heartbeat/" + "x" * 3_000,
+        "/deep_link",
+        "/deep_link?session_hash=gone",
+        "/run/table",
+        "/queue/join",
+        "/cancel",
+    ):
+        yield Case("GET", API + path)
+    for path in ("/static/%00", "/assets/%00", "/svelte/x", "/assets/" + "a" * 5_000, "/static/..%2f..", "/assets/"):
+        yield Case("GET", path)
+    for path in (
+        "/pwa_icon",
+        "/pwa_icon/x",
+        "/pwa_icon/999999999",
+        "/monitoring",
+        "/monitoring/x",
+        "/nothing",
+        "/a\\b",
+    ):
+        yield Case("GET", path)
+    for path in (
+        "/login/huggingface",
+        "/login/callback",
+        "/login/callback?_nb_redirects=x",
+        "/?page=x",
+        "/config?page=x",
+    ):
+        yield Case("GET", path)
+    for path in (
+        "/stream/x",
+        "/stream/x/close",
+        "/vibe-edit",
+        "/undo-vibe-edit",
+        "/vibe-code",
+        "/vibe-starter-queries",
+    ):
+        yield _post(path, {"data": []})
+    yield _post("/run-history/connect", {"bucket_id": "x"})
+    for method in ("PUT", "PATCH", "DELETE", "TRACE", "CONNECT", "PROPFIND", "X" * 50):
+        for path in ("/", f"{API}/queue/join", f"{API}/upload"):
+            yield Case(method, path, b"{}", JSON)
+    yield Case("POST", "/", b"{}", JSON)
+    yield Case("POST", "/config", b"{}", JSON)
+    yield Case("POST", "/login", b"username=a&password=b", {"Content-Type": "application/x-www-form-urlencoded"})
+    for host in ("", "[", "a b", "x" * 3_000, "exa\u00e4mple", "a@b", "127.0.0.1:x", "[::1", "a/b"):
+        yield Case("GET", "/", None, {"Host": host}, "a host that is none")
+        yield Case("POST", f"{API}/run/board", b'{"data": []}', {**JSON, "Host": host}, "a host that is none")
+    for kind in ("", "text/plain", "application/xml", "application/json; charset=utf-16", "x" * 500):
+        yield Case("POST", f"{API}/run/table", b'{"data": "x"}', {"Content-Type": kind}, "a kind that is none")
+
+
+CASES = tuple(_cases())
+
+
+class Answer(NamedTuple):
+    """What came back."""
+
+    status: int
+    kind: str
+    text: str
+
+
+def ask(port: int, case: Case, *, seconds: float = 20) -> Answer:
+    """Send a request byte by byte as it stands, for a client would mend it; of a stream, take its beginning."""
+    headers = {"Host": f"127.0.0.1:{port}", "Connection": "close", **case.headers}
+    if case.body is not None:
+        headers["Content-Length"] = str(len(case.body))
+    head = f"{case.method} {case.path} HTTP/1.1\r\n" + "".join(f"{name}: {text}\r\n" for name, text in headers.items())
+    with socket.create_connection(("127.0.0.1", port), timeout=seconds) as connection:
+        with contextlib.suppress(ConnectionError):  # refused before it was sent to its end; the answer is there
+            connection.sendall(head.encode("utf-8", "surrogatepass") + b"\r\n" + (case.body or b""))
+        answer = http.client.HTTPResponse(connection, method=case.method)
+        answer.begin()
+        kind = answer.headers.get("Content-Type", "")
+        body = answer.read1(10_000) if "event-stream" in kind else answer.read(100_000)
+    return Answer(answer.status, kind, body.decode("utf-8", "replace"))
