@@ -318,10 +318,20 @@ def test_a_half_without_prompts_is_not_carried_by_the_other(bring: Import, first
     assert report.n_problems == 50
     assert "nothing in this row tells that" in report.problems[0]
     assert bring(rows, asked=Asked(trusts_ids=True)).ok
-    for row, pair in zip(rows[50:95], first[50:95], strict=True):
-        row["prompt"] = pair.text
-    report = bring(rows, out="most")
-    assert (report.problems, report.n_compared, report.n_not_compared) == ((), 95, 5), "a few lost cells are carried"
+
+
+def test_a_lost_cell_is_carried_by_the_rows_around_it(bring: Import, written: Lines, first: list[Pair]) -> None:
+    rows: list[dict[str, Any]] = [{"id": p.number, "prompt": p.text, "response": said(p)} for p in first]
+    n = next(n for n in range(10, 90) if first[n + 1].number - first[n - 1].number == 2)
+    rows[n]["prompt"] = None
+    report = bring(rows)
+    assert (report.problems, report.n_compared, report.n_not_compared) == ((), 99, 1)
+    assert right(written(), first)
+    rows[-1]["prompt"] = ""
+    (problem,) = bring(rows, out="last").problems
+    assert f"nothing in this row tells that {first[-1].number} is its instruction_id" in problem
+    rows[-1]["response"] = None
+    assert bring(rows, out="failed").ok, "a row without an answer puts none on a wrong sample"
 
 
 # --- An instruction that stands for several samples -----------------------------------------------------------------

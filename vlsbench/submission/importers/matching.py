@@ -42,9 +42,6 @@ _SHOWN_DIGITS: Final = 12
 _MOST_IDS: Final = 8
 """Columns that are read as ids; a file has one or two."""
 
-_MOST_SILENT: Final = 0.1
-"""Share of rows without evidence of their own that a confirmed numbering carries: a blank instruction, a lost cell."""
-
 _FEWEST_NUMBERED: Final = 3
 """Rows whose texts must be those of their numbers before a numbering that is no `instruction_id` places another row."""
 
@@ -499,7 +496,7 @@ def _match_by_evidence(matching: _Matching, claims: Sequence[_Claims], *, decide
             return
     mostly = None if decides else next((item for item in claims if _agrees_mostly(matching, item)), None)
     if mostly is not None:
-        _take_numbering(matching, _Numbering(mostly, None, 0), mostly.numbers, claims, is_partly=True)
+        _take_numbering(matching, _Numbering(mostly, None, 0), mostly.numbers, claims)
     else:
         _match_by_text(matching, claims)
 
@@ -522,18 +519,15 @@ def _splits() -> list[Index]:
 
 
 def _is_confirmed(matching: _Matching, numbering: _Numbering) -> bool:
-    """Say whether the texts are those of the numbers: no text is another's, and few rows have none."""
-    n_same = n_silent = n_single = 0
+    """Say whether the texts that there are are those of the numbers."""
+    n_same = n_single = 0
     for said, number in zip(matching.evidence.row_texts, numbering.read(), strict=True):
         if said.owners is None:
-            n_silent += not (said.is_blank and number in matching.evidence.texts.blank)
-        elif number not in said.owners:
+            continue
+        if number not in said.owners:
             return False
-        else:
-            n_same += 1
-            n_single += len(_distinct(said.owners)) == 1
-    if n_silent > _MOST_SILENT * len(matching.rows):
-        return False
+        n_same += 1
+        n_single += len(_distinct(said.owners)) == 1
     return n_same > 0 if numbering.split is None else n_single >= _FEWEST_NUMBERED
 
 
@@ -543,10 +537,10 @@ def _distinct(owners: Iterable[int]) -> set[int]:
 
 
 def _agrees_mostly(matching: _Matching, claims: _Claims) -> bool:
-    """Say whether ids are those of most texts there are. Row numbers must be those of all: a row may be left out."""
+    """Say whether ids that do not count rows are those of most texts; row numbers may be so until a row is left out."""
     pairs = zip(matching.evidence.row_texts, claims.numbers, strict=True)
     agreed = [number in said.owners for said, number in pairs if said.owners is not None]
-    return sum(agreed) > len(agreed) / 2 and (claims.counts_rows is None or all(agreed))
+    return claims.counts_rows is None and sum(agreed) > len(agreed) / 2
 
 
 def _take_numbering(
@@ -554,31 +548,30 @@ def _take_numbering(
     numbering: _Numbering,
     ids: Sequence[int | None],
     claims: Sequence[_Claims],
-    *,
-    is_partly: bool = False,
+    told: frozenset[int] = frozenset(),
 ) -> None:
-    """File the rows by a numbering, and hold against each row what speaks against it.
+    """File the rows by a numbering that is right, each as far as something in it or beside it says so, too.
 
     Args:
-        is_partly: The evidence does not carry the rows that have none of their own.
+        told: Rows that something else tells.
     """
     hints = _find_hints(matching, ids, claims)
+    told |= hints.agreeing | _between_told(matching, numbering.claims, ids)
     for n, number in enumerate(ids):
-        sample, said = _sample_of(number), matching.evidence.row_texts[n]
+        sample = _sample_of(number)
         if n in matching.held:
             continue
         if sample is None:
             written = numbering.claims.numbers[n]
-            matching.refuse(
-                n, numbering.claims.faults[n] or f"{numbering.claims.column!r} is {written}, and no sample's"
-            )
-        elif is_partly and said.owners is None and n not in hints.agreeing:
+            fault = numbering.claims.faults[n] or f"{numbering.claims.column!r} is {written}, and no sample's"
+            matching.refuse(n, fault)
+            continue
+        matching.ids[n] = number
+        _hold_text_against(matching, n, sample, may_be_cut=n in told)
+        if matching.ids[n] is not None and n not in told and not _is_told_alone(matching, n, sample):
             matching.refuse(
                 n, f"nothing in this row tells that {number} is its instruction_id; --trust-ids believes it"
             )
-        else:
-            matching.ids[n] = number
-            _hold_text_against(matching, n, sample, may_be_cut=not is_partly)
     split = numbering.split
     if split is not None:
         what = split.name if split.config == "default" else f"{split.name} ({split.config})"
@@ -588,6 +581,31 @@ def _take_numbering(
         if split.config != "default":
             matching.dataset = DatasetReference.model_validate({"config": split.config})
     _compare_hints(matching, claims)
+
+
+def _is_told_alone(matching: _Matching, n: int, sample: IndexRow) -> bool:
+    """Say whether a row's text is its sample's, as far as it can be; a row without an answer puts none elsewhere."""
+    said = matching.evidence.row_texts[n]
+    if said.owners is not None or matching.rows[n].said.response is None:
+        return True
+    return sample.instruction_id in matching.evidence.texts.blank and (said.is_blank or said.other is not None)
+
+
+def _between_told(matching: _Matching, claims: _Claims, ids: Sequence[int | None]) -> frozenset[int]:
+    """Find the rows between two whose texts are right, where the numbers go on without a gap: their cells were lost."""
+    found: set[int] = set()
+    last: int | None = None
+    for n, (said, number) in enumerate(zip(matching.evidence.row_texts, ids, strict=True)):
+        if said.owners is None or number not in said.owners:
+            continue
+        if last is not None and [*claims.numbers[last : n + 1]] == _count_from(claims.numbers[last], n - last + 1):
+            found.update(range(last + 1, n))
+        last = n
+    return frozenset(found)
+
+
+def _count_from(first: int | None, n: int) -> list[int]:
+    return [] if first is None else [*range(first, first + n)]
 
 
 # --- Without texts --------------------------------------------------------------------------------------------------
@@ -603,21 +621,20 @@ def _match_by_hints(matching: _Matching, claims: Sequence[_Claims]) -> None:
         weak = weak or ([] if hints.conflicts else hints.names)
         if hints.conflicts:
             against = against or (item, hints)
-        elif _is_told(item, ids, hints):
+        elif hints.agreeing or (sorted_rows := _told_by_categories(item, ids, hints)):
             named = " and ".join(map(repr, hints.names))
             matching.notes.append(f"{item.column!r} agrees with {named}; no text was compared")
-            _take_numbering(matching, _Numbering(item, None, 0), ids, claims)
+            told = frozenset() if hints.agreeing else sorted_rows
+            _take_numbering(matching, _Numbering(item, None, 0), ids, claims, told)
             return
     matching.problems.add("", _why_refused(matching, claims, against, weak))
 
 
-def _is_told(claims: _Claims, ids: Sequence[int | None], hints: _Hints) -> bool:
-    """Say whether images, or else categories, tell that ids are instruction_ids."""
-    if len(hints.agreeing) >= (1 - _MOST_SILENT) * len(ids):
-        return True
+def _told_by_categories(claims: _Claims, ids: Sequence[int | None], hints: _Hints) -> frozenset[int]:
+    """Return the rows whose category is that of their id, where categories would show ids that are not right."""
     compared = [n for n, i in enumerate(ids) if i is not None and any(column.fields[n] for column in hints.categories)]
-    if len(compared) < max(_FEWEST_IN_CATEGORIES, (1 - _MOST_SILENT) * len(ids)):
-        return False
+    if len(compared) < _FEWEST_IN_CATEGORIES:
+        return frozenset()
 
     def would_show(n: int, shift: int) -> bool:
         other = _sample_of((ids[n] or 0) + shift)
@@ -626,8 +643,9 @@ def _is_told(claims: _Claims, ids: Sequence[int | None], hints: _Hints) -> bool:
     shifts = (-2, -1, 1, 2)
     last = max(compared, key=lambda n: ids[n] or 0)
     if claims.counts_rows is not None and not all(would_show(last, shift) for shift in shifts if shift > 0):
-        return False  # a row that was left out near the end would not show
-    return all(sum(would_show(n, shift) for n in compared) > _FEWEST_SHOWN for shift in shifts)
+        return frozenset()  # a row that was left out near the end would not show
+    is_shown = all(sum(would_show(n, shift) for n in compared) > _FEWEST_SHOWN for shift in shifts)
+    return frozenset(compared) if is_shown else frozenset()
 
 
 def _why_refused(
