@@ -17,6 +17,7 @@ RUNS = (
     ["page_load.py"],
     ["screening.py"],
     ["board.py"],
+    ["board_pool.py"],
     ["generate.py", "--endpoint"],
 )
 
