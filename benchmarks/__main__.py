@@ -18,6 +18,7 @@ RUNS = (
     ["page_load.py"],
     ["screening.py"],
     ["board.py"],
+    ["board_pool.py"],
     ["generate.py", "--endpoint"],
 )
 TESTS = ["-m", "pytest", "--quiet", "-m", "hypothesis or fuzz"]

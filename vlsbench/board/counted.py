@@ -639,8 +639,9 @@ def _work_beside(
     """Count or screen submissions into the file, in processes of their own; all of it is optional.
 
     They are started by name and told by pipe: to fork a server's threads is not safe. A pool of `concurrent.futures`
-    is level in time (`benchmarks/board_pool.py`), but multiprocessing imports the caller's main module in every worker:
-    a script without `if __name__ == "__main__"` ran three times in place of once, with tracebacks.
+    takes as long (`benchmarks/board_pool.py`), but multiprocessing imports the caller's main module in every worker: a
+    script without `if __name__ == "__main__"` ran three times in place of once, with tracebacks. And where who asked
+    was killed, the pool's workers stayed.
 
     Args:
         is_here: This process takes a share too.
