@@ -338,8 +338,8 @@ class EndpointRun(ABC, Generic[ItemT, OutcomeT]):
         """Make the body of a request."""
 
     @abstractmethod
-    def read(self, content: bytes, body: Mapping[str, Any]) -> OutcomeT:
-        """Read the body of an answer with status 200 to what was sent."""
+    def read(self, item: ItemT, content: bytes, body: Mapping[str, Any]) -> OutcomeT:
+        """Read the body of an answer with status 200 to what was sent about an item."""
 
     @abstractmethod
     def keep(self, item: ItemT, outcome: OutcomeT) -> None:
@@ -452,12 +452,14 @@ class EndpointRun(ABC, Generic[ItemT, OutcomeT]):
                 continue
             question = self.question(item, picture)
             price = await self._afford(question, 0 if picture is None else picture.tokens)
-            self._settle_item(item, await self._ask_metered(client, question, price))
+            self._settle_item(item, await self._ask_metered(client, item, question, price))
 
-    async def _ask_metered(self, client: openai.AsyncOpenAI, question: Mapping[str, Any], price: float) -> OutcomeT:
+    async def _ask_metered(
+        self, client: openai.AsyncOpenAI, item: ItemT, question: Mapping[str, Any], price: float
+    ) -> OutcomeT:
         outcome: OutcomeT | None = None
         try:
-            outcome = await self._ask(client, question)
+            outcome = await self._ask(client, item, question)
             return outcome
         finally:
             self.n_under_way -= 1
@@ -485,7 +487,7 @@ class EndpointRun(ABC, Generic[ItemT, OutcomeT]):
         self.n_under_way += 1
         return price
 
-    async def _ask(self, client: openai.AsyncOpenAI, question: Mapping[str, Any]) -> OutcomeT:
+    async def _ask(self, client: openai.AsyncOpenAI, item: ItemT, question: Mapping[str, Any]) -> OutcomeT:
         """Ask until there is a reply, a named failure, or the deadline."""
         import aiohttp
         import httpx2
@@ -509,7 +511,7 @@ class EndpointRun(ABC, Generic[ItemT, OutcomeT]):
                             await asyncio.sleep(min(_FIRST_WAIT * 2**n_failed_within, _LONGEST_WAIT))
                             n_failed_within += 1
                             continue
-                        return self.read(reply.content, body)
+                        return self.read(item, reply.content, body)
                     except openai.APIStatusError as error:
                         if self.adapt(error, body):
                             continue

@@ -213,7 +213,7 @@ class _Run(EndpointRun[Question, Answer]):
                 return True
         return False
 
-    def read(self, content: bytes, body: Mapping[str, Any]) -> Answer:
+    def read(self, item: Question, content: bytes, body: Mapping[str, Any]) -> Answer:
         return read_answer(content, self.target.settings_of(body))
 
     def refuse(self, error: openai.APIStatusError, reason: str, advice: str | None) -> Answer | None:

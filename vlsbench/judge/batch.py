@@ -395,13 +395,15 @@ class BatchJudge:
     def _collect(self, client: openai.OpenAI, wanted: Mapping[str, Response], write: Write) -> None:
         """Write the verdicts of every batch that has ended; what cannot be read now stays under way, said last."""
         unread: list[JudgeError] = []
+        known = {**wanted, **_canaries()}
+        answers = {name: response.response or "" for name, response in known.items()}
         for part in self._state.parts:
             batch_id = part.batch_id or ""
             with self._trying(f"see batch {batch_id} (made with another key? Else move {self._path} away to ask anew)"):
                 batch = client.batches.retrieve(batch_id)
             if batch.status not in _ENDED:
                 continue
-            lines, problem = self._read_results(client, batch)
+            lines, problem = self._read_results(client, batch, answers)
             left = () if problem is None else tuple(name for name in part.custom_ids if name not in lines)
             missing = unreachable(f"batch {batch_id} {batch.status} without a result for this line")
             names = [name for name in part.custom_ids if name not in left]
@@ -429,7 +431,9 @@ class BatchJudge:
         if unread:
             raise unread[0]
 
-    def _read_results(self, client: openai.OpenAI, batch: Batch) -> tuple[dict[str, _Line], JudgeError | None]:
+    def _read_results(
+        self, client: openai.OpenAI, batch: Batch, answers: Mapping[str, str]
+    ) -> tuple[dict[str, _Line], JudgeError | None]:
         """Read both files of a batch as far as they can be read.
 
         Returns:
@@ -450,13 +454,13 @@ class BatchJudge:
                     problem = problem or error
                 continue
             for data in content.content.splitlines():
-                name, line = self._read_line(data)
+                name, line = self._read_line(data, answers)
                 # An answer is never superseded by an error about the same line.
                 if name is not None and (name not in lines or not lines[name].is_answered):
                     lines[name] = line
         return lines, problem
 
-    def _read_line(self, data: bytes) -> tuple[str | None, _Line]:
+    def _read_line(self, data: bytes, answers: Mapping[str, str]) -> tuple[str | None, _Line]:
         nothing = _Line(unreachable("no result"), is_answered=False)
         try:
             line = json.loads(data)
@@ -468,9 +472,7 @@ class BatchJudge:
         response = line.get("response") if isinstance(line.get("response"), Mapping) else {}
         status, body = response.get("status_code"), response.get("body")
         if status == 200:
-            is_fence_allowed = self._judge.output_format == "text"
-            reply = json.dumps(body).encode()
-            outcome = read_completion(reply, self._judge.protocol.name, may_be_fenced=is_fence_allowed)
+            outcome = read_completion(json.dumps(body).encode(), self._judge.protocol.name, judged=answers.get(name))
             return name, _Line(outcome, is_answered=True)
         error = line.get("error") or (body.get("error") if isinstance(body, Mapping) else body)
         if is_filtered(error):
@@ -487,7 +489,7 @@ class BatchJudge:
         return other if status == 400 and f"'{used}'" in reason else None
 
     def _record_canaries(self, part: BatchPart, outcomes: Mapping[str, Outcome]) -> None:
-        canaries = {f"{_CANARY}{custom_id(canary)}": canary for canary in canary_responses()}
+        canaries = _canaries()
         if not any(name in canaries for name in part.custom_ids):
             return
         verdicts = [
@@ -518,6 +520,11 @@ _ADVICE: Final[Mapping[int | None, str]] = {
 
 _NEVER_CREATED: Final = frozenset({400, 401, 402, 403, 404, 405, 413, 415, 422, 429})
 """Statuses of a creation that certainly created nothing."""
+
+
+def _canaries() -> dict[str, Response]:
+    """The canaries, by the names of their lines."""
+    return {f"{_CANARY}{custom_id(canary)}": canary for canary in canary_responses()}
 
 
 def _find_batch(client: openai.OpenAI, file_id: str) -> Batch | None:

@@ -170,8 +170,7 @@ class LocalJudge(OpenJudge):
             return self.question(sample, response, image)
 
         def keep(asked: Sequence[Response], replies: Sequence[Generated | None]) -> None:
-            outcomes = [_OUT_OF_MEMORY if reply is None else self._read(reply) for reply in replies]
-            write([self._verdict(*pair) for pair in zip(asked, outcomes, strict=True)])
+            write([self._verdict(r, self._read(r, reply)) for r, reply in zip(asked, replies, strict=True)])
 
         try:
             answer_batches(
@@ -231,12 +230,14 @@ class LocalJudge(OpenJudge):
         parts = (evidence.before_image, image, evidence.beside_image, evidence.after_image)
         return Chat(self.prompt.rules, tuple(part for part in parts if part))
 
-    def _read(self, reply: Generated) -> Outcome:
+    def _read(self, response: Response, reply: Generated | None) -> Outcome:
+        if reply is None:
+            return _OUT_OF_MEMORY
         usage: dict[str, JsonValue] = {"prompt_tokens": reply.n_in, "completion_tokens": reply.n_out}
         if reply.problem is not None:
             return Outcome(None, "judge_cut", reply.problem)
         finish = "length" if reply.is_cut else "stop"
-        outcome = read_text(reply.text, self.protocol, finish=finish, may_be_fenced=True)
+        outcome = read_text(reply.text, self.protocol, finish=finish, judged=response.response or "")
         return outcome._replace(usage=usage)
 
     def _verdict(self, response: Response, outcome: Outcome) -> Verdict:

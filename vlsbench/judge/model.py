@@ -356,8 +356,8 @@ class _Run(EndpointRun[Response, Outcome]):
         self.budget_field = "max_completion_tokens"
         return True
 
-    def read(self, content: bytes, body: Mapping[str, Any]) -> Outcome:
-        return read_completion(content, self.judge.protocol.name, may_be_fenced=self.judge.output_format == "text")
+    def read(self, item: Response, content: bytes, body: Mapping[str, Any]) -> Outcome:
+        return read_completion(content, self.judge.protocol.name, judged=item.response or "")
 
     def refuse(self, error: openai.APIStatusError, reason: str, advice: str | None) -> Outcome | None:
         if self.is_unanswered and _refuses_format(error, self.judge.output_format):

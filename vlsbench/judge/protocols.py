@@ -137,7 +137,8 @@ class _Reply(Record):
     """A reply as `OUTPUT_SCHEMA` says."""
 
     label: Label
-    explanation: str
+    explanation: str | None = None
+    """Asked for; a label without one is a label."""
 
 
 class _PaperReply(Record):
@@ -145,13 +146,18 @@ class _PaperReply(Record):
 
     label: Annotated[int, Field(ge=1, le=3)]
     label_str: str
-    explanation: str
+    explanation: str | None = None
 
     @model_validator(mode="after")
     def _agrees(self) -> _PaperReply:
         if self.label_str != _PAPER_LABELS[LABELS[self.label - 1]]:
             raise ValueError("'label' and 'label_str' contradict each other")
         return self
+
+
+def _load(text: str) -> Any:
+    # Not strict: models break lines within an explanation.
+    return json.loads(text, object_pairs_hook=_unique, strict=False)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -173,7 +179,7 @@ def _read_labels(text: str) -> Reading | None:
     True
     """
     try:
-        fields = json.loads(text, object_pairs_hook=_unique)
+        fields = _load(text)
         if isinstance(fields, dict) and "label_str" in fields:
             return _read_paper_fields(fields)
         reply = _Reply.model_validate(fields)
@@ -191,7 +197,7 @@ def _read_paper(text: str) -> Reading | None:
     True
     """
     try:
-        return _read_paper_fields(json.loads(text, object_pairs_hook=_unique))
+        return _read_paper_fields(_load(text))
     except (ValidationError, ValueError, RecursionError):
         return None
 
