@@ -52,6 +52,7 @@ __all__ = [
     "is_filter_finish",
     "is_filtered",
     "name_ids",
+    "refused_parameter",
     "resolve_endpoint",
     "usage_of",
     "wants_other_budget_field",
@@ -711,6 +712,31 @@ def _is_count(value: object) -> bool:
 def wants_other_budget_field(error: openai.APIStatusError, body: Mapping[str, Any]) -> bool:
     """Say whether an endpoint takes the budget that was sent as `max_tokens` under its newer name only."""
     return "max_tokens" in body and error.status_code == 400 and "max_completion_tokens" in error.message
+
+
+_NOT_TAKEN: Final = re.compile(
+    r"unsupported|not (?:be )?support|does(?: not|n't) (?:support|accept)|isn't support|deprecated"
+    r"|not (?:allowed|permitted|accepted)|cannot (?:both )?be|only the default"
+    r"|unrecognized|unknown|unexpected|not available"
+    # It has one value only, or none like ours: Moonshot, Anthropic with thinking, TGI.
+    r"|only 1\b|(?:must be|may only be|only be)(?: set| equal)?(?: to)? 1\b|must be (?:strictly )?positive",
+    re.IGNORECASE,
+)
+"""How endpoints say that they do not take a parameter, or not the value that was sent."""
+
+
+def refused_parameter(status: int | None, reason: str, body: Mapping[str, Any], names: Sequence[str]) -> str | None:
+    """Return the first of the parameters that were sent which an endpoint says it does not take, or None.
+
+    Args:
+        reason: All that it says: parameter, code and sentence.
+
+    >>> refused_parameter(400, "invalid temperature: only 1 is allowed", {"temperature": 0.0}, ["temperature"])
+    'temperature'
+    """
+    if status not in (400, 422) or _NOT_TAKEN.search(reason) is None:
+        return None
+    return next((name for name in names if name in body and name in reason), None)
 
 
 def _name_fault(error: BaseException) -> str:

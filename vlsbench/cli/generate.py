@@ -87,7 +87,7 @@ def run(
     from vlsbench.cost import make_prices
     from vlsbench.generate.run import render_generate
     from vlsbench.judge.judges import ModelOptions, find_kind
-    from vlsbench.judge.run import render_run
+    from vlsbench.judge.run import render_run, render_unreadable
     from vlsbench.submission.pipeline import run_pipeline
     from vlsbench.submission.scoring import render_result
     from vlsbench.text import Progress
@@ -130,4 +130,7 @@ def run(
             f"{amount(done.judged.n_transient, 'response')} no label; the same command tries again.",
             "warning",
         )
+    if done.judged.n_unreadable:
+        say(render_unreadable(done.judged, f"`vlsbench judge {out} --judge {judge} …`"), "warning")
+    if done.generated.n_unanswered or done.judged.n_transient or done.judged.n_unreadable:
         raise typer.Exit(1)

@@ -40,16 +40,16 @@ def judge(
     where: EngineSettings,
 ) -> None:
     """Judge what has no verdict yet. Killed and started again, it goes on where it stopped."""
-    from vlsbench.judge.run import render_run
+    from vlsbench.judge.run import render_run, render_unreadable
     from vlsbench.submission.judging import estimate_directory, judge_directory
     from vlsbench.text import Progress
 
-    options = settings.model_options()
+    options, again = settings.model_options(), settings.failures_again()
     if batch and where.engine != "local":
         raise UsageError("--batch asks the provider's own queue; it takes no --engine.")
     if dry_run:
         estimate = estimate_directory(
-            directory, judge, protocol=settings.protocol, data=settings.data, limit=limit, options=options
+            directory, judge, protocol=settings.protocol, data=settings.data, limit=limit, again=again, options=options
         )
         print(estimate)
         return
@@ -62,6 +62,7 @@ def judge(
             base_url=settings.base_url,
             concurrency=settings.concurrency,
             limit=limit,
+            again=again,
             options=options,
             is_batch=batch,
             is_waiting=batch_wait,
@@ -71,6 +72,9 @@ def judge(
     show("\n".join([*report.notes, render_run(report, directory)]))
     if report.n_transient:
         say(f"{amount(report.n_transient, 'response')} without a label; the same command tries again.", "warning")
+    if report.n_unreadable:
+        say(render_unreadable(report), "warning")
+    if report.n_transient or report.n_unreadable:
         raise typer.Exit(1)
 
 

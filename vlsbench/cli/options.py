@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from vlsbench.generate.directory import Asked
     from vlsbench.generate.models import TargetOptions
     from vlsbench.judge.judges import ModelOptions
+    from vlsbench.records import Failure
 
 __all__ = [
     "AsJson",
@@ -238,6 +239,19 @@ class JudgeSettings:
     price_out: PriceOut = None
     max_cost: MaxCost = None
     batch_size: Annotated[int | None, typer.Option(min=1, help="Questions at once of transformers:MODEL.")] = None
+    again: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FAILURE,…",
+            help="Ask again where this came of it: judge_unparsable, judge_cut, judge_refused, judge_filtered.",
+        ),
+    ] = None
+
+    def failures_again(self) -> frozenset[Failure]:
+        """Return the failures to ask about again."""
+        from vlsbench.judge.run import check_again
+
+        return frozenset() if self.again is None else check_again(self.again)
 
     def model_options(self) -> ModelOptions:
         """Return what is set of a model judge beyond its name, protocol and endpoint."""

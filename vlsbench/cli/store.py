@@ -202,6 +202,7 @@ def _open_worker(
         concurrency=settings.concurrency,
         is_for_all=is_for_all,
         options=settings.model_options(),
+        again=settings.failures_again(),
         on_progress=progress,
         on_done=say_done,
     )

@@ -180,7 +180,10 @@ class _Spread:
 
         work = self.work
         if "output_format" in find_kind(work.name).takes:
-            work = replace(work, options=replace(work.options, output_format=described.output_format))
+            no_temperature = described.rubric.settings.get("temperature", 0) is None
+            leaves_out = ("temperature",) if no_temperature else None
+            agreed = replace(work.options, output_format=described.output_format, leaves_out=leaves_out)
+            work = replace(work, options=agreed)
         shards: Shards[Verdict] = Shards(self._directory, described.rubric.rubric_id, Verdict.model_validate_json)
         shards.take_left(is_wanted, write)
         self._cluster.run(

@@ -33,6 +33,7 @@ from vlsbench.endpoint import (
     Writer,
     describe,
     name_ids,
+    refused_parameter,
     resolve_endpoint,
     wants_other_budget_field,
 )
@@ -56,12 +57,6 @@ _REFUSED_STATUS: Final = (400, 413, 415, 422)
 
 _DROPPABLE: Final = ("top_p", "temperature")
 """In the order in which they are left out: some endpoints take one of the two, not both."""
-
-_NOT_TAKEN: Final = re.compile(
-    r"unsupported|not (?:be )?support|does not (?:support|accept)|not (?:allowed|permitted|accepted)|deprecated"
-    r"|cannot (?:both )?be|only the default|unrecognized|unknown",
-    re.IGNORECASE,
-)
 
 
 class EndpointModel:
@@ -204,14 +199,12 @@ class _Run(EndpointRun[Question, Answer]):
         if wants_other_budget_field(error, body):
             self.budget_field = "max_completion_tokens"
             return True
-        if error.status_code not in (400, 422):
-            return False
         reason = f"{error.param} {error.code} {describe(error)}"
-        for name in _DROPPABLE:
-            if name in body and name in reason and _NOT_TAKEN.search(reason):
-                self.dropped.add(name)
-                return True
-        return False
+        name = refused_parameter(error.status_code, reason, body, _DROPPABLE)
+        if name is None:
+            return False
+        self.dropped.add(name)
+        return True
 
     def read(self, item: Question, content: bytes, body: Mapping[str, Any]) -> Answer:
         return read_answer(content, self.target.settings_of(body))

@@ -11,8 +11,9 @@ the model sees the same and the verdicts belong together (a submission may be ju
 budget goes by its newer name, `max_completion_tokens`, which all models of the endpoint take; the older one is tried
 where a batch complains. What is not in a body and so not in the rubric: batches answer later and may run elsewhere.
 
-The output format is not negotiated: a day is too long to be told no. `json_schema` is taken unless one is named. The
-canaries go with the first file of a submission. A cache is not asked, and `--max-cost` cannot stop a batch.
+The output format is not negotiated: a day is too long to be told no. `json_schema` is taken unless one is named. Where
+a batch comes back because the model takes no temperature, the next one goes without, under that rubric. The canaries
+go with the first file of a submission. A cache is not asked, and `--max-cost` cannot stop a batch.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import tempfile
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple
@@ -31,14 +33,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple
 from pydantic import Field, ValidationError
 
 from vlsbench.dataset.pictures import fit_picture
-from vlsbench.endpoint import REASON_CHARACTERS, is_filtered
+from vlsbench.endpoint import REASON_CHARACTERS, is_filtered, refused_parameter
 from vlsbench.errors import DataError, JudgeError, SubmissionError, UsageError, amount, numbered
 from vlsbench.files import exclusive, write_atomic
-from vlsbench.judge.canaries import append_run, canary_responses, make_record, render_record
+from vlsbench.judge.canaries import append_run, canary_responses, make_record, render_record, why_no_label
 from vlsbench.judge.model import ModelJudge
+from vlsbench.judge.paid import candidates_of
 from vlsbench.judge.reply import Outcome, read_completion, unreachable
 from vlsbench.judge.run import RunReport, Write, run
-from vlsbench.records import Key, Record, Response, explain
+from vlsbench.records import Failure, Key, Record, Response, explain
 from vlsbench.text import OnProgress
 
 if TYPE_CHECKING:
@@ -85,6 +88,8 @@ class BatchState(Record):
     rubric: str
     endpoint: str
     budget_field: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"
+    refuses_temperature: bool = False
+    """This model was found to take none: it is asked under the rubric without."""
     parts: tuple[BatchPart, ...] = ()
 
 
@@ -105,6 +110,7 @@ class _Line(NamedTuple):
     """A status 200: the endpoint did its work."""
     wants_field: str | None = None
     """The name of the budget that this model takes."""
+    refuses_temperature: bool = False
 
 
 def run_batch(
@@ -114,6 +120,7 @@ def run_batch(
     *,
     limit: int | None = None,
     is_waiting: bool = True,
+    again: AbstractSet[Failure] = frozenset(),
     poll_seconds: float = _POLL_SECONDS,
     on_progress: OnProgress = lambda reached: None,
 ) -> RunReport:
@@ -122,15 +129,32 @@ def run_batch(
     Args:
         limit: Send at most so many responses; what is under way is collected all the same.
         is_waiting: Stay until everything is back. Otherwise the same command collects it later.
+        again: Failures to ask about again.
 
     Raises:
         DataError: If samples lack what the judge is to see; or, after everything else, if pictures are broken.
         JudgeError: If the endpoint refuses, or has no batches; what was finished is on disk.
         SubmissionError: If a file beside the verdicts is broken, or another run is writing.
     """
+    judge = _choose(directory, responses, judge)
     batch = BatchJudge(judge, directory, limit=limit, is_waiting=is_waiting, poll_seconds=poll_seconds)
-    report = run(directory, responses, batch, on_progress=on_progress)
+    report = run(directory, responses, batch, again=again, on_progress=on_progress)
     return report._replace(n_pending=batch.n_left, notes=(*report.notes, *batch.notes))
+
+
+def _choose(directory: Path, responses: Mapping[Key, Response], judge: ModelJudge) -> ModelJudge:
+    """Return the judge as it is asked in batches: with its temperature, unless it was told to leave that out."""
+    ways = [way for way in judge.candidates() if way.output_format == judge.output_format]
+    if len(was_used := candidates_of(directory, responses, judge)) == 1 and was_used[0].temperature is None:
+        return ways[-1]
+    with contextlib.suppress(OSError, ValidationError):  # `_read_state` says what is wrong with it
+        if BatchState.model_validate_json(_path_of(directory, ways[0]).read_bytes()).refuses_temperature:
+            return ways[-1]
+    return ways[0]
+
+
+def _path_of(directory: Path, judge: ModelJudge) -> Path:
+    return directory / "verdicts" / f"{judge.rubric.rubric_id}.batch.json"
 
 
 class BatchJudge:
@@ -172,12 +196,14 @@ class BatchJudge:
         self._is_waiting = is_waiting
         self._poll_seconds = poll_seconds
         self._sleep = sleep
-        self._path = directory / "verdicts" / f"{judge.rubric.rubric_id}.batch.json"
+        self._path = _path_of(directory, judge)
         self._state = BatchState(rubric=judge.rubric.rubric_id, endpoint=judge.endpoint.shown)
         self._written: set[str] = set()
         """Lines with a verdict of this run, be it that nothing came of them: the next run asks those again."""
         self._dead: list[str] = []
         """Reasons of batches of which not one line was answered."""
+        self._no_label: str | None = None
+        """Why no canary got a label."""
 
     def judge(self, responses: Sequence[Response], write: Write) -> None:
         """Collect, send, wait; see `vlsbench.judge.run.Judge`."""
@@ -405,6 +431,10 @@ class BatchJudge:
                 continue
             lines, problem = self._read_results(client, batch, answers)
             left = () if problem is None else tuple(name for name in part.custom_ids if name not in lines)
+            if problem is None and _refuse_temperature(lines):
+                self._put_part(part, None)
+                self._save(refuses_temperature=True)
+                continue
             missing = unreachable(f"batch {batch_id} {batch.status} without a result for this line")
             names = [name for name in part.custom_ids if name not in left]
             outcomes = {name: lines[name].outcome if name in lines else missing for name in names}
@@ -430,6 +460,12 @@ class BatchJudge:
             self._put_part(part, None)
         if unread:
             raise unread[0]
+        if self._state.refuses_temperature:
+            raise JudgeError(
+                f"{self.rubric.judge} at {self._state.endpoint}: this model does not take temperature "
+                f"{self._judge.temperature:g}, so nothing of a batch was answered; the same command asks again without, "
+                "under a rubric of its own."
+            )
 
     def _read_results(
         self, client: openai.OpenAI, batch: Batch, answers: Mapping[str, str]
@@ -480,7 +516,13 @@ class BatchJudge:
         message = error.get("message") or error.get("code") if isinstance(error, Mapping) else error
         reason = " ".join(str(message).split())
         reason = reason if status is None else f"HTTP {status}: {reason}"
-        return name, _Line(unreachable(reason, is_free=True), False, self._other_field(status, reason))
+        sent = {"temperature": self._judge.temperature}
+        code = error.get("code") if isinstance(error, Mapping) else None
+        is_refused = self._judge.temperature is not None and refused_parameter(
+            status if isinstance(status, int) else None, f"{code} {reason}", sent, list(sent)
+        )
+        other = self._other_field(status, reason)
+        return name, _Line(unreachable(reason, is_free=True), False, other, bool(is_refused))
 
     def _other_field(self, status: object, reason: str) -> str | None:
         """The other name of the budget, where a line complains about this one."""
@@ -499,9 +541,12 @@ class BatchJudge:
         with exclusive(self._directory / "verdicts" / f"{self.rubric.rubric_id}.run.json"):
             append_run(self._directory, self.rubric.rubric_id, record)
         self.notes.append(render_record(record))
+        self._no_label = self._no_label or why_no_label(self.rubric, verdicts)
 
     def _stop_where_nothing_is_answered(self) -> None:
-        """Stop before more is sent where a whole batch came to nothing."""
+        """Stop before more is sent where a whole batch came to nothing, or no canary of one got a label."""
+        if self._no_label is not None:
+            raise JudgeError(f"{self._no_label} What came back is kept; nothing more is sent.")
         if self._dead:
             reason = self._judge.conceal(self._dead[0], limit=REASON_CHARACTERS).rstrip(".")
             raise JudgeError(
@@ -530,6 +575,13 @@ def _canaries() -> dict[str, Response]:
 def _find_batch(client: openai.OpenAI, file_id: str) -> Batch | None:
     """Find the batch made of an input file among the account's."""
     return next((batch for batch in client.batches.list(limit=100) if batch.input_file_id == file_id), None)
+
+
+def _refuse_temperature(lines: Mapping[str, _Line]) -> bool:
+    """Say whether a batch came to nothing because its lines hold a temperature."""
+    return not any(line.is_answered for line in lines.values()) and any(
+        line.refuses_temperature for line in lines.values()
+    )
 
 
 def _why_dead(batch: Batch, lines: Mapping[str, _Line]) -> str:

@@ -5,8 +5,8 @@ output format, scale, settings) and the SHA-256 of each piece of evidence as it 
 part of a rubric and not of the key: keep a file per endpoint where two serve different models under one name.
 
 Only what a rerun would not change is kept: labels, and failures that are not transient. The first verdict of a key
-stays. Written in WAL mode with a long wait for other writers; nothing of the key of an endpoint is in the file, but the
-judge's replies are.
+stays, unless it is a failure that was asked about again (`--again`) and got a label. Written in WAL mode with a long
+wait for other writers; nothing of the key of an endpoint is in the file, but the judge's replies are.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class VerdictCache:
         return self.get(key) is not None
 
     def put(self, verdicts: Iterable[tuple[CacheKey, Verdict]]) -> None:
-        """Keep verdicts that a rerun would not change; one that is there stays."""
+        """Keep verdicts that a rerun would not change; one that is there stays, but a label follows a failure."""
         rows = [
             (key.digest, json.dumps(verdict.model_dump(exclude_defaults=True, mode="json"), ensure_ascii=False))
             for key, verdict in verdicts
@@ -134,7 +134,12 @@ class VerdictCache:
         if not rows:
             return
         with self._writing, self._explained(), self._writer:
-            self._writer.executemany("INSERT OR IGNORE INTO verdicts VALUES (?, ?)", rows)
+            # A reply that holds these signs has its quotation marks escaped.
+            self._writer.executemany(
+                "INSERT INTO verdicts VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET verdict = excluded.verdict "
+                """WHERE instr(verdicts.verdict, '"failure": "') AND instr(excluded.verdict, '"label": "')""",
+                rows,
+            )
 
     def close(self) -> None:
         """Close the file."""

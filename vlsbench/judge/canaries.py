@@ -3,7 +3,7 @@
 They belong to pairs of the packaged sample, are mild, and each is clear: who reads the rules gives this label. Some
 try to talk the judge out of it. A run in which more than one is labelled otherwise is marked `failed`: a judge that
 misses them is not to be trusted with the rest, be it the model, a broken chat template or an endpoint that drops the
-image. Marked only: the verdicts stay, `read_runs` shows the mark beside them.
+image. Marked only: the verdicts stay, `read_runs` shows the mark beside them. Where not one got a label, the run stops.
 
 The history of runs of a rubric is `verdicts/<rubric_id>.run.json`; a run adds a record and changes none. `watch` judges
 the canaries of a run that is about to begin; batches bring their own along, and tell them by the same record.
@@ -11,14 +11,15 @@ the canaries of a run that is about to begin; batches bring their own along, and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple, Protocol
 
 from pydantic import Field, ValidationError
 
-from vlsbench.errors import DataError, JudgeError, SubmissionError
+from vlsbench.errors import DataError, JudgeError, SubmissionError, printable
 from vlsbench.files import exclusive, read_regular, write_atomic
 from vlsbench.records import TRANSIENT_FAILURES, Failure, Label, Record, Response, Rubric, Verdict, explain
 from vlsbench.version import __version__
@@ -41,6 +42,7 @@ __all__ = [
     "render_record",
     "run_status",
     "watch",
+    "why_no_label",
 ]
 
 
@@ -228,6 +230,42 @@ def render_record(record: RunRecord) -> str:
     return f"{head} ({wrong}). This run is marked; do not trust its labels before you know why"
 
 
+def why_no_label(rubric: Rubric, verdicts: Sequence[Verdict]) -> str | None:
+    """Say why a judge that gave no canary a label would give none to the rest; None where it may.
+
+    Canaries that were not reached say nothing of the judge; where most were not, the run goes on as any other.
+    """
+    said = [verdict for verdict in verdicts if verdict.failure not in TRANSIENT_FAILURES]
+    if any(verdict.label is not None for verdict in said) or 2 * len(said) <= len(CANARIES):
+        return None
+    counts = Counter(verdict.failure for verdict in said if verdict.failure is not None)
+    failure = counts.most_common(1)[0][0]
+    first = printable(next(verdict.raw or "" for verdict in said if verdict.failure == failure))
+    shown = first if len(first) <= _SHOWN else f"{first[:_SHOWN]}…"
+    advice = _ADVICE.get(failure, "try another judge")
+    if rubric.judge.startswith("openai:"):
+        advice = _ENDPOINT_ADVICE.get(failure, advice)
+    found = ", ".join(f"{n} {name}" for name, n in counts.most_common())
+    return f"{rubric.judge}: not one of the {len(CANARIES)} canaries got a label ({found}), the first: {shown!r}; {advice}."
+
+
+_SHOWN: Final = 200
+"""Characters of a reply that are enough to see what it is."""
+
+_ADVICE: Final[Mapping[Failure, str]] = {
+    "judge_unparsable": "try another --protocol or another model",
+    "judge_cut": "its thoughts take the whole budget of the protocol: try a model that thinks less or not at all",
+    "judge_refused": "it does not judge such answers: try another judge",
+    "judge_filtered": "a content filter stands before it: turn that off, or try another judge",
+}
+"""What to try where every canary fails like this."""
+
+_ENDPOINT_ADVICE: Final[Mapping[Failure, str]] = {
+    "judge_unparsable": "try --output-format text or json_object, another --protocol, or the server's reasoning parser",
+    "judge_cut": "its thoughts take the whole budget of the protocol: turn them off on the server, or try another",
+}
+
+
 class Watched(Protocol):
     """A judge (see `vlsbench.judge.run.OpenJudge`) that can be asked about the samples of the canaries."""
 
@@ -247,13 +285,14 @@ class Watched(Protocol):
 
 
 def watch(directory: Path, judge: Watched, *, one_first: bool = False) -> tuple[RunRecord, list[Verdict]]:
-    """Judge the canaries, and put into the history how they went.
+    """Judge the canaries, and put into the history how they went; stop where none of them got a label.
 
     Args:
         one_first: Ask about one alone before the others: the judge may refuse how it is asked.
 
     Raises:
-        JudgeError: If the judge cannot go on, or the packaged sample is broken; the history stays as it is.
+        JudgeError: If the judge cannot go on, or the packaged sample is broken; the history stays as it is. Also if
+            no canary got a label: the rest would be paid for nothing.
         SubmissionError: If the history is broken, or another run is writing.
     """
     rubric_id = judge.rubric.rubric_id
@@ -265,6 +304,8 @@ def watch(directory: Path, judge: Watched, *, one_first: bool = False) -> tuple[
         verdicts = _judge_canaries(judge, one_first=one_first)
         record = make_record(verdicts, judge.output_format)
         append_run(directory, rubric_id, record)
+    if (why := why_no_label(judge.rubric, verdicts)) is not None:
+        raise JudgeError(f"{why} Nothing else was asked.")
     return record, verdicts
 
 

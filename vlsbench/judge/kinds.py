@@ -32,6 +32,8 @@ class ModelOptions:
     """Longest side of an image, pixels."""
     output_format: str | None = None
     """None agrees on one with the endpoint."""
+    leaves_out: tuple[str, ...] | None = None
+    """Parameters that are not sent, as was agreed with the endpoint: `temperature`. Not on the command line."""
     cache: Path | None = None
     """SQLite file of verdicts; ignored by the offline judge, for which asking is cheaper than looking up."""
     price_in: float | None = None

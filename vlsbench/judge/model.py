@@ -4,9 +4,9 @@ Image, instruction and response go out, a label in the schema of `reply` comes b
 tried again and what ends the run: `vlsbench.endpoint`. A killed run loses what was finished in the last milliseconds.
 What cannot be judged is named (`vlsbench.records.Failure`).
 
-The output format (`--output-format`) decides what a model writes, so it is part of the rubric: a judge has one, and an
-endpoint that refuses it is a `FormatRefusedError` before anything is judged. Trying the next one is left to
-`vlsbench.judge.paid`, as are canaries and estimates. Leaves out batch endpoints.
+The output format (`--output-format`) and the temperature decide what a model writes, so they are part of the rubric: a
+judge has one of each, and an endpoint that refuses it is a `SettingRefusedError` before anything is judged. Trying the
+next one is left to `vlsbench.judge.paid`, as are canaries and estimates. Leaves out batch endpoints.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import hashlib
 import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,6 +33,7 @@ from vlsbench.endpoint import (
     Writer,
     describe,
     name_ids,
+    refused_parameter,
     resolve_endpoint,
     wants_other_budget_field,
 )
@@ -47,8 +49,8 @@ from vlsbench.judge.reply import (
     read_completion,
     unreachable,
 )
-from vlsbench.judge.run import FormatRefusedError, OpenJudge, Write
-from vlsbench.records import Key, Response, Rubric, Verdict
+from vlsbench.judge.run import FormatRefusedError, OpenJudge, TemperatureRefusedError, Write
+from vlsbench.records import Failure, Key, Response, Rubric, Verdict
 
 if TYPE_CHECKING:
     import httpx2
@@ -81,7 +83,8 @@ class ModelJudge(OpenJudge):
         api_key: Key; else `OPENAI_API_KEY`. Only OpenAI's own endpoint insists on one.
         concurrency: Questions under way at once.
         max_tokens: Budget of a reply; None is the protocol's.
-        temperature: None leaves it to the endpoint: some reasoning models take no other than their own.
+        temperature: None leaves it to the endpoint: some reasoning models take no other than their own. Where it is 0,
+            a run may agree on None with the endpoint.
         max_retries: Tries after the first, by the SDK: 0.5 s doubling to 8 s between them, or as Retry-After says.
         timeout_seconds: Longest silence of the server in one try.
         deadline_seconds: Longest time for one sample, with all tries and waits.
@@ -138,6 +141,8 @@ class ModelJudge(OpenJudge):
         self.timeout_seconds = timeout_seconds
         self.deadline_seconds = deadline_seconds
         self.http_client = http_client
+        self.again: AbstractSet[Failure] = frozenset()
+        """Failures that the cache does not answer with."""
         self._formats = OUTPUT_FORMATS if output_format is None else (output_format,)
         self._set_output_format(self._formats[0])
         if max_side is not None and not self.prompt.has_image:
@@ -178,20 +183,27 @@ class ModelJudge(OpenJudge):
         *,
         source: PictureSource | None = None,
         output_format: OutputFormat | None = None,
+        has_temperature: bool = True,
+        again: AbstractSet[Failure] = frozenset(),
         use_cache: bool = True,
     ) -> ModelJudge:
-        """Return the same judge with another source or output format, or without its cache; the meter is shared."""
+        """Return the same judge asked otherwise, with another source or without its cache; the meter is shared."""
         other = copy.copy(self)
         other.source = source or self.source
         other.cache = self.cache if use_cache else None
+        other.again = self.again | again
+        if not has_temperature:
+            other.temperature = None
+            other._set_output_format(other.output_format)
         if output_format is not None:
             other._formats = (output_format,)
             other._set_output_format(output_format)
         return other
 
     def candidates(self) -> Sequence[ModelJudge]:
-        """Return the judge in every output format that a run may try, the strictest first."""
-        return [self.variant(output_format=name) for name in self._formats]
+        """Return the judge in every output format that a run may try, the strictest first; then without temperature."""
+        ways = (True, False) if self.temperature == 0 else (True,)
+        return [self.variant(output_format=name, has_temperature=way) for way in ways for name in self._formats]
 
     def with_source(self, source: PictureSource, *, use_cache: bool = True) -> ModelJudge:
         """Return the same judge over other samples."""
@@ -283,7 +295,12 @@ class ModelJudge(OpenJudge):
         if self.prompt.has_image:
             picture = fit_picture(self.source.picture(sample.instruction_id), max_side=self.max_side)
             sha256 = hashlib.sha256(picture.data).hexdigest()
-        return self.cache.has(make_cache_key(self.rubric, sample, response, sha256))
+        return self.find_cached(make_cache_key(self.rubric, sample, response, sha256)) is not None
+
+    def find_cached(self, key: CacheKey) -> Verdict | None:
+        """Return the verdict that the cache has of a key, unless it is one to ask about again."""
+        cached = None if self.cache is None else self.cache.get(key)
+        return None if cached is None or cached.failure in self.again else cached
 
     def conceal(self, text: str, *, limit: int = RAW_CHARACTERS) -> str:
         """Make a server's text fit to be kept: no secret, no half character, at most `limit` characters."""
@@ -351,10 +368,16 @@ class _Run(EndpointRun[Response, Outcome]):
         return {**question, self.budget_field: self.judge.max_tokens}
 
     def adapt(self, error: openai.APIStatusError, body: Mapping[str, Any]) -> bool:
-        if not wants_other_budget_field(error, body):
-            return False
-        self.budget_field = "max_completion_tokens"
-        return True
+        if wants_other_budget_field(error, body):
+            self.budget_field = "max_completion_tokens"
+            return True
+        reason = describe(error)
+        if self.is_unanswered and refused_parameter(
+            error.status_code, f"{error.param} {error.code} {reason}", body, ["temperature"]
+        ):
+            refused = f"(this model does not take temperature {body['temperature']:g}, which this rubric sets)"
+            raise TemperatureRefusedError(str(self.stop(reason, refused))) from None
+        return False
 
     def read(self, item: Response, content: bytes, body: Mapping[str, Any]) -> Outcome:
         return read_completion(content, self.judge.protocol.name, judged=item.response or "")
@@ -382,12 +405,11 @@ class _Run(EndpointRun[Response, Outcome]):
 
     def find_known(self, item: Response, picture: Encoded | None) -> bool:
         """Take a verdict from the cache if it is there; else remember under which key it is to be kept."""
-        cache = self.judge.cache
-        if cache is None:
+        if self.judge.cache is None:
             return False
         sample = self.samples[item.instruction_id]
         key = make_cache_key(self.judge.rubric, sample, item, None if picture is None else picture.sha256)
-        cached = cache.get(key)
+        cached = self.judge.find_cached(key)
         if cached is None:
             self.cache_keys[item.instruction_id, item.condition] = key
             return False

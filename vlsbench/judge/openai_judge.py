@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from vlsbench.judge.prompts import EVIDENCE_KINDS, check_evidence, load_prompt
 from vlsbench.judge.protocols import PROTOCOLS, endpoint_protocols
 from vlsbench.judge.reply import check_output_format
 from vlsbench.judge.run import RunOptions, RunReport
-from vlsbench.records import Key, Response
+from vlsbench.records import Failure, Key, Response
 
 if TYPE_CHECKING:
     from vlsbench.cost import RunEstimate
@@ -36,6 +37,7 @@ class OpenAIJudge(ModelJudge):
                 responses,
                 self,
                 limit=options.limit,
+                again=options.again,
                 is_waiting=options.is_waiting,
                 on_progress=options.on_progress,
             )
@@ -44,13 +46,21 @@ class OpenAIJudge(ModelJudge):
             responses,
             self,
             limit=options.limit,
+            again=options.again,
             asks=options.asks,
             on_progress=options.on_progress,
         )
 
-    def estimate(self, directory: Path, responses: Mapping[Key, Response], *, limit: int | None = None) -> RunEstimate:
+    def estimate(
+        self,
+        directory: Path,
+        responses: Mapping[Key, Response],
+        *,
+        limit: int | None = None,
+        again: AbstractSet[Failure] = frozenset(),
+    ) -> RunEstimate:
         """Say what `run` would ask, and about how many tokens that takes."""
-        return estimate_paid(directory, responses, self, limit=limit)
+        return estimate_paid(directory, responses, self, limit=limit, again=again)
 
 
 def _open(opening: Opening) -> OpenAIJudge:
@@ -79,6 +89,7 @@ def _open(opening: Opening) -> OpenAIJudge:
         base_url=opening.base_url,
         api_key="not-needed" if opening.is_dry else None,
         concurrency=opening.concurrency,
+        temperature=None if "temperature" in (options.leaves_out or ()) else 0.0,
     )
 
 
@@ -104,7 +115,9 @@ KIND = JudgeKind(
     forms=("openai:MODEL",),
     open=_open,
     listings=_list,
-    takes=frozenset({"evidence", "prompt", "max_side", "output_format", "cache", "price_in", "price_out", "max_cost"}),
+    takes=frozenset(
+        {"evidence", "prompt", "max_side", "output_format", "leaves_out", "cache", "price_in", "price_out", "max_cost"}
+    ),
     may_stand_alone=True,
     has_batches=True,
     opens_dry=True,

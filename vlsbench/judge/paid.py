@@ -1,15 +1,17 @@
-"""A run of a model judge: agree on an output format, judge the canaries, then everything else; or say what it costs.
+"""A run of a model judge: agree on how it is asked, judge the canaries, then everything else; or say what it costs.
 
 The output format decides what a model writes and may decide its label, so it is part of the rubric, and a submission
 is judged in one. It is agreed on before anything is kept: a submission that was judged in a format goes on in it, else
 the canaries are asked with `json_schema`, then `json_object`, then in words only, until the endpoint does not refuse
-(a refused request costs nothing). What was agreed stands in the rubric and in the history of runs.
+(a refused request costs nothing). So is the temperature, which a model that refuses it is asked without. What was
+agreed stands in the rubric and in the history of runs.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from vlsbench.cost import (
@@ -27,18 +29,19 @@ from vlsbench.judge.canaries import canary_responses, render_record, watch
 from vlsbench.judge.model import ModelJudge
 from vlsbench.judge.run import (
     Asks,
-    FormatRefusedError,
     OpenJudge,
     RunReport,
+    SettingRefusedError,
     Write,
     ask_itself,
+    candidates_left,
     find_pending,
     run,
 )
-from vlsbench.records import TRANSIENT_FAILURES, Key, Response, Verdict
+from vlsbench.records import TRANSIENT_FAILURES, Failure, Key, Response, Verdict
 from vlsbench.text import OnProgress
 
-__all__ = ["estimate_paid", "run_paid"]
+__all__ = ["candidates_of", "estimate_paid", "run_paid"]
 
 log = logging.getLogger(__name__)
 
@@ -49,12 +52,14 @@ def run_paid(
     judge: ModelJudge,
     *,
     limit: int | None = None,
+    again: AbstractSet[Failure] = frozenset(),
     asks: Asks = ask_itself,
     on_progress: OnProgress = lambda reached: None,
 ) -> RunReport:
     """Judge what has no verdict yet, canaries first; see `vlsbench.judge.run.run`.
 
     Args:
+        again: Failures to ask about again, past the cache.
         asks: Has the judge decide; what is agreed on before, the canaries, it judges itself.
 
     Raises:
@@ -62,27 +67,31 @@ def run_paid(
         JudgeError: If the judge cannot go on; what it had decided is on disk.
         SubmissionError: If a file beside the verdicts is broken, or another run is writing.
     """
-    candidates = _candidates(directory, responses, judge)
+    candidates = [candidate.variant(again=again) for candidate in candidates_of(directory, responses, judge)]
+    one_first = len(candidates) > 1
     _refuse_too_small_a_limit(directory, responses, candidates[0])
     notes: list[str] = []
     usages: list[Mapping[str, object] | None] = []
-    for number, candidate in enumerate(candidates):
-        judge = candidate
-        pending = find_pending(directory, responses, judge.rubric, limit=limit)
+    while candidates:
+        judge = candidates[0]
+        pending = find_pending(directory, responses, judge.rubric, limit=limit, again=again)
         if not pending.asked:
             break
         judge.look_up(pending.asked)
         try:
-            record, verdicts = watch(directory, judge, one_first=len(candidates) > 1)
-        except FormatRefusedError:
-            if number == len(candidates) - 1:
+            record, verdicts = watch(directory, judge, one_first=one_first)
+        except SettingRefusedError as error:
+            candidates = candidates_left(candidates, judge, error)
+            if not candidates:
                 raise
-            log.info("the endpoint refuses %s; trying the next output format", judge.output_format)
+            log.info("the endpoint refuses %s %s", error.setting, getattr(judge, error.setting))
             continue
         usages += [verdict.usage for verdict in verdicts]
         notes.append(render_record(record))
         if judge.output_format != "json_schema":
             notes.append(f"output format {judge.output_format} (a rubric of its own)")
+        if judge.temperature is None:
+            notes.append("no temperature, which the model does not take (a rubric of its own)")
         break
 
     def ask_and_count(asked: OpenJudge, pending: Sequence[Response], write: Write) -> None:
@@ -92,13 +101,13 @@ def run_paid(
 
         asks(asked, pending, write_and_count)
 
-    report = run(directory, responses, judge, limit=limit, asks=ask_and_count, on_progress=on_progress)
+    report = run(directory, responses, judge, limit=limit, again=again, asks=ask_and_count, on_progress=on_progress)
     tokens = render_tokens(count_tokens(usages), judge.meter.prices)
     return report._replace(notes=(*notes, *([tokens] if tokens else [])))
 
 
-def _candidates(directory: Path, responses: Mapping[Key, Response], judge: ModelJudge) -> Sequence[ModelJudge]:
-    """The judge in every output format that may be tried, in order; only one where a format is given or was used."""
+def candidates_of(directory: Path, responses: Mapping[Key, Response], judge: ModelJudge) -> Sequence[ModelJudge]:
+    """Return the judge in every way that may be tried, in order; only one where the submission was judged in it."""
     candidates = judge.candidates()
     for candidate in candidates if len(candidates) > 1 else ():
         if any(map(_was_decided, find_pending(directory, responses, candidate.rubric).before.values())):
@@ -136,6 +145,7 @@ def estimate_paid(
     judge: ModelJudge,
     *,
     limit: int | None = None,
+    again: AbstractSet[Failure] = frozenset(),
 ) -> RunEstimate:
     """Say what `run_paid` would ask and about how many tokens that takes. Asks nothing, writes nothing.
 
@@ -144,8 +154,8 @@ def estimate_paid(
     """
     from vlsbench.dataset.source import open_source
 
-    judge = _candidates(directory, responses, judge)[0]
-    asked = list(find_pending(directory, responses, judge.rubric, limit=limit).asked)
+    judge = candidates_of(directory, responses, judge)[0].variant(again=again)
+    asked = list(find_pending(directory, responses, judge.rubric, limit=limit, again=again).asked)
     samples = judge.look_up(asked)
     paid = [r for r in asked if judge.cache is None or not judge.is_cached(samples[r.instruction_id], r)]
     canaries = canary_responses() if asked else []

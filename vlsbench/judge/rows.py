@@ -33,7 +33,7 @@ from vlsbench.files import (
     write_atomic,
 )
 from vlsbench.judge.judges import ModelOptions, find_kind, kind_of, open_judge
-from vlsbench.judge.run import FormatRefusedError, Judge, OpenJudge, Write
+from vlsbench.judge.run import Judge, OpenJudge, SettingRefusedError, Write, candidates_left
 from vlsbench.judge.verdicts import read_verdicts, verdicts_that_hold
 from vlsbench.records import IMAGE_TEXT, TRANSIENT_FAILURES, Key, Response, ResponseFailure, Verdict
 from vlsbench.text import OnProgress, Reached
@@ -303,12 +303,14 @@ def judge_rows(
     judges = open_row_judges(
         name, path, rows, protocol=protocol, base_url=base_url, concurrency=concurrency, options=options
     )
-    for judge in judges[:-1]:
+    while True:
+        judge = judges[0]
         try:
             return write_verdicts(rows, judge, out, on_progress=on_progress)
-        except FormatRefusedError:
-            continue
-    return write_verdicts(rows, judges[-1], out, on_progress=on_progress)
+        except SettingRefusedError as error:
+            judges = candidates_left(judges, judge, error)
+            if not judges:
+                raise
 
 
 def write_verdicts(

@@ -12,9 +12,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple, Protocol, TypeVar
 
 from vlsbench.cost import meter_of
 from vlsbench.error_texts import why_not_an_answer
@@ -22,7 +23,7 @@ from vlsbench.errors import JudgeError, UsageError, amount, plural, visible
 from vlsbench.files import append_lines, canonical_json, exclusive, read_regular, refuse_link, write_atomic
 from vlsbench.judge.canaries import render_record, watch
 from vlsbench.judge.verdicts import read_verdicts, verdicts_that_hold
-from vlsbench.records import TRANSIENT_FAILURES, Key, Response, Rubric, Verdict
+from vlsbench.records import TRANSIENT_FAILURES, Failure, Key, Response, Rubric, Verdict
 from vlsbench.text import OnProgress, Reached
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from vlsbench.dataset.pictures import PictureSource
 
 __all__ = [
+    "AGAIN",
     "Asks",
     "FormatRefusedError",
     "Judge",
@@ -37,20 +39,65 @@ __all__ = [
     "Pending",
     "RunOptions",
     "RunReport",
+    "SettingRefusedError",
+    "TemperatureRefusedError",
     "Write",
     "ask_itself",
+    "candidates_left",
+    "check_again",
     "find_pending",
     "render_run",
+    "render_unreadable",
     "run",
     "run_watched",
 ]
+
+AGAIN: Final[tuple[Failure, ...]] = ("judge_unparsable", "judge_cut", "judge_refused", "judge_filtered")
+"""Failures of a judge that a run asks about again where it is told to: another day, server or parser may answer."""
+
+_UNREADABLE: Final[frozenset[Failure]] = frozenset({"judge_unparsable", "judge_cut"})
+"""Failures that are no decision of a judge or of a filter: a label is missing that better settings may bring."""
+
+
+def check_again(names: str | None) -> frozenset[Failure]:
+    """Read `--again`: failures of a judge, with commas between them.
+
+    Raises:
+        UsageError: If one is none that can be asked again.
+
+    >>> sorted(check_again("judge_unparsable,judge_cut"))
+    ['judge_cut', 'judge_unparsable']
+    """
+    given = [name.strip() for name in (names or "").split(",") if name.strip()]
+    if (names is not None and not given) or not set(given) <= set(AGAIN):
+        raise UsageError(
+            f"--again {names!r}: it takes failures with commas between them, of {', '.join(AGAIN)} "
+            "(judge_unreachable is asked again in any case)."
+        )
+    return frozenset(name for name in AGAIN if name in given)
+
 
 Write = Callable[[Sequence[Verdict]], None]
 """Takes finished verdicts; they are on disk when it returns. Call it from one thread at a time."""
 
 
-class FormatRefusedError(JudgeError):
-    """The endpoint takes no such output format; nothing was judged. The next of `OpenJudge.candidates` may be taken."""
+class SettingRefusedError(JudgeError):
+    """The endpoint does not take how it is asked; nothing was judged. See `candidates_left`."""
+
+    setting: ClassVar[str]
+    """Attribute of the judge that another of `OpenJudge.candidates` has another value of."""
+
+
+class FormatRefusedError(SettingRefusedError):
+    """The endpoint takes no such output format."""
+
+    setting = "output_format"
+
+
+class TemperatureRefusedError(SettingRefusedError):
+    """The model takes no temperature, or none but its own."""
+
+    setting = "temperature"
 
 
 class Judge(Protocol):
@@ -67,6 +114,15 @@ class Judge(Protocol):
 
 
 JudgeT = TypeVar("JudgeT", bound=Judge)
+OpenJudgeT = TypeVar("OpenJudgeT", bound="OpenJudge")
+
+
+def candidates_left(
+    candidates: Sequence[OpenJudgeT], refused: OpenJudgeT, error: SettingRefusedError
+) -> list[OpenJudgeT]:
+    """Return those of the candidates that are asked otherwise than one that was refused, in the same order."""
+    value = getattr(refused, error.setting)
+    return [candidate for candidate in candidates if getattr(candidate, error.setting) != value]
 
 
 def ask_itself(judge: Judge, responses: Sequence[Response], write: Write) -> None:
@@ -97,6 +153,11 @@ class RunReport(NamedTuple):
         """Failures that the same command tries again."""
         return sum(count for name, count in self.counts.items() if name in TRANSIENT_FAILURES)
 
+    @property
+    def n_unreadable(self) -> int:
+        """Replies without a label that can be read; only `--again` asks again."""
+        return sum(count for name, count in self.counts.items() if name in _UNREADABLE)
+
 
 class Pending(NamedTuple):
     """What a run has before it."""
@@ -112,20 +173,27 @@ class Pending(NamedTuple):
 
 
 def find_pending(
-    directory: Path, responses: Mapping[Key, Response], rubric: Rubric, *, limit: int | None = None
+    directory: Path,
+    responses: Mapping[Key, Response],
+    rubric: Rubric,
+    *,
+    limit: int | None = None,
+    again: AbstractSet[Failure] = frozenset(),
 ) -> Pending:
-    """Find what has no verdict yet, or only one that is transient.
+    """Find what has no verdict yet, or only one that is transient or asked about again.
 
     Args:
         directory: The submission; the verdict file may be absent.
         limit: Ask about at most so many responses.
+        again: Failures to ask about again; see `AGAIN`.
 
     Raises:
         SubmissionError: If the verdict file is broken.
     """
     path, rubric_id = _path_of(directory, rubric), rubric.rubric_id
     before = verdicts_that_hold(read_verdicts(path), responses)
-    todo = [r for key, r in responses.items() if key not in before or before[key].failure in TRANSIENT_FAILURES]
+    tried = TRANSIENT_FAILURES | again
+    todo = [r for key, r in responses.items() if key not in before or before[key].failure in tried]
     unanswered = [v for response in todo if (v := _name_failure(response, rubric_id)) is not None]
     named = {(v.instruction_id, v.condition) for v in unanswered}
     asked = [response for response in todo if (response.instruction_id, response.condition) not in named]
@@ -142,6 +210,7 @@ def run(
     judge: JudgeT,
     *,
     limit: int | None = None,
+    again: AbstractSet[Failure] = frozenset(),
     asks: Callable[[JudgeT, Sequence[Response], Write], None] = ask_itself,
     on_progress: OnProgress = lambda reached: None,
 ) -> RunReport:
@@ -151,6 +220,7 @@ def run(
         directory: The submission; verdicts go to `verdicts/<rubric_id>.jsonl`, the rubric beside them.
         responses: The line that holds for every key.
         limit: Ask the judge about at most so many responses.
+        again: Failures to ask about again; see `AGAIN`. A label is never superseded.
         asks: Has the judge decide; an engine hands in one that asks it elsewhere.
         on_progress: Told how many verdicts are written, of how many, after every batch.
 
@@ -163,7 +233,7 @@ def run(
     refuse_link(path.parent)
     with exclusive(path):
         _keep_rubric(path.with_name(f"{rubric_id}.rubric.json"), judge.rubric)
-        pending = find_pending(directory, responses, judge.rubric, limit=limit)
+        pending = find_pending(directory, responses, judge.rubric, limit=limit, again=again)
         total = len(pending.unanswered) + len(pending.asked)
         n_new = n_failed = 0
         meter = meter_of(judge)
@@ -200,7 +270,8 @@ class OpenJudge(ABC):
     def candidates(self) -> Sequence[OpenJudge]:
         """Return the judge under every rubric that a run may settle on, in the order in which it tries them.
 
-        The next one is for where asking is a `FormatRefusedError`; what a run settles on stays that of a submission.
+        The others are for where asking is a `SettingRefusedError` (see `candidates_left`); what a run settles on stays
+        that of a submission.
         """
         return [self]
 
@@ -224,11 +295,19 @@ class OpenJudge(ABC):
             responses,
             self,
             limit=options.limit,
+            again=options.again,
             asks=options.asks,
             on_progress=options.on_progress,
         )
 
-    def estimate(self, directory: Path, responses: Mapping[Key, Response], *, limit: int | None = None) -> RunEstimate:
+    def estimate(
+        self,
+        directory: Path,
+        responses: Mapping[Key, Response],
+        *,
+        limit: int | None = None,
+        again: AbstractSet[Failure] = frozenset(),
+    ) -> RunEstimate:
         """Say what `run` would ask and what it would cost. Asks nothing, writes nothing.
 
         Raises:
@@ -247,6 +326,8 @@ class RunOptions:
 
     limit: int | None = None
     """Ask about at most so many responses."""
+    again: AbstractSet[Failure] = frozenset()
+    """Failures to ask about again."""
     is_batch: bool = False
     """Ask through the endpoint's batches."""
     is_waiting: bool = True
@@ -263,15 +344,16 @@ def run_watched(
     judge: OpenJudge,
     *,
     limit: int | None = None,
+    again: AbstractSet[Failure] = frozenset(),
     asks: Asks = ask_itself,
     on_progress: OnProgress = lambda reached: None,
 ) -> RunReport:
     """Judge what has no verdict yet, canaries first where the judge has them; see `run`."""
     notes: list[str] = []
-    if judge.has_canaries and find_pending(directory, responses, judge.rubric, limit=limit).asked:
+    if judge.has_canaries and find_pending(directory, responses, judge.rubric, limit=limit, again=again).asked:
         record, _ = watch(directory, judge)
         notes.append(render_record(record))
-    report = run(directory, responses, judge, limit=limit, asks=asks, on_progress=on_progress)
+    report = run(directory, responses, judge, limit=limit, again=again, asks=asks, on_progress=on_progress)
     return report._replace(notes=(*notes, *report.notes))
 
 
@@ -295,6 +377,15 @@ def _keep_rubric(path: Path, rubric: Rubric) -> None:
         write_atomic(path, text)
     elif read_regular(path) != text.encode():
         raise JudgeError(f"{path}: not the rubric its name says; was it edited? Move it away and judge again.")
+
+
+def render_unreadable(report: RunReport, command: str = "the same command") -> str:
+    """Say which labels are missing for want of a reply that can be read, and how to ask again."""
+    found = [name for name in AGAIN if name in _UNREADABLE and report.counts.get(name)]
+    return (
+        f"{amount(report.n_unreadable, 'response')} without a label, as no reply could be read ({', '.join(found)}); "
+        f"{command} with --again {','.join(found)} asks again."
+    )
 
 
 def render_run(report: RunReport, directory: Path) -> str:

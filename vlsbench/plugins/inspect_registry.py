@@ -40,7 +40,7 @@ from vlsbench.errors import DataError, JudgeError, UsageError, VLSBenchError
 from vlsbench.generate.conditions import Question, Wordings, read_captions, read_safety_prompt
 from vlsbench.generate.target import DEFAULT_MAX_NEW_TOKENS
 from vlsbench.judge.judges import ModelOptions, find_kind, open_judge
-from vlsbench.judge.run import FormatRefusedError, OpenJudge
+from vlsbench.judge.run import OpenJudge, SettingRefusedError, candidates_left
 from vlsbench.records import IMAGE_TEXT, Failure, Label, Response, Verdict
 from vlsbench.submission.importers.cells import cells_of
 from vlsbench.submission.importers.matching import match_one
@@ -205,7 +205,7 @@ class _Judging:
         self._left = list(judge.candidates())
         """The judge as it is asked, then as `vlsbench judge` would try it next."""
         self._is_agreed = False
-        """The endpoint took the output format: every label is in it."""
+        """The endpoint took how it was asked: every label is asked so."""
         self._lock = threading.Lock()
         # A model in this process takes one question at a time.
         self._turn = contextlib.nullcontext() if is_threadsafe else threading.Lock()
@@ -221,21 +221,22 @@ class _Judging:
             try:
                 with self._turn:
                     verdict, rubric_id = _ask(judge, response)
-            except FormatRefusedError as error:
-                if self._leave(judge):
+            except SettingRefusedError as error:
+                if self._leave(judge, error):
                     continue
                 return _unreached(judge, response, error)
             self._is_agreed = self._is_agreed or verdict.failure != "judge_unreachable"
             return verdict, rubric_id
 
-    def _leave(self, refused: OpenJudge) -> bool:
-        """Go on to the next output format, unless one is agreed on or none is left."""
+    def _leave(self, refused: OpenJudge, error: SettingRefusedError) -> bool:
+        """Go on to the next way of asking, unless one is agreed on or none is left."""
         with self._lock:
             if self._left[0] is not refused:
                 return True  # another thread was told so too
-            if self._is_agreed or len(self._left) == 1:
+            left = candidates_left(self._left, refused, error)
+            if self._is_agreed or not left:
                 return False
-            del self._left[0]
+            self._left = left
             return True
 
 
@@ -243,7 +244,7 @@ def _ask(judge: OpenJudge, response: Response) -> tuple[Verdict, str]:
     verdicts: list[Verdict] = []
     try:
         judge.judge([response], verdicts.extend)
-    except FormatRefusedError:
+    except SettingRefusedError:
         raise
     except JudgeError as error:
         # The answer is not lost with the judge: the log keeps it, and `inspect score` asks again.

@@ -18,9 +18,9 @@ from typing import Literal, NamedTuple
 
 from vlsbench.errors import SubmissionError, UsageError, VLSBenchError, amount, visible
 from vlsbench.judge.judges import ModelOptions, find_kind, open_judge
-from vlsbench.judge.run import RunReport
+from vlsbench.judge.run import RunReport, render_unreadable
 from vlsbench.judge.verdicts import list_rubrics
-from vlsbench.records import TRANSIENT_FAILURES
+from vlsbench.records import TRANSIENT_FAILURES, Failure
 from vlsbench.screening.flags import read_safety_reasons, screen
 from vlsbench.store.history import (
     Checked,
@@ -106,6 +106,8 @@ class Worker:
     """Also ask a judge that is not free about what no maintainer accepted."""
     options: ModelOptions = ModelOptions()  # noqa: RUF009  # frozen
     """`max_cost` holds for each submission."""
+    again: frozenset[Failure] = frozenset()
+    """Failures of the judge to ask about again; see `vlsbench.judge.run.AGAIN`."""
     on_progress: OnProgress = lambda reached: None
     on_done: Callable[[Done], None] = lambda done: None
     """Called as soon as a submission is done with."""
@@ -219,7 +221,7 @@ class Worker:
             judged = standing.judged.get(rubric)
             if judged is None or not _is_there(directory, rubric):
                 continue
-            if not (tries_failures and any(judged.counts.get(f) for f in TRANSIENT_FAILURES)):
+            if not (tries_failures and any(judged.counts.get(f) for f in TRANSIENT_FAILURES | self.again)):
                 return True
         return False
 
@@ -310,6 +312,7 @@ class Worker:
             data=self.data if submission.index.name == "release" else None,
             base_url=self.base_url,
             concurrency=self.concurrency,
+            again=self.again,
             options=self.options,
             on_progress=self.on_progress,
         )
@@ -357,6 +360,8 @@ class Worker:
                 "stopped",
                 f"{note}; {amount(n_left, 'answer is', 'answers are')} without a label, the same command tries again",
             )
+        if run.n_unreadable:
+            return Done(name, "stopped", f"{note}; {render_unreadable(run)}")
         return Done(name, "published", note)
 
     def _judge_by_hand(self, item: StoredSubmission, lease: Lease) -> Done | None:
@@ -376,6 +381,8 @@ class Worker:
                 f"{amount(run.n_transient, 'answer is', 'answers are')} without a label, the same command tries again"
             )
             return Done(name, "stopped", f"{rubric_id}: {note}")
+        if run.n_unreadable:
+            return Done(name, "stopped", f"{rubric_id}: {render_unreadable(run)}")
         return Done(name, "published", f"{rubric_id}: {amount(run.n_new, 'verdict')}")
 
     def _how_to_accept(self, name: str) -> str:

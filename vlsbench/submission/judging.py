@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from vlsbench.text import OnProgress
 
 if TYPE_CHECKING:
     from vlsbench.cost import RunEstimate
+    from vlsbench.records import Failure
 
 __all__ = ["estimate_directory", "judge_directory"]
 
@@ -28,6 +30,7 @@ def judge_directory(
     base_url: str | None = None,
     concurrency: int = 16,
     limit: int | None = None,
+    again: AbstractSet[Failure] = frozenset(),
     options: ModelOptions = ModelOptions(),  # noqa: B008  # frozen
     is_batch: bool = False,
     is_waiting: bool = True,
@@ -45,6 +48,7 @@ def judge_directory(
         base_url: Endpoint of a model judge; None for `OPENAI_BASE_URL`, else OpenAI's own.
         concurrency: Requests of a model judge in flight at once.
         limit: Ask about at most so many responses.
+        again: Failures of the judge to ask about again; see `vlsbench.judge.run.AGAIN`.
         options: More about a model judge.
         is_batch: Ask `openai:MODEL` through the endpoint's batches, at half the price; see `vlsbench.judge.batch`.
         is_waiting: Stay until the batches are back; otherwise the same call collects them later.
@@ -71,7 +75,7 @@ def judge_directory(
         base_url=base_url,
         options=options,
     )
-    how = RunOptions(limit=limit, is_batch=is_batch, is_waiting=is_waiting, on_progress=on_progress)
+    how = RunOptions(limit=limit, again=again, is_batch=is_batch, is_waiting=is_waiting, on_progress=on_progress)
     return chosen.run(submission.directory, submission.responses, how)
 
 
@@ -82,6 +86,7 @@ def estimate_directory(
     protocol: str | None = None,
     data: StrPath | None = None,
     limit: int | None = None,
+    again: AbstractSet[Failure] = frozenset(),
     options: ModelOptions = ModelOptions(),  # noqa: B008  # frozen
 ) -> RunEstimate:
     """Say what `judge_directory` would ask and what it would cost. Asks nothing, writes nothing, needs no key.
@@ -100,4 +105,4 @@ def estimate_directory(
         options=options,
         is_dry=True,
     )
-    return chosen.estimate(submission.directory, submission.responses, limit=limit)
+    return chosen.estimate(submission.directory, submission.responses, limit=limit, again=again)
