@@ -28,6 +28,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "generate": ("dataset",),
     "screening": ("dataset",),
     "judge": ("dataset", "generate"),
+    "leakage": (),
     "submission": ("dataset", "generate", "judge", "metrics"),
     "people": ("dataset", "judge", "metrics", "submission"),
     "store": ("judge", "screening", "submission"),
