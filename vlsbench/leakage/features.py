@@ -23,7 +23,7 @@ INSTALL: Final = "pip install 'vlsbench[leakage]'"
 
 _MAX_WORDS: Final = 60_000
 _MAX_PIECES: Final = 100_000
-"""Most frequent features kept. 2,241 texts have 3,000 and 12,000; 100,000 texts reach the limits, which bound a model."""
+"""Most frequent features kept: 2,241 texts have 3,000 and 12,000; the limits bound the model of 100,000."""
 
 _SKETCH: Final = 256
 _SKETCH_ROWS: Final = 10_000
@@ -56,7 +56,7 @@ class TextFeatures:
         min_df = 2 if len(texts) >= _FEW else 1
         self._words = TfidfVectorizer(
             ngram_range=(1, 2),
-            token_pattern=r"(?u)\b\w+\b",
+            token_pattern=r"(?u)\b\w+\b",  # noqa: S106 - no password
             sublinear_tf=True,
             min_df=min_df,
             max_features=_MAX_WORDS,

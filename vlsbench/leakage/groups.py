@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vlsbench.files import sha256_hex
@@ -128,7 +129,7 @@ def _join_equal(union: _Union, keys: Sequence[str | None]) -> None:
 
 
 def _shingles(words: Sequence[str]) -> set[str]:
-    return {*words, *(f"{a} {b}" for a, b in zip(words, words[1:], strict=False))}
+    return {*words, *(f"{a} {b}" for a, b in pairwise(words))}
 
 
 def _join_near_duplicates(union: _Union, words: Sequence[Sequence[str]]) -> set[int]:
@@ -180,7 +181,9 @@ def _signatures(texts: Sequence[Sequence[str]]) -> npt.NDArray[np.uint64]:
     starts = []
     for text in texts:
         starts.append(len(flat))
-        flat += [numbers.setdefault(shingle, len(numbers)) for shingle in _shingles(text)] or [numbers.setdefault("", 0)]
+        flat += [numbers.setdefault(shingle, len(numbers)) for shingle in _shingles(text)] or [
+            numbers.setdefault("", 0)
+        ]
     # A digest and not hash(): that differs from one process to the next.
     hashes = np.array([int(sha256_hex(shingle)[:16], 16) for shingle in numbers], dtype=np.uint64)
     values = hashes[np.array(flat)]
