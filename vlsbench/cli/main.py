@@ -17,6 +17,7 @@ import typer
 
 from vlsbench.cli.data import data
 from vlsbench.cli.hub import hub_check, publish
+from vlsbench.cli.leakage import leakage
 from vlsbench.cli.store import store_commands
 from vlsbench.errors import UsageError, VLSBenchError, amount, visible
 
@@ -33,6 +34,7 @@ app.add_typer(data, name="data")
 app.add_typer(publish, name="publish")
 app.add_typer(store_commands)
 app.command("hub-check")(hub_check)
+app.command("leakage")(leakage)
 
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A submission: submission.json and responses.jsonl.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

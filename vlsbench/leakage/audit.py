@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from vlsbench.errors import DataError, numbered
+from vlsbench.errors import DataError, amount, numbered
 from vlsbench.leakage.columns import ROLES, ColumnChoice
 from vlsbench.leakage.controls import CUES, POINTS, PREDICTABILITY, Instrument, run_controls, sample_texts
 from vlsbench.leakage.cues import CueFeatures, find_cues, share_of_errors
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     Ints = npt.NDArray[np.int64]
     Bools = npt.NDArray[np.bool_]
 
-__all__ = ["Audit", "Judged", "audit_leakage", "run_audit"]
+__all__ = ["Audit", "Judge", "Judged", "audit_leakage", "plan_audit", "run_audit"]
 
 _MOST_LEAKING: Final = 50
 """Items shown of the first target; of the others a fifth."""
@@ -197,6 +197,31 @@ def run_audit(
         version=__version__,
     )
     return Audit(report, audited, groups, is_pointing, fits, features)
+
+
+def plan_audit(
+    source: Any, choice: ColumnChoice | None = None, *, hub: HubChoice | None = None, limit: int | None = None
+) -> str:
+    """Say what an audit would read and measure.
+
+    Raises:
+        DataError: As in `audit_leakage`.
+        UsageError: As in `audit_leakage`.
+    """
+    audited = read_items(source, choice, hub=hub, limit=limit)
+    _refuse_own_control(audited)
+    groups = group_items(audited.items, same_image=same_files(audited.items, audited.pictures))
+    tasks, reasons = _tasks(audited, groups.of_item)
+    columns = [f"{role} {audited.columns.of(role)}" for role in ROLES if audited.columns.of(role)]
+    lines = [
+        f"{audited.name}: {amount(len(audited), 'text')} ({audited.format}); columns: {'; '.join(columns)}",
+        *(f"left out: {n:,} {reason}" for reason, n in audited.n_dropped.items()),
+        f"groups: {groups.summary.n_groups:,}",
+        *(f"would predict: {task.target}, {len(task.classes)} classes, {len(task.y):,} texts" for task in tasks),
+        *(f"note: {note}" for note in (*audited.notes, *reasons)),
+        "without a judge nothing is asked and nothing is paid.",
+    ]
+    return "\n".join(lines)
 
 
 def _not_printed(control: Control) -> str:

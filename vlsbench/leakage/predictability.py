@@ -173,7 +173,7 @@ def group_folds(y: Ints, groups: Ints, seed: int) -> Folds:
     for number in several[np.argsort(-sizes[several], kind="stable")]:
         rows = order[ends[number] - sizes[number] : ends[number]]
         added = np.bincount(y[rows], minlength=n_classes)
-        # Only what the group brings differs between folds: how full its classes are there, then how full the fold is.
+        # Only what the group adds differs between folds: how full its classes are, then how full the fold is.
         cost = ((held + added / 2) * added / share).sum(axis=1) + 1e-6 * held.sum(axis=1)
         best = int(cost.argmin())
         of_group[number] = best
