@@ -6,6 +6,7 @@ Exit: 0 measured, 1 the input is bad or what was asked for does not exist, 2 the
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -34,6 +35,7 @@ def leakage(
     split: Annotated[str | None, typer.Option(help="Split of a dataset on the Hub; default all.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many texts.")] = None,
     seed: Annotated[int, typer.Option(help="Of the folds and permutations.")] = 0,
+    html: Annotated[Path | None, typer.Option(metavar="OUT", help="Also write the report as one page.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be read and measured; no more.")] = False,
 ) -> None:
@@ -57,4 +59,10 @@ def leakage(
     audit = run_audit(source, choice, hub=hub, limit=limit, seed=seed, on_stage=say)
     if is_terminal:
         print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+    if html is not None:
+        from vlsbench.files import write_atomic
+        from vlsbench.leakage.html import render_page
+
+        write_atomic(html, render_page(audit))
+        print(visible(f"written to {html}"), file=sys.stderr)
     print(audit.report.model_dump_json(indent=2) if as_json else visible(render_leakage(audit.report)))
