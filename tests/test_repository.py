@@ -41,6 +41,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "generate": ("dataset",),
     "screening": ("dataset",),
     "judge": ("dataset", "generate"),
+    "leakage": ("metrics",),
     "submission": ("dataset", "generate", "judge", "metrics"),
     "people": ("dataset", "judge", "metrics", "submission"),
     "store": ("judge", "screening", "submission"),
@@ -49,7 +50,19 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "plugins": ("dataset", "generate", "judge", "submission"),
     "hub": ("board", "dataset", "judge", "metrics", "store", "submission"),
     "serve": ("hub", "store"),
-    "cli": ("board", "dataset", "engine", "generate", "hub", "judge", "people", "serve", "store", "submission"),
+    "cli": (
+        "board",
+        "dataset",
+        "engine",
+        "generate",
+        "hub",
+        "judge",
+        "leakage",
+        "people",
+        "serve",
+        "store",
+        "submission",
+    ),
 }
 """Which rooms a room imports, from the ground up: only rooms that stand before it here. Everyone imports the ground."""
 HEAVY = {"torch", "transformers", "gradio", "ray", "datasets", "plotly", "openai", "scipy", "pandas", "sklearn"}

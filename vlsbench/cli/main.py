@@ -20,6 +20,7 @@ from vlsbench.cli.generate import generate, run
 from vlsbench.cli.hub import hub_check, publish
 from vlsbench.cli.importing import ImportCommand, import_
 from vlsbench.cli.judge import calibrate, judge, judge_rows, judges
+from vlsbench.cli.leakage import leakage
 from vlsbench.cli.people import agree, label
 from vlsbench.cli.store import accept, changelog, queue, reject, rejudge, submit, withdraw, work
 from vlsbench.cli.submission import check, score
@@ -43,6 +44,7 @@ COMMANDS: Final[dict[str, dict[str, Callable[..., None] | typer.Typer]]] = {
         "withdraw": withdraw,
         "changelog": changelog,
     },
+    "Study": {"leakage": leakage},
     "Publish": {"publish": publish, "export": export, "hub-check": hub_check, "data": data},
 }
 """Every command under its group, in the order of the work; `--help` shows them so."""

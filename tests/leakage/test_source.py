@@ -1,0 +1,256 @@
+"""SOURCE in every container, and what is wrong with it in one sentence."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from openpyxl import Workbook
+
+from vlsbench.errors import DataError, HubError, UsageError
+from vlsbench.leakage.columns import ColumnChoice
+from vlsbench.leakage.items import read_items
+from vlsbench.leakage.source import open_source
+
+N = 24
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+ROWS = [
+    {"uid": f"r{n}", "prompt": f"Who owns boat {n}, the red one?", "image": f"img/{n}.png", "topic": f"t{n % 2}"}
+    for n in range(N)
+]
+
+
+def as_json(path: Path) -> Any:
+    path.write_text(json.dumps(ROWS), encoding="utf-8")
+    return path
+
+
+def as_json_object(path: Path) -> Any:
+    path.write_text(json.dumps({row["uid"]: {k: v for k, v in row.items() if k != "uid"} for row in ROWS}))
+    return path
+
+
+def as_json_in_object(path: Path) -> Any:
+    path.write_text(json.dumps({"version": 2, "data": ROWS}))
+    return path
+
+
+def as_json_columns(path: Path) -> Any:
+    path.write_text(json.dumps({key: [row[key] for row in ROWS] for key in ROWS[0]}))
+    return path
+
+
+def as_jsonl(path: Path) -> Any:
+    path.write_text("\ufeff" + "".join(json.dumps(row) + "\n" for row in ROWS), encoding="utf-8")
+    return path
+
+
+def as_csv(path: Path, delimiter: str = ",") -> Any:
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.DictWriter(file, list(ROWS[0]), delimiter=delimiter)
+        writer.writeheader()
+        writer.writerows(ROWS)
+    return path
+
+
+def as_tsv(path: Path) -> Any:
+    return as_csv(path, "\t")
+
+
+def as_xlsx(path: Path) -> Any:
+    book = Workbook()
+    assert book.active is not None
+    book.active.append(list(ROWS[0]))
+    for row in ROWS:
+        book.active.append(list(row.values()))
+    book.create_sheet("empty")
+    book.save(path)
+    return path
+
+
+def as_parquet(path: Path) -> Any:
+    pq.write_table(pa.Table.from_pylist(ROWS), path)
+    return path
+
+
+def as_link(path: Path) -> Any:
+    path.symlink_to(as_json(path.with_name("there")))
+    return path
+
+
+def as_frame(path: Path) -> Any:
+    return pd.DataFrame(ROWS)
+
+
+def as_dataset(path: Path) -> Any:
+    return datasets.Dataset.from_list(ROWS)
+
+
+def as_dataset_dict(path: Path) -> Any:
+    return datasets.DatasetDict(train=datasets.Dataset.from_list(ROWS[:20]), test=datasets.Dataset.from_list(ROWS[20:]))
+
+
+def as_saved(path: Path) -> Any:
+    as_dataset_dict(path).save_to_disk(path)
+    return str(path)
+
+
+def as_shards(path: Path) -> Any:
+    path.mkdir()
+    for n in range(2):
+        pq.write_table(pa.Table.from_pylist(ROWS[n::2]), path / f"train-{n}.parquet")
+    return path
+
+
+def as_image_folder(path: Path) -> Any:
+    path.mkdir()
+    (path / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    (path / "extra.csv").write_text("a,b\n1,2\n")
+    return path
+
+
+def as_list(path: Path) -> Any:
+    return ROWS
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        as_json,
+        as_json_object,
+        as_json_in_object,
+        as_json_columns,
+        as_jsonl,
+        as_csv,
+        as_tsv,
+        as_xlsx,
+        as_parquet,
+        as_link,
+        as_frame,
+        as_dataset,
+        as_dataset_dict,
+        as_saved,
+        as_shards,
+        as_image_folder,
+        as_list,
+    ],
+)
+def test_every_container_holds_the_same_items(write: Callable[[Path], Any], tmp_path: Path) -> None:
+    found = read_items(write(tmp_path / "source"))
+    assert {(item.text, item.image, item.category) for item in found.items} == {
+        (row["prompt"], row["image"], row["topic"]) for row in ROWS
+    }
+    assert {item.id for item in found.items} == {row["uid"] for row in ROWS}
+    assert (found.format, dict(found.n_dropped)) == ("guessed", {})
+
+
+def test_images_in_cells_are_known_by_their_content_and_read_again(tmp_path: Path) -> None:
+    cells = [{"bytes": PNG + bytes([n % 3]), "path": None} for n in range(N)]
+    rows = [row | {"image": cell} for row, cell in zip(ROWS, cells, strict=True)]
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    table = pa.table({key: pa.array([row[key] for row in rows], kind if key == "image" else None) for key in rows[0]})
+    pq.write_table(table, tmp_path / "a.parquet", row_group_size=5)
+    found = read_items(tmp_path / "a.parquet")
+    assert len({item.image for item in found.items}) == 3
+    assert [found.picture(item) for item in found.items] == [cell["bytes"] for cell in cells]
+
+
+def test_class_numbers_of_datasets_get_their_names(tmp_path: Path) -> None:
+    features = datasets.Features(prompt=datasets.Value("string"), label=datasets.ClassLabel(names=["safe", "unsafe"]))
+    data = datasets.Dataset.from_list([{"prompt": r["prompt"], "label": n % 2} for n, r in enumerate(ROWS)], features)
+    data.to_parquet(tmp_path / "a.parquet")
+    for source in (data, tmp_path / "a.parquet"):
+        found = read_items(source)
+        assert [item.labels["harm"] for item in found.items[:2]] == ["harmless", "harmful"]
+
+
+def test_missing_cells_of_pandas_are_missing() -> None:
+    frame = pd.DataFrame(ROWS)
+    frame.loc[3, "prompt"] = None
+    frame["topic"] = pd.array([pd.NA, *["x"] * (N - 1)], dtype="string")
+    found = read_items(frame)
+    assert dict(found.n_dropped) == {"empty text": 1}
+    assert found.items[0].category is None
+
+
+def test_rows_that_cannot_be_read_are_counted(tmp_path: Path) -> None:
+    lines = [json.dumps(row) for row in ROWS]
+    (tmp_path / "a.jsonl").write_text("\n".join([*lines, "{torn", "[1]"]))
+    assert dict(read_items(tmp_path / "a.jsonl").n_dropped) == {"row that cannot be read": 2}
+
+
+def test_answers_of_many_models_to_one_pair_are_one_item() -> None:
+    rows = [row | {"response": f"Nobody {k}.", "model": f"m{k}"} for row in ROWS for k in range(3)]
+    found = read_items(rows)
+    assert (len(found), dict(found.n_dropped)) == (N, {"pair that is there already (a file of answers)": 2 * N})
+
+
+def test_a_list_of_questions_is_an_item_each_with_one_image() -> None:
+    rows = [{"questions": [f"Who is {n}?", f"Where is {n} now?"], "image": f"{n}.png"} for n in range(N)]
+    found = read_items(rows)
+    assert len(found) == 2 * N
+    assert found.items[0].image == found.items[1].image
+    assert len({item.id for item in found.items}) == 2 * N
+
+
+def test_a_partial_run_says_so() -> None:
+    assert read_items(ROWS, limit=21).notes == ("only the first 21 texts (--limit).",)
+
+
+BAD: list[tuple[str, Callable[[Path], Any], str]] = [
+    ("12 rows", lambda path: ROWS[:12], r"12 texts; an audit needs at least 20"),
+    ("equal", lambda path: [row | {"prompt": "Who owns it?"} for row in ROWS], "all 24 texts are equal"),
+    ("no text", lambda path: [{"a": n, "b": n * 2} for n in range(N)], "no text column"),
+    ("no rows", lambda path: [], "no rows"),
+    ("nothing there", lambda path: path, "neither a file or folder here nor a Hub id"),
+    ("images only", lambda path: _write(path / "a.png", PNG).parent, "no table .* images alone have no text"),
+    ("empty file", lambda path: _write(path, b" "), "empty"),
+    ("pickle", lambda path: _write(path, b"\x80\x04."), "a pickle runs"),
+    ("gzip", lambda path: _write(path, b"\x1f\x8b\x08"), "Unpack it first"),
+    ("UTF-16", lambda path: _write(path, "a,b\n".encode("utf-16")), "not UTF-8"),
+    ("torn JSON", lambda path: _write(path, b'[{"prompt": "a'), "Was it cut"),
+    ("a number", lambda path: _write(path, b'{"a": 1}'), "a list of objects"),
+    ("broken Parquet", lambda path: _write(path, b"PAR1" + b"x" * 30), "a broken Parquet file"),
+    ("broken workbook", lambda path: _write(path, b"PK\x03\x04" + b"x" * 30), "not a workbook"),
+    ("column twice", lambda path: _write(path, b"a,a\n1,2\n"), "'a' stand there twice"),
+]
+
+
+def _write(path: Path, data: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize(("name", "make", "sentence"), BAD, ids=[case[0] for case in BAD])
+def test_bad_input_is_one_sentence(name: str, make: Callable[[Path], Any], sentence: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=sentence):
+        read_items(make(tmp_path / "source"))
+
+
+def test_tables_of_different_columns_in_one_folder_are_refused(tmp_path: Path) -> None:
+    as_json(tmp_path / "a.json")
+    (tmp_path / "b.json").write_text(json.dumps([{"question": row["prompt"]} for row in ROWS]))
+    with pytest.raises(DataError, match="tables of different columns"):
+        read_items(tmp_path)
+
+
+def test_a_kind_of_object_that_is_not_read_is_a_wrong_call() -> None:
+    with pytest.raises(UsageError, match="found int"):
+        open_source(3)
+
+
+def test_a_hub_id_without_a_network_is_one_sentence() -> None:
+    with pytest.raises(HubError, match="nobody/nothing: not a file or folder here, and the Hub gives no dataset"):
+        read_items("nobody/nothing", ColumnChoice())

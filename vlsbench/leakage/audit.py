@@ -1,0 +1,304 @@
+"""`audit_leakage`: SOURCE in, report out.
+
+What joins the parts: reading, grouping, controls, predictability, cues, image need, and what a judge measured where one
+was handed in. Without a judge nothing is asked and nothing leaves this machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from vlsbench.errors import DataError, amount, numbered
+from vlsbench.leakage.columns import ROLES, ColumnChoice
+from vlsbench.leakage.controls import CUES, POINTS, PREDICTABILITY, Instrument, run_controls, sample_texts
+from vlsbench.leakage.cues import CueFeatures, find_cues, share_of_errors
+from vlsbench.leakage.estimates import share_measure
+from vlsbench.leakage.features import TextFeatures, require_sklearn
+from vlsbench.leakage.groups import Groups, group_items
+from vlsbench.leakage.image_need import is_readable, points_at_image, share_by
+from vlsbench.leakage.items import AuditSet, read_items, same_files
+from vlsbench.leakage.leaking import leaking_items
+from vlsbench.leakage.predictability import (
+    SETTINGS,
+    Fit,
+    Task,
+    fit_task,
+    group_folds,
+    make_task,
+    measure,
+    permutation_null,
+)
+from vlsbench.leakage.records import (
+    ORIGIN,
+    Control,
+    Cue,
+    HarmLeak,
+    ImageNeed,
+    LeakageReport,
+    LeakingItem,
+    Measure,
+    Predictability,
+)
+from vlsbench.leakage.source import HubChoice
+from vlsbench.version import __version__
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Ints = npt.NDArray[np.int64]
+    Bools = npt.NDArray[np.bool_]
+
+__all__ = ["Audit", "Judge", "Judged", "audit_leakage", "plan_audit", "run_audit"]
+
+_MOST_LEAKING: Final = 50
+"""Items shown of the first target; of the others a fifth."""
+
+
+class Judged(NamedTuple):
+    """What a judge or people measured on the same items; a member that was not measured is None."""
+
+    harm_leak: HarmLeak | None = None
+    answerable_without: Measure | None = None
+    changes_when_swapped: Measure | None = None
+    changes_when_removed: Measure | None = None
+    mirage_rate: Measure | None = None
+    notes: tuple[str, ...] = ()
+
+
+Judge = Callable[[AuditSet, Groups], Judged]
+"""Measures harm leak and image need with a model or with people's grades; `None` is `--judge none`."""
+
+
+@dataclass(frozen=True)
+class Audit:
+    """A report with what it was made of."""
+
+    report: LeakageReport
+    audited: AuditSet
+    groups: Groups
+    is_pointing: Bools
+    fits: dict[str, Fit]
+    """Held-out predictions by target."""
+    features: TextFeatures
+
+
+def audit_leakage(
+    source: Any,
+    *,
+    text: str | None = None,
+    image: str | None = None,
+    label: str | None = None,
+    category: str | None = None,
+    source_column: str | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+) -> LeakageReport:
+    """Measure what the texts of a multimodal set give away, without a judge.
+
+    Args:
+        source: A pandas DataFrame, a `datasets` Dataset or DatasetDict, a list of rows, a path or a Hub id.
+        text: Column of the text; guessed where it is None, like the next four.
+        image: Column of the image: what items are grouped by.
+        label: Column that says whether a pair is harmful.
+        category: Column of the category.
+        source_column: Column that says where an item comes from.
+        limit: Only the first so many items.
+        seed: Of the folds and permutations.
+
+    Raises:
+        DataError: If there is no text column, or too few texts, or all are equal.
+        UsageError: If scikit-learn is absent, or a column is not there.
+    """
+    choice = ColumnChoice(text, image, label, category, source_column)
+    return run_audit(source, choice, limit=limit, seed=seed).report
+
+
+def run_audit(
+    source: Any,
+    choice: ColumnChoice | None = None,
+    *,
+    hub: HubChoice | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    judge: Judge | None = None,
+    instrument: Instrument | None = None,
+    on_stage: Callable[[str], None] = lambda stage: None,
+) -> Audit:
+    """Measure, and keep what the numbers were made of.
+
+    Args:
+        judge: Measures what needs a judge.
+        instrument: What predicts; the package's own where it is None.
+        on_stage: Told what is done next.
+
+    Raises:
+        DataError: As in `audit_leakage`; also where SOURCE is the packaged sample, of which the controls are made.
+        UsageError: As in `audit_leakage`.
+    """
+    import numpy as np
+
+    require_sklearn()
+    predict = instrument or (lambda task, matrix, seed: fit_task(task, matrix, seed=seed))
+    on_stage("reading")
+    audited = read_items(source, choice, hub=hub, limit=limit)
+    _refuse_own_control(audited)
+    on_stage("grouping")
+    groups = group_items(audited.items, same_image=same_files(audited.items, audited.pictures))
+    on_stage("controls")
+    controls = run_controls(predict)
+    failed = {guarded for control in controls if not control.passed for guarded in control.guards}
+    notes = [*audited.notes, *(_not_printed(control) for control in controls if not control.passed)]
+    is_pointing = np.array([points_at_image(text) for text in audited.texts])
+    on_stage("texts as numbers")
+    features = TextFeatures(audited.texts)
+    sketch = features.sketch(seed)
+    glances = CueFeatures(audited.texts)
+    tasks, reasons = _tasks(audited, groups.of_item)
+    notes += reasons
+    categories = [item.category for item in audited.items]
+    measured: list[Predictability] = []
+    cues: list[Cue] = []
+    fits: dict[str, Fit] = {}
+    leaking: list[LeakingItem] = []
+    for task in tasks:
+        on_stage(f"predicting {task.target}")
+        folds = group_folds(task.y, task.groups, seed)
+        cues += find_cues(task, folds, glances)
+        fit = predict(task, features.matrix, seed)
+        fits[task.target] = fit
+        measured.append(measure(fit, permutation_null(task, sketch, seed=seed), categories))
+        wanted = _MOST_LEAKING if len(measured) == 1 else _MOST_LEAKING // 5
+        leaking += leaking_items(fit, audited, features, is_pointing, wanted)
+    judged = Judged()
+    if judge is not None:
+        on_stage("judging")
+        judged = judge(audited, groups)
+    need, need_notes = _image_need(audited, groups.of_item, is_pointing, judged, is_printed=POINTS not in failed)
+    is_predicted = PREDICTABILITY not in failed
+    report = LeakageReport(
+        source=audited.name,
+        format=audited.format,
+        n=len(audited),
+        columns={role: audited.columns.of(role) for role in ROLES},
+        columns_set=tuple(sorted(audited.columns.given)),
+        n_dropped=dict(audited.n_dropped),
+        notes=(*notes, *need_notes, *judged.notes),
+        harm_leak=judged.harm_leak,
+        predictability=tuple(measured) if is_predicted else (),
+        cues=tuple(sorted(cues, key=share_of_errors, reverse=True)) if CUES not in failed else (),
+        image_need=need,
+        controls=tuple(controls),
+        groups=groups.summary,
+        most_leaking=tuple(leaking) if is_predicted else (),
+        settings={**SETTINGS, "seed": seed},
+        version=__version__,
+    )
+    return Audit(report, audited, groups, is_pointing, fits, features)
+
+
+def plan_audit(
+    source: Any, choice: ColumnChoice | None = None, *, hub: HubChoice | None = None, limit: int | None = None
+) -> str:
+    """Say what an audit would read and measure.
+
+    Raises:
+        DataError: As in `audit_leakage`.
+        UsageError: As in `audit_leakage`.
+    """
+    audited = read_items(source, choice, hub=hub, limit=limit)
+    _refuse_own_control(audited)
+    groups = group_items(audited.items, same_image=same_files(audited.items, audited.pictures))
+    tasks, reasons = _tasks(audited, groups.of_item)
+    columns = [f"{role} {audited.columns.of(role)}" for role in ROLES if audited.columns.of(role)]
+    lines = [
+        f"{audited.name}: {amount(len(audited), 'text')} ({audited.format}); columns: {'; '.join(columns)}",
+        *(f"left out: {n:,} {reason}" for reason, n in audited.n_dropped.items()),
+        f"groups: {groups.summary.n_groups:,}",
+        *(f"would predict: {task.target}, {len(task.classes)} classes, {len(task.y):,} texts" for task in tasks),
+        *(f"note: {note}" for note in (*audited.notes, *reasons)),
+        "without a judge nothing is asked and nothing is paid.",
+    ]
+    return "\n".join(lines)
+
+
+def _not_printed(control: Control) -> str:
+    return f"the control {control.name!r} failed: {numbered(list(control.guards))} is not printed."
+
+
+def _refuse_own_control(audited: AuditSet) -> None:
+    own = {text.instruction for text in sample_texts()} | {text.description for text in sample_texts()}
+    n_own = sum(text in own for text in audited.texts)
+    if 2 * n_own >= len(audited):
+        raise DataError(
+            f"{audited.name}: these are the texts of the packaged sample, of which the controls are made; a set cannot "
+            "be its own control. Name another set."
+        )
+
+
+def _tasks(audited: AuditSet, groups: Ints) -> tuple[list[Task], list[str]]:
+    """Return what can be predicted, and a sentence for every label that cannot."""
+    tasks: list[Task] = []
+    reasons = []
+    for target in audited.targets:
+        labels = [item.labels.get(target) for item in audited.items]
+        if target == ORIGIN and len(set(labels) - {None}) < 2:
+            continue  # made of the source's name, which then says nothing of how the image came about
+        made = make_task(target, labels, groups)
+        if isinstance(made, str):
+            reasons.append(made)
+        elif not any(_is_same_question(made, other) for other in tasks):
+            tasks.append(made)
+    if reasons and tasks:
+        reasons.append(f"predicted instead: {numbered([task.target for task in tasks])}.")
+    if not tasks:
+        reasons.append("no label is there that text could be tried on; image need and cues need none or are left out.")
+    return tasks, reasons
+
+
+def _is_same_question(a: Task, b: Task) -> bool:
+    """Say whether two labels divide the items alike, as a source of two kinds and "generated or collected" do."""
+    return len(a.y) == len(b.y) and len(a.classes) == len(b.classes) == len(
+        set(zip(a.y.tolist(), b.y.tolist(), strict=True))
+    )
+
+
+def _image_need(
+    audited: AuditSet, groups: Ints, is_pointing: Bools, judged: Judged, *, is_printed: bool
+) -> tuple[ImageNeed, list[str]]:
+    import numpy as np
+
+    is_read = np.array([is_readable(text) for text in audited.texts])
+    notes = []
+    if not is_read.all():
+        notes.append(
+            f"points_at_image reads English; {int((~is_read).sum()):,} texts in other scripts are left out of it."
+        )
+    rows = np.flatnonzero(is_read)
+    share: Measure | None = None
+    by_category: dict[str, Measure] = {}
+    by_origin: dict[str, Measure] = {}
+    if is_printed and len(rows):
+        share = share_measure(is_pointing[rows], groups[rows])
+        by_category = _by(audited, rows, groups, is_pointing, "category")
+        origins = _by(audited, rows, groups, is_pointing, ORIGIN)
+        by_origin = origins if len(origins) > 1 else {}
+    return (
+        ImageNeed(
+            points_at_image=share,
+            answerable_without=judged.answerable_without,
+            changes_when_swapped=judged.changes_when_swapped,
+            changes_when_removed=judged.changes_when_removed,
+            mirage_rate=judged.mirage_rate,
+            by_category=by_category,
+            by_origin=by_origin,
+        ),
+        notes,
+    )
+
+
+def _by(audited: AuditSet, rows: Ints, groups: Ints, is_pointing: Bools, target: str) -> dict[str, Measure]:
+    names: Sequence[str | None] = [audited.items[row].labels.get(target) for row in rows]
+    return share_by(is_pointing[rows].tolist(), names, groups[rows])

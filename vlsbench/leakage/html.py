@@ -1,0 +1,493 @@
+"""The report as one page: no script, nothing fetched, light and dark, images hidden until asked for.
+
+Rule of the room: a text of the set goes through `_text`, which escapes it. The numbers are the report's; the page adds
+what a table cannot show: where the bits lie, which words carry them, what the null gave. It quotes texts of the set, so
+it is for whoever holds the set; the JSON quotes none. Same audit, same bytes. No network, no clock.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from typing import Final
+
+from vlsbench.errors import amount
+from vlsbench.leakage.audit import Audit
+from vlsbench.leakage.image_need import IMAGE_RULE_CHECK
+from vlsbench.leakage.records import Cue, HarmLeak, LeakageReport, LeakingItem, Measure, Predictability
+from vlsbench.text import percent
+
+__all__ = ["render_page"]
+
+_SHOWN_CUES: Final = 16
+_THUMBNAIL: Final = 320
+"""Longest side of an image on the page, pixels: 50 of them are about 1 MB."""
+_MAX_TEXT: Final = 600
+"""Signs of a text that are shown."""
+
+_STYLE: Final = """
+:root { color-scheme: light dark; --page: #fff; --text: #1a2230; --soft: #5a6575; --line: #d8dde5; --panel: #f5f7fa;
+  --ink: #0b5cad; --faint: #c9d3df; --mark: 217, 119, 6; --good: #11703c; --bad: #b42318; --halo: #fff; }
+@media (prefers-color-scheme: dark) { :root { --page: #12161d; --text: #e7ebf1; --soft: #a3afbf; --line: #323b49;
+  --panel: #1b222c; --ink: #7cb8ff; --faint: #3c4858; --mark: 251, 191, 36; --good: #6ee7a0; --bad: #ff9c92;
+  --halo: #12161d; } }
+* { box-sizing: border-box; }
+body { margin: 0 auto; padding: 1.75rem 1.25rem 4rem; max-width: 62rem; background: var(--page); color: var(--text);
+  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
+h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 .3rem; letter-spacing: -.015em; overflow-wrap: anywhere; }
+h2 { font-size: 1.4rem; margin: 3rem 0 .4rem; padding-top: .8rem; border-top: 2px solid var(--line); }
+h3 { font-size: 1.02rem; margin: 1.8rem 0 .3rem; }
+p { margin: .45rem 0; max-width: 72ch; }
+code { font: .86em ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; overflow-wrap: anywhere; }
+.lead { font-size: 1.12rem; }
+.soft { color: var(--soft); font-size: .9rem; }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(16rem, 1fr)); gap: .9rem; margin: 1.4rem 0 .6rem; }
+.card { background: var(--panel); border: 1px solid var(--line); border-radius: 10px; padding: .9rem 1rem; }
+.card h2 { all: unset; display: block; font-size: .82rem; font-weight: 600; color: var(--soft); }
+.card .big { font-size: 2rem; font-weight: 700; line-height: 1.2; font-variant-numeric: tabular-nums; }
+.card .none { font-size: 1.25rem; font-weight: 600; color: var(--soft); line-height: 1.9; }
+.card p { margin: .2rem 0 0; font-size: .9rem; }
+table { border-collapse: collapse; width: 100%; margin: .5rem 0; font-variant-numeric: tabular-nums; font-size: .94rem; }
+caption { text-align: left; color: var(--soft); font-size: .88rem; padding-bottom: .2rem; }
+th, td { padding: .42rem .5rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top; }
+th { font-weight: 500; } thead th { font-size: .8rem; color: var(--soft); font-weight: 600; }
+th:first-child, td:first-child, .left { text-align: left; overflow-wrap: anywhere; }
+.scroll { overflow-x: auto; }
+.ci { color: var(--soft); font-size: .86em; white-space: nowrap; }
+figure { margin: .6rem 0 1rem; } figcaption { color: var(--soft); font-size: .88rem; max-width: 72ch; }
+svg { display: block; width: 100%; height: auto; overflow: visible; font: 12.5px system-ui, sans-serif; }
+svg text { fill: var(--text); } svg .dim { fill: var(--soft); } svg .base { stroke: var(--line); }
+svg .from { fill: var(--faint); } svg .to { fill: var(--ink); } svg .whisker { stroke: var(--text); stroke-width: 1.6; }
+svg .seen { stroke: var(--bad); stroke-width: 2; } svg .halo { stroke: var(--halo); stroke-width: 4; }
+ol.items { list-style: none; padding: 0; margin: .6rem 0; }
+ol.items li { border-bottom: 1px solid var(--line); padding: .55rem 0; display: grid;
+  grid-template-columns: 5.5rem minmax(0, 1fr); gap: .2rem .9rem; }
+ol.items .bits { font-weight: 700; font-variant-numeric: tabular-nums; } ol.items .meta { color: var(--soft); font-size: .84rem; }
+ol.items blockquote { margin: 0; overflow-wrap: anywhere; white-space: pre-line; }
+mark { color: inherit; border-radius: 3px; padding: 0 .12em; background: rgba(var(--mark), var(--w)); }
+details > summary { cursor: pointer; } details.group { margin: .8rem 0; } details.group > summary { font-weight: 600; }
+details.picture summary { color: var(--ink); font-size: .84rem; width: max-content; }
+details.picture img { display: block; max-width: 100%; margin-top: .4rem; border-radius: 6px; border: 1px solid var(--line); }
+.passed { color: var(--good); font-weight: 600; } .failed { color: var(--bad); font-weight: 700; }
+.notice { border-left: 4px solid #b45309; background: var(--panel); border-radius: 4px; padding: .5rem .8rem; }
+ul.notes { padding-left: 1.1rem; } ul.notes li { margin: .25rem 0; max-width: 72ch; }
+footer { margin-top: 3rem; padding-top: 1rem; border-top: 1px solid var(--line); color: var(--soft); font-size: .88rem; }
+@media (max-width: 40rem) { ol.items li { grid-template-columns: 1fr; } body { padding: 1.1rem .9rem 3rem; }
+  .card .big { font-size: 1.7rem; } }
+"""
+
+
+def _text(value: str) -> str:
+    """Make a text of the set safe for a page: markup shows as written, signs that would act become U+FFFD."""
+    return escape("".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in value))
+
+
+def render_page(audit: Audit, *, has_images: bool = True) -> str:
+    """Render the page.
+
+    Args:
+        has_images: Put thumbnails of the most leaking items into the page, each behind a click.
+    """
+    report = audit.report
+    parts = [
+        _header(report),
+        _harm_section(report.harm_leak),
+        _predictability_section(audit, has_images=has_images),
+        _need_section(audit),
+        _controls_section(report),
+        _notes(report),
+    ]
+    title = f"Leakage audit of {report.source}"
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        # Should a text ever get past `_text`: nothing on this page may run or load.
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
+        'img-src data:">\n<link rel="icon" href="data:,">\n'
+        f"<title>{_text(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+        + "\n".join(part for part in parts if part)
+        + f"\n<footer>Made by vlsbench {escape(report.version)}, seed {report.settings.get('seed')}. "
+        "The page quotes texts of the set; the JSON report quotes none.</footer>\n</body>\n</html>\n"
+    )
+
+
+# --- The head -----------------------------------------------------------------------------------------------
+
+
+def _header(report: LeakageReport) -> str:
+    columns = ", ".join(
+        f"{role} <code>{_text(column)}</code>{' (set)' if role in report.columns_set else ''}"
+        for role, column in report.columns.items()
+        if column is not None
+    )
+    how = "columns were guessed" if report.format == "guessed" else f"read as {_text(report.format)}"
+    dropped = "".join(f"; left out: {n:,} {_text(reason)}" for reason, n in report.n_dropped.items())
+    return f"""<header>
+<h1>What the text of {_text(report.source)} gives away</h1>
+<p class="lead">{amount(report.n, "text")} in {report.groups.n_groups:,} groups that differ in image, wording and
+template. Three questions, three numbers; they are never added up.</p>
+<p class="soft">{how}: {columns}{dropped}. Intervals are 95%, clustered by group.</p>
+<div class="cards">{_harm_card(report.harm_leak)}{_predict_card(report)}{_need_card(report)}</div>
+<p class="notice" role="note"><strong>Content notice.</strong> This page quotes texts of a safety benchmark. Images stay
+hidden until you open them.</p>
+</header>"""
+
+
+def _card(title: str, big: str | None, sentence: str) -> str:
+    shown = '<div class="none">not measured</div>' if big is None else f'<div class="big">{big}</div>'
+    return f'<section class="card"><h2>{title}</h2>{shown}<p>{sentence}</p></section>'
+
+
+def _harm_card(leak: HarmLeak | None) -> str:
+    title = "1 · Does the text alone say the harm?"
+    if leak is None:
+        return _card(title, None, "It takes a judge; without one nothing is asked of anybody.")
+    ratio = None if leak.ratio is None else f"{percent(leak.ratio.value)}%"
+    return _card(
+        title, ratio, f"of the pairs that {_text(leak.judge)} calls unsafe are unsafe to it as text alone (R2/R1)."
+    )
+
+
+def _predict_card(report: LeakageReport) -> str:
+    title = "2 · Does the text tell the labels?"
+    if not report.predictability:
+        return _card(title, None, "No label is there, or a control failed; the notes say which.")
+    best = max(report.predictability, key=lambda found: found.auc.value)
+    return _card(
+        title,
+        f"AUC {best.auc.value:.2f}",
+        f"for <em>{_text(best.target)}</em>: {percent(best.accuracy.value)}% right without the image, where the largest "
+        f"class is {percent(best.majority)}%.",
+    )
+
+
+def _need_card(report: LeakageReport) -> str:
+    title = "3 · Is the image needed?"
+    share = report.image_need.points_at_image
+    if share is None:
+        return _card(title, None, "The rule could not be used on these texts; the notes say why.")
+    return _card(
+        title, f"{percent(share.value)}%", "of the texts point at an image; the others read as complete questions."
+    )
+
+
+# --- 1 ------------------------------------------------------------------------------------------------------
+
+
+def _harm_section(leak: HarmLeak | None) -> str:
+    head = '<h2 id="harm">1 · Harm leak</h2>'
+    if leak is None:
+        return (
+            f"{head}<p>Not measured: no judge was named. A judge says of each pair, and of its text alone, whether it is "
+            "unsafe; if most unsafe pairs are unsafe as text alone, a model can look safe by reading.</p>"
+        )
+    rows = [
+        ("Pair unsafe (R1)", leak.r1),
+        ("Pair and text alone unsafe (R2)", leak.r2),
+        ("R1 − R2, paired", leak.difference),
+        ("R2 / R1", leak.ratio),
+    ]
+    body = "".join(f"<tr><td>{name}</td><td>{_rate(m)}</td></tr>" for name, m in rows)
+    failed = ", ".join(f"{n:,} {_text(reason)}" for reason, n in leak.n_failed.items() if n)
+    more = f"<p>Not decided, and in none of these numbers: {failed}.</p>" if failed else ""
+    return (
+        f"{head}<p>Judged by {_text(leak.judge)}.</p><table><thead><tr><th>of {leak.r1.n:,} pairs</th><th>%</th></tr></thead>"
+        f"<tbody>{body}</tbody></table>{more}"
+    )
+
+
+def _rate(measure: Measure | None) -> str:
+    if measure is None:
+        return "–"
+    return f'{percent(measure.value)} <span class="ci">{percent(measure.low)}–{percent(measure.high)}</span>'
+
+
+def _number(measure: Measure | None, decimals: int = 3) -> str:
+    if measure is None:
+        return "–"
+    low, high = measure.low, measure.high
+    return f'{measure.value:.{decimals}f} <span class="ci">{low:.{decimals}f}–{high:.{decimals}f}</span>'
+
+
+# --- 2 ------------------------------------------------------------------------------------------------------
+
+
+def _predictability_section(audit: Audit, *, has_images: bool) -> str:
+    report = audit.report
+    head = '<h2 id="labels">2 · Label predictability</h2>'
+    if not report.predictability:
+        return f"{head}<p>Not measured; the notes at the end say why.</p>"
+    rows = "".join(
+        f"<tr><td>{_text(p.target)}</td><td>{p.n:,}</td><td>{p.n_classes}</td><td>{percent(p.majority)}</td>"
+        f"<td>{_rate(p.accuracy)}</td><td>{_number(p.auc)}</td><td>{p.bits:.2f} of {p.entropy_bits:.2f}"
+        f' <span class="ci">{p.bits_interval[0]:.2f}–{p.bits_interval[1]:.2f}</span></td><td>{p.p_value:.3f}</td></tr>'
+        for p in report.predictability
+    )
+    parts = [
+        head,
+        "<p>A small text model reads part of the set and guesses the labels of texts it never saw. It never sees an image, "
+        "so whatever it gets right the text gives away. A larger model may find more.</p>",
+        '<div class="scroll"><table><thead><tr><th>label</th><th>texts</th><th>classes</th><th>largest class %</th>'
+        "<th>right %</th><th>AUC</th><th>bits</th><th>p</th></tr></thead>"
+        f"<tbody>{rows}</tbody></table></div>",
+        _figure(
+            _ranges([(p.target, p.majority, p.accuracy) for p in report.predictability]),
+            "Share of labels guessed right from the text alone (dark), above always naming the largest class (light). "
+            "Whiskers are 95% intervals.",
+        ),
+    ]
+    if report.cues:
+        shown = report.cues[:_SHOWN_CUES]
+        parts += [
+            "<h3>Trivial cues, best first</h3><p>One glance each, without any model. A cue that does nearly as well as the "
+            "model says what the model learnt.</p>",
+            _figure(
+                _ranges(
+                    [(f"{c.name} → {c.target}", c.majority, c.accuracy) for c in shown if _helps(c)] or _first(shown)
+                ),
+                "Share right by the cue alone (dark), above the largest class (light).",
+            ),
+        ]
+    for found in report.predictability:
+        parts.append(_target_details(audit, found, has_images=has_images))
+    return "\n".join(parts)
+
+
+def _helps(cue: Cue) -> bool:
+    return cue.accuracy.value > cue.majority
+
+
+def _first(cues: Sequence[Cue]) -> list[tuple[str, float, Measure]]:
+    return [(f"{cue.name} → {cue.target}", cue.majority, cue.accuracy) for cue in cues[:1]]
+
+
+def _target_details(audit: Audit, found: Predictability, *, has_images: bool) -> str:
+    fit = audit.fits[found.target]
+    parts = [
+        f'<details class="group"><summary>{_text(found.target)}: bits per text, categories, the texts that give most away</summary>'
+    ]
+    parts.append(
+        _figure(
+            _histogram(fit.pvi.tolist(), "bits that a text tells of its label", zero=True),
+            "Right of 0 a text helps to guess its label; left of 0 it misleads.",
+        )
+    )
+    values = found.null.get("values")
+    if values:
+        observed = float(found.null["observed"])
+        parts.append(
+            _figure(
+                _histogram(values, "held-out correlation", seen=observed),
+                f"The null: what a quick model finds when labels are dealt out anew, {found.null['permutations']} times; "
+                f"the line is what it finds with the true labels (p = {found.p_value:.3f}).",
+            )
+        )
+    if len(found.by_category) > 1:
+        rows = "".join(
+            f"<tr><td>{_text(name)}</td><td>{part.n:,}</td><td>{_rate(part.accuracy)}</td><td>{_number(part.auc)}</td>"
+            f"<td>{_number(part.bits, 2)}</td></tr>"
+            for name, part in found.by_category.items()
+        )
+        parts.append(
+            '<div class="scroll"><table><thead><tr><th>category</th><th>texts</th><th>right %</th><th>AUC</th><th>bits</th>'
+            f"</tr></thead><tbody>{rows}</tbody></table></div>"
+        )
+    items = [item for item in audit.report.most_leaking if item.target == found.target]
+    if items:
+        parts.append("<h3>The texts that give most away</h3><p>Marked are the words that carry it.</p>")
+        parts.append(_items(audit, items, has_images=has_images))
+    parts.append("</details>")
+    return "\n".join(parts)
+
+
+def _items(audit: Audit, items: Iterable[LeakingItem], *, has_images: bool) -> str:
+    by_id = {item.id: item for item in audit.audited.items}
+    lines = []
+    for item in items:
+        source = by_id[item.id]
+        weights = {word.word: word.weight for word in item.words}
+        picture = _picture(audit, item.id) if has_images else ""
+        pointing = "points at an image" if item.points_at_image else "needs no image"
+        lines.append(
+            f'<li><div><span class="bits">{item.pvi:.2f} bits</span><div class="meta">{_text(item.id)}</div></div>'
+            f'<div><blockquote>{_marked(source.text, weights)}</blockquote><div class="meta">{_text(item.label)} · {pointing}'
+            f"</div>{picture}</div></li>"
+        )
+    return f'<ol class="items">{"".join(lines)}</ol>'
+
+
+def _marked(text: str, weights: Mapping[str, float]) -> str:
+    shown = text if len(text) <= _MAX_TEXT else text[:_MAX_TEXT] + " …"
+    highest = max(weights.values(), default=1.0)
+    out = []
+    for part in re.split(r"(\w+(?:['’]\w+)*)", shown):
+        weight = weights.get(part.lower().replace("’", "'"))
+        if weight is None:
+            out.append(_text(part))
+        else:
+            out.append(f'<mark style="--w:{0.15 + 0.55 * weight / highest:.2f}">{_text(part)}</mark>')
+    return "".join(out)
+
+
+def _picture(audit: Audit, item_id: str) -> str:
+    item = next(item for item in audit.audited.items if item.id == item_id)
+    data = audit.audited.picture(item)
+    thumbnail = None if data is None else _thumbnail(data)
+    if thumbnail is None:
+        return ""
+    return (
+        f'<details class="picture"><summary>Show the image</summary><img alt="image of {_text(item.id)}" '
+        f'src="data:image/jpeg;base64,{thumbnail}"></details>'
+    )
+
+
+def _thumbnail(data: bytes) -> str | None:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(io.BytesIO(data)) as opened:
+            image = opened.convert("RGB")
+    except (UnidentifiedImageError, OSError, Image.DecompressionBombError):
+        return None
+    image.thumbnail((_THUMBNAIL, _THUMBNAIL))
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=72)
+    return base64.b64encode(out.getvalue()).decode()
+
+
+# --- 3 and the rest -----------------------------------------------------------------------------------------
+
+
+def _need_section(audit: Audit) -> str:
+    report = audit.report
+    need = report.image_need
+    parts = ['<h2 id="need">3 · Image need</h2>']
+    if need.points_at_image is not None:
+        rows: list[tuple[str, float, Measure]] = [("all texts", 0.0, need.points_at_image)]
+        rows += [(name, 0.0, m) for name, m in {**need.by_origin, **need.by_category}.items()]
+        check = IMAGE_RULE_CHECK
+        parts.append(
+            _figure(
+                _ranges(rows),
+                "Share of texts that point at an image: “this tool”, “the scene in the picture”, “them” with nothing before "
+                f"it. The rule reads words; against a person it is right on {check.n_agreed} of {check.n} texts of VLSBench "
+                f"(kappa {check.kappa:.2f}).",
+            )
+        )
+    measured = [
+        ("Answerable without looking", need.answerable_without),
+        ("Answers that change when the image is swapped", need.changes_when_swapped),
+        ("Answers that change when the image is removed", need.changes_when_removed),
+        ("Images described that were never sent (mirage)", need.mirage_rate),
+    ]
+    body = "".join(
+        f"<tr><td>{name}</td><td>{'not measured' if m is None else _rate(m)}</td></tr>" for name, m in measured
+    )
+    parts.append(f"<table><thead><tr><th></th><th>%</th></tr></thead><tbody>{body}</tbody></table>")
+    complete = [item for item, points in zip(audit.audited.items, audit.is_pointing, strict=True) if not points][:30]
+    if complete and need.points_at_image is not None:
+        lines = "".join(
+            f'<li><div class="meta">{_text(i.id)}</div><blockquote>{_marked(i.text, {})}</blockquote></li>'
+            for i in complete
+        )
+        parts.append(
+            f'<details class="group"><summary>The first {len(complete)} texts that point at nothing</summary>'
+            f'<ol class="items">{lines}</ol></details>'
+        )
+    return "\n".join(parts)
+
+
+def _controls_section(report: LeakageReport) -> str:
+    rows = "".join(
+        f"<tr><td>{_text(c.name)}</td><td class=left>{_text(c.expected)}</td><td>{c.value:.2f}</td>"
+        f'<td><span class="{"passed" if c.passed else "failed"}">{"passed" if c.passed else "NOT PASSED"}</span></td></tr>'
+        for c in report.controls
+    )
+    return (
+        '<h2 id="controls">Controls</h2><p>The same code on sets whose answer is known, made of the packaged drawn sample and '
+        "of planted words. What a control guards is not printed where it fails.</p>"
+        '<div class="scroll"><table><thead><tr><th>control</th><th class=left>expected</th><th>found</th><th></th></tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _notes(report: LeakageReport) -> str:
+    settings = "".join(f"<li>{_text(str(k))}: {_text(str(v))}</li>" for k, v in report.settings.items())
+    notes = "".join(f"<li>{_text(note)}</li>" for note in report.notes)
+    return f'<h2 id="notes">Notes</h2><ul class="notes">{notes}{settings}</ul>'
+
+
+# --- Figures ------------------------------------------------------------------------------------------------
+
+
+def _figure(svg: str, caption: str) -> str:
+    return f"<figure>{svg}<figcaption>{caption}</figcaption></figure>"
+
+
+def _ranges(rows: Sequence[tuple[str, float, Measure]]) -> str:
+    """Draw one bar per row, 0 to 100%: up to the baseline light, on to the value dark, with its interval."""
+    left, width, step = 270, 420, 30
+    height = step * len(rows) + 26
+    parts = []
+    for tick in range(0, 101, 25):
+        x = left + width * tick / 100
+        parts.append(f'<line class="base" x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{height - 22}"/>')
+        parts.append(f'<text class="dim" x="{x:.1f}" y="{height - 6}" text-anchor="middle">{tick}%</text>')
+    for row, (name, base, measure) in enumerate(rows):
+        y = row * step + 6
+        at = {key: left + width * min(max(v, 0.0), 1.0) for key, v in
+              (("base", base), ("value", measure.value), ("low", measure.low), ("high", measure.high))}  # fmt: skip
+        shown = name if len(name) <= 40 else name[:39] + "…"
+        parts.append(
+            f'<text x="{left - 10}" y="{y + 13}" text-anchor="end">{_text(shown)}<title>{_text(name)}</title></text>'
+        )
+        parts.append(f'<rect class="from" x="{left}" y="{y}" width="{at["base"] - left:.1f}" height="18"/>')
+        if at["value"] > at["base"]:
+            parts.append(
+                f'<rect class="to" x="{at["base"]:.1f}" y="{y}" width="{at["value"] - at["base"]:.1f}" height="18"/>'
+            )
+        for kind in ("halo", "whisker"):
+            parts.append(f'<line class="{kind}" x1="{at["low"]:.1f}" x2="{at["high"]:.1f}" y1="{y + 9}" y2="{y + 9}"/>')
+        parts.append(f'<text x="{left + width + 10}" y="{y + 13}">{percent(measure.value)}</text>')
+    return f'<svg viewBox="0 0 {left + width + 50} {height}" role="img" aria-label="bars">{"".join(parts)}</svg>'
+
+
+def _histogram(values: Sequence[float], label: str, *, zero: bool = False, seen: float | None = None) -> str:
+    """Draw counts of values in 40 bins, with a line at 0 or where the true value lies."""
+    low, high = min(values), max(values)
+    if seen is not None:
+        low, high = min(low, seen), max(high, seen)
+    span = (high - low) or 1.0
+    low, high = low - 0.02 * span, high + 0.02 * span
+    n_bins, width, height = 40, 680, 130
+    counts = [0] * n_bins
+    for value in values:
+        counts[min(int((value - low) / (high - low) * n_bins), n_bins - 1)] += 1
+    top = max(counts)
+    parts = [f'<line class="base" x1="20" x2="{20 + width}" y1="{height}" y2="{height}"/>']
+    for number, count in enumerate(counts):
+        tall = (height - 10) * count / top
+        x = 20 + width * number / n_bins
+        if count:
+            parts.append(
+                f'<rect class="to" x="{x + 0.6:.1f}" y="{height - tall:.1f}" width="{width / n_bins - 1.2:.1f}" height="{tall:.1f}"/>'
+            )
+
+    def place(value: float) -> float:
+        return 20 + width * (value - low) / (high - low)
+
+    mark = seen if seen is not None else 0.0 if zero and low < 0 < high else None
+    if mark is not None:
+        parts.append(f'<line class="seen" x1="{place(mark):.1f}" x2="{place(mark):.1f}" y1="0" y2="{height}"/>')
+    for value in (low, high):
+        anchor = "start" if value == low else "end"
+        parts.append(
+            f'<text class="dim" x="{place(value):.1f}" y="{height + 16}" text-anchor="{anchor}">{value:.2f}</text>'
+        )
+    parts.append(f'<text class="dim" x="{20 + width / 2}" y="{height + 16}" text-anchor="middle">{_text(label)}</text>')
+    return (
+        f'<svg viewBox="0 0 {width + 40} {height + 22}" role="img" aria-label="{_text(label)}">{"".join(parts)}</svg>'
+    )

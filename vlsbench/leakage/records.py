@@ -1,0 +1,251 @@
+"""The report of an audit, as it is written to JSON, and what is written beside it.
+
+Rule of the room: a number that was not measured is null; a number that was has its 95% interval and says over how
+many items it speaks. No files, no network, no clock.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+
+from vlsbench.records import Count, Fraction, Interval, Record
+
+__all__ = [
+    "HARM",
+    "IMAGE_HARM",
+    "ORIGIN",
+    "Control",
+    "Cue",
+    "GroupPredictability",
+    "Grouping",
+    "HarmLeak",
+    "ImageNeed",
+    "LeakageReport",
+    "LeakingItem",
+    "Measure",
+    "Predictability",
+    "WeightCheck",
+    "Weights",
+    "WordShare",
+]
+
+HARM = "harm"
+"""The pair is harmful or not, as the set's authors say."""
+IMAGE_HARM = "image harm"
+"""The image makes the pair harmful: harmful images against harmless pairs, without texts that are harmful by design."""
+ORIGIN = "generated or collected"
+"""Where the image comes from."""
+
+
+class Measure(Record):
+    """A number with its 95% interval: `{value, low, high, n}`, and `count` where it is a share that was counted."""
+
+    value: float
+    low: float
+    high: float
+    n: Annotated[int, Field(ge=1)]
+    """Items it speaks of."""
+    count: Count | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if not self.low <= self.value <= self.high:
+            raise ValueError("an interval holds its value")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_empty_count(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = handler(self)
+        if self.count is None:
+            written.pop("count", None)
+        return written
+
+
+class HarmLeak(Record):
+    """How much of the pair's harm a judge already finds in the text (VSIL; paper, section 2.1).
+
+    All four speak of the same items: those that the judge decided with the image and without.
+    """
+
+    judge: str
+    r1: Measure
+    """Share of the pairs that are unsafe."""
+    r2: Measure
+    """Share that is unsafe as a pair and as text alone."""
+    difference: Measure
+    """R1 - R2, paired."""
+    ratio: Measure | None
+    """R2 / R1; null where R1 is 0."""
+    by_category: dict[str, dict[Literal["r1", "r2", "difference"], Measure]] = Field(default_factory=dict)
+    n_failed: dict[str, Count] = Field(default_factory=dict)
+    """Calls without an answer, by reason: a bin of their own, never a label."""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """Everything that decides the numbers: digests of the wordings, how the absent image was told, snapshot."""
+
+
+class GroupPredictability(Record):
+    """What text tells of a label, within one category."""
+
+    n: Annotated[int, Field(ge=1)]
+    accuracy: Measure
+    auc: Measure | None
+    """Of the category itself: one against the rest. Of another label: within the category. Null where there is one
+    class."""
+    bits: Measure
+
+
+class Predictability(Record):
+    """What text alone tells of one label, in grouped cross-validation."""
+
+    target: str
+    n: Annotated[int, Field(ge=1)]
+    n_classes: Annotated[int, Field(ge=2)]
+    classes: dict[str, Count]
+    majority: Fraction
+    """Share of the largest class: the accuracy of not reading."""
+    accuracy: Measure
+    auc: Measure
+    """One against the rest, mean over the classes."""
+    bits: float
+    """V-information: entropy minus the held-out log loss. May fall a little below 0 where text tells nothing."""
+    bits_interval: Interval
+    entropy_bits: Annotated[float, Field(ge=0)]
+    p_value: Fraction
+    """Of the permutation null; at least 1 / (permutations + 1)."""
+    null: dict[str, Any]
+    """The scheme of the permutations and what they gave."""
+    by_category: dict[str, GroupPredictability] = Field(default_factory=dict)
+    left_out: dict[str, Count] = Field(default_factory=dict)
+    """Items that this target leaves out, by reason."""
+
+
+class Cue(Record):
+    """One trivial rule, chosen on the training folds and tried on the others."""
+
+    name: str
+    """What it looks at, such as `final "?"`."""
+    target: str
+    accuracy: Measure
+    majority: Fraction
+    kind: Literal["last sign", "first word", "length", "one word"]
+
+
+class ImageNeed(Record):
+    """Whether the image is needed; a member that was not measured is null."""
+
+    points_at_image: Measure | None = None
+    """Share of the texts that point at an image (an open rule: `image_need.points_at_image`)."""
+    answerable_without: Measure | None = None
+    changes_when_swapped: Measure | None = None
+    changes_when_removed: Measure | None = None
+    mirage_rate: Measure | None = None
+    """Share of images that were never sent and are described all the same."""
+    by_category: dict[str, Measure] = Field(default_factory=dict)
+    """`points_at_image` within each category."""
+    by_origin: dict[str, Measure] = Field(default_factory=dict)
+
+
+class Control(Record):
+    """A set whose answer is known, measured by the same code."""
+
+    name: str
+    expected: str
+    value: float
+    passed: bool
+    guards: tuple[str, ...]
+    """Numbers that are not printed where this fails."""
+
+
+class WordShare(Record):
+    """A word of a text and what it adds to the right class, log-odds."""
+
+    word: str
+    weight: float
+
+
+class LeakingItem(Record):
+    """One of the items whose text gives most away."""
+
+    id: str
+    target: str
+    label: str
+    pvi: float
+    """Bits that the text tells of the label of this item."""
+    points_at_image: bool
+    words: tuple[WordShare, ...]
+
+
+class Grouping(Record):
+    """What never stands on both sides of a fold."""
+
+    n_groups: Annotated[int, Field(ge=1)]
+    n_images: Count
+    """Distinct images; 0 where the set names none."""
+    n_sharing_image: Count
+    """Items that share their image with another."""
+    n_near_duplicate: Count
+    n_same_template: Count
+    largest: Annotated[int, Field(ge=1)]
+    """Items of the largest group."""
+
+
+class LeakageReport(Record):
+    """`vlsbench leakage SOURCE --json`."""
+
+    source: str
+    format: str
+    n: Annotated[int, Field(ge=1)]
+    columns: dict[str, str | None]
+    """Role → column. Roles: text, image, label, category, source, id."""
+    columns_set: tuple[str, ...]
+    """Roles that were set by option; the others were guessed."""
+    n_dropped: dict[str, Count]
+    """Rows that are not audited, by reason."""
+    notes: tuple[str, ...]
+    """What a reader must know, one sentence each."""
+    harm_leak: HarmLeak | None
+    predictability: tuple[Predictability, ...]
+    cues: tuple[Cue, ...]
+    """Best first: by the share of the majority's errors that a cue takes away."""
+    image_need: ImageNeed
+    controls: tuple[Control, ...]
+    groups: Grouping
+    most_leaking: tuple[LeakingItem, ...]
+    settings: dict[str, Any]
+    """Folds, seed, features, models: what decides the numbers."""
+    version: str
+
+
+class WeightCheck(Record):
+    """A model trained on the weighted rows and tried on held-out groups, weighted too."""
+
+    family: str
+    role: Literal["made the weights", "checks them"]
+    target: str
+    auc_before: Measure
+    auc_after: Measure
+
+
+class Weights(Record):
+    """`--reweight OUT` and `--core OUT`: ids and weights, no sentence."""
+
+    kind: Literal["reweight", "core"]
+    source: str
+    dataset_digest: str | None
+    """Digest of the release's index; null for other sets."""
+    target: str
+    n: Annotated[int, Field(ge=1)]
+    """Rows with a weight."""
+    n_of: Annotated[int, Field(ge=1)]
+    """Rows they were chosen from."""
+    effective_n: float
+    """(sum w)^2 / sum w^2."""
+    effective_n_by_class: dict[str, float]
+    checks: tuple[WeightCheck, ...]
+    rule: str
+    """How the rows and weights were chosen, in words."""
+    version: str
+    weights: dict[str, Annotated[float, Field(gt=0)]]
+    """Row id → weight; mean 1 over the rows that are here. An id that is absent weighs 0."""

@@ -1,0 +1,167 @@
+"""The report as text: three parts, never one number. Pure: no files, no network, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vlsbench.errors import amount, printable
+from vlsbench.leakage.image_need import IMAGE_RULE_CHECK
+from vlsbench.leakage.records import LeakageReport, Measure, Predictability
+from vlsbench.text import percent, table
+
+__all__ = ["in_decimals", "in_percent", "render_leakage"]
+
+_SHOWN_CUES = 12
+_SHOWN_ITEMS = 8
+
+
+def render_leakage(report: LeakageReport) -> str:
+    """Render the report."""
+    parts = [_head(report), _harm(report), _predictability(report), _cues(report), _need(report), _leaking(report)]
+    parts += [_controls(report), "\n".join(f"note: {printable(note)}" for note in report.notes)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def in_percent(measure: Measure) -> str:
+    """Render a share and its interval as percent.
+
+    >>> in_percent(Measure(value=0.5, low=0.4, high=0.61, n=10))
+    '50.0 (40.0–61.0)'
+    """
+    return f"{percent(measure.value)} ({percent(measure.low)}–{percent(measure.high)})"
+
+
+def in_decimals(measure: Measure, decimals: int = 3) -> str:
+    """Render a number and its interval.
+
+    >>> in_decimals(Measure(value=0.5, low=0.4, high=0.61, n=10))
+    '0.500 (0.400–0.610)'
+    """
+    return f"{measure.value:.{decimals}f} ({measure.low:.{decimals}f}–{measure.high:.{decimals}f})"
+
+
+def _head(report: LeakageReport) -> str:
+    dropped = [f"{n:,} {reason}" for reason, n in report.n_dropped.items()]
+    left = f"; left out: {', '.join(dropped)}" if dropped else ""
+    columns = [
+        f"{role} {printable(column)}{' (set)' if role in report.columns_set else ''}"
+        for role, column in report.columns.items()
+        if column is not None
+    ]
+    how = "columns guessed" if report.format == "guessed" else f"read as {report.format}"
+    groups = report.groups
+    return "\n".join(
+        [
+            f"{printable(report.source)}: {amount(report.n, 'text')} ({how}{left})",
+            f"columns: {'; '.join(columns)}",
+            f"groups: {groups.n_groups:,} of image, near-duplicate text and template; the largest holds "
+            f"{amount(groups.largest, 'text')}. Intervals are 95%, clustered by group.",
+        ]
+    )
+
+
+def _harm(report: LeakageReport) -> str:
+    leak = report.harm_leak
+    if leak is None:
+        return "1. Harm leak: not measured. It takes a judge (--judge); without one nothing is asked of anybody."
+    rows = [
+        ["R1, pair unsafe", in_percent(leak.r1)],
+        ["R2, pair and text alone unsafe", in_percent(leak.r2)],
+        ["R1 - R2, paired", in_percent(leak.difference)],
+        ["R2 / R1", "–" if leak.ratio is None else in_percent(leak.ratio)],
+    ]
+    failed = [f"{n:,} {reason}" for reason, n in leak.n_failed.items() if n]
+    more = f"\nnot decided, and in none of these: {', '.join(failed)}" if failed else ""
+    return f"1. Harm leak, judged by {printable(leak.judge)}\n" + table(["", "% (95%)"], rows) + more
+
+
+def _predictability(report: LeakageReport) -> str:
+    title = "2. Label predictability: what a small text model tells without the image"
+    if not report.predictability:
+        return f"{title}\nnot measured; the notes say why."
+    rows = [_predicted(found) for found in report.predictability]
+    lines = table(["label", "texts", "classes", "majority %", "accuracy %", "AUC", "bits", "p"], rows)
+    return "\n".join([title, lines, *_by_category(report)])
+
+
+def _predicted(found: Predictability) -> list[str]:
+    low, high = found.bits_interval
+    return [
+        found.target,
+        f"{found.n:,}",
+        str(found.n_classes),
+        percent(found.majority),
+        in_percent(found.accuracy),
+        in_decimals(found.auc),
+        f"{found.bits:.2f} ({low:.2f}–{high:.2f}) of {found.entropy_bits:.2f}",
+        f"{found.p_value:.3f}",
+    ]
+
+
+def _by_category(report: LeakageReport) -> Iterator[str]:
+    for found in report.predictability:
+        if len(found.by_category) < 2:
+            continue
+        rows = [
+            [
+                f"  {printable(name)}",
+                f"{part.n:,}",
+                in_percent(part.accuracy),
+                "–" if part.auc is None else in_decimals(part.auc),
+                in_decimals(part.bits, 2),
+            ]
+            for name, part in found.by_category.items()
+        ]
+        yield ""
+        yield table([f"{found.target}, per category", "texts", "accuracy %", "AUC", "bits"], rows)
+
+
+def _cues(report: LeakageReport) -> str:
+    if not report.cues:
+        return ""
+    cues = report.cues[:_SHOWN_CUES]
+    rows = [[printable(c.name), c.target, in_percent(c.accuracy), percent(c.majority)] for c in cues]
+    return "   Trivial cues, best first\n" + table(["cue alone", "label", "accuracy %", "majority %"], rows, left=2)
+
+
+def _need(report: LeakageReport) -> str:
+    need = report.image_need
+    rows = []
+    if need.points_at_image is not None:
+        count, n = need.points_at_image.count or 0, need.points_at_image.n
+        rows.append(["texts that point at an image", in_percent(need.points_at_image), f"{count:,} of {n:,}"])
+        rows += [[f"  {printable(k)}", in_percent(m), f"{m.count:,} of {m.n:,}"] for k, m in need.by_origin.items()]
+        rows += [[f"  {printable(k)}", in_percent(m), f"{m.count:,} of {m.n:,}"] for k, m in need.by_category.items()]
+    for name, measure in (
+        ("answerable without looking", need.answerable_without),
+        ("answers that change with the image swapped", need.changes_when_swapped),
+        ("answers that change with the image removed", need.changes_when_removed),
+        ("images described that were never sent", need.mirage_rate),
+    ):
+        rows.append([name, "not measured" if measure is None else in_percent(measure), ""])
+    check = IMAGE_RULE_CHECK
+    rule = (
+        f"(the rule reads words; against a person it is right on {check.n_agreed} of {check.n} VLSBench texts, kappa "
+        f"{check.kappa:.2f})"
+    )
+    return "3. Image need\n" + table(["", "% (95%)", ""], rows) + f"\n{rule}"
+
+
+def _leaking(report: LeakageReport) -> str:
+    items = report.most_leaking[:_SHOWN_ITEMS]
+    if not items:
+        return ""
+    rows = [
+        [printable(item.id), item.label, ", ".join(word.word for word in item.words), f"{item.pvi:.2f}"]
+        for item in items
+    ]
+    head = f"   Texts that give most away of {items[0].target}"
+    return head + "\n" + table(["id", "label", "words that carry it", "bits"], rows, left=3)
+
+
+def _controls(report: LeakageReport) -> str:
+    rows = [
+        [control.name, control.expected, f"{control.value:.2f}", "passed" if control.passed else "NOT PASSED"]
+        for control in report.controls
+    ]
+    return "Controls\n" + table(["", "expected", "found", ""], rows, left=2)
