@@ -725,13 +725,13 @@ def check_import(seed: Seed, data: bytes, folder: Path, tally: Tally, *, chosen:
         raise BrokenPromiseError(f"taken, and not readable: {error!r}") from error
     written = json_lines((out / "responses.jsonl").read_bytes())
     must(len(written) == len(said), f"{len(said)} rows became {len(written)} lines")
-    for row, line in zip(said, written, strict=True):
+    for place, (row, line) in enumerate(zip(said, written, strict=True)):
         number, answer = line["instruction_id"], line.get("response")
         shown = " ".join((row.text or "").split())
         told = [n for n, text in sample_texts().items() if " ".join(text.split()) in shown]
         if told:
             must(number in told or _twin_of(number) in told, f"the text of {told} became {number}")
-        else:
+        elif number != 100_000 + place:  # where the rows around it are told by their texts, it is told by its place
             must(number == row.instruction_id, f"{row.instruction_id} became {number}")
         if answer is None:
             empty = row.answer is None or why_not_an_answer(row.answer) is not None
