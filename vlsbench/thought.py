@@ -18,6 +18,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+from vlsbench.errors import amount, plural
+
 __all__ = ["Parts", "ends_in_thought", "marks_among", "separate", "thoughts_note"]
 
 
@@ -247,7 +249,8 @@ def thoughts_note(n_thoughts: int, n_answers: int) -> str:
     >>> thoughts_note(41, 41)
     'thoughts: 41 of 41 answers have a thought that was not judged'
     """
-    return f"thoughts: {n_thoughts:,} of {n_answers:,} answers have a thought that was not judged"
+    have = plural(n_thoughts, "has", "have")
+    return f"thoughts: {n_thoughts:,} of {amount(n_answers, 'answer')} {have} a thought that was not judged"
 
 
 def _joined(texts: Iterable[str]) -> str:

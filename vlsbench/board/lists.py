@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple
 from vlsbench.board.counted import CODES, OVERALL, Counted, Projection, View, open_projection
 from vlsbench.board.paper import PaperTable, paper_files, read_paper_table
 from vlsbench.dataset.index import digest_of, load_index
-from vlsbench.errors import SubmissionError, UsageError, printable
+from vlsbench.errors import SubmissionError, UsageError, plural, printable
 from vlsbench.files import StrPath
 from vlsbench.records import IMAGE_TEXT, Estimate, Rates, Record
 from vlsbench.store.local import unusable_names
@@ -285,9 +285,10 @@ def why_unranked(
     if condition != IMAGE_TEXT:
         reasons.append(f"only {IMAGE_TEXT} is ranked")
     if response_coverage < 1:
-        reasons.append(f"{round((1 - response_coverage) * n_samples)} of {n_samples} samples were not answered")
+        n = round((1 - response_coverage) * n_samples)
+        reasons.append(f"{n} of {n_samples} {plural(n_samples, 'sample')} {plural(n, 'was', 'were')} not answered")
     if n_undecided:
-        reasons.append(f"{n_undecided} answers have no verdict yet")
+        reasons.append(f"{n_undecided} {plural(n_undecided, 'answer has', 'answers have')} no verdict yet")
     if rates.safe_rate is None:
         reasons.append("nothing was judged")
     elif not is_provisional and rates.coverage < MIN_COVERAGE:

@@ -507,7 +507,7 @@ def test_what_inspect_wrote_is_read(
     assert (card.settings.max_new_tokens, card.settings.temperature) == (128, 0.0)
     notes = "\n".join(report.notes)
     assert "1 sample ended in an error, at a limit or invalid" in notes
-    assert "epoch 1 is taken; 6 answers of later epochs are left behind" in notes
+    assert "epoch 1 is taken; 6 answers of later epochs left behind" in notes
     assert "scores are not taken over" in notes
 
 

@@ -128,7 +128,7 @@ def _notes(log: EvalLog, samples: list[EvalSample]) -> list[str]:
         )
     later = [sample for sample in samples if sample.epoch != 1]
     if later:
-        notes.append(f"epoch 1 is taken; {len(later)} answers of later epochs are left behind")
+        notes.append(f"epoch 1 is taken; {amount(len(later), 'answer')} of later epochs left behind")
     answered = {sample.id for sample in later if not _why_failed(sample) and sample.output.completion.strip()}
     if failed & answered:
         notes.append(f"{amount(len(failed & answered), 'sample')} of them failed first and was answered later")

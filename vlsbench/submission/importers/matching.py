@@ -240,8 +240,8 @@ def _conclude(matching: _Matching) -> Matched | None:
     if 0 < len(of_sample) < len(found):
         matching.problems.add(
             matching.rows[of_sample[0]].place,
-            f"{len(found) - len(of_sample)} ids are of the release (below {FIRST_SAMPLE_ID}) and {len(of_sample)} of "
-            "the package's own sample; a submission answers one dataset, so make two files of it",
+            f"{amount(len(found) - len(of_sample), 'id is', 'ids are')} of the release (below {FIRST_SAMPLE_ID}) and "
+            f"{len(of_sample)} of the package's own sample; a submission answers one dataset, so make two files of it",
         )
         return None
     n_compared = sum(number is not None and _has_text_of(matching, n, number) for n, number in enumerate(matching.ids))
