@@ -463,8 +463,8 @@ class BatchJudge:
         if self._state.refuses_temperature:
             raise JudgeError(
                 f"{self.rubric.judge} at {self._state.endpoint}: this model does not take temperature "
-                f"{self._judge.temperature:g}, so nothing of a batch was answered; the same command asks again without, "
-                "under a rubric of its own."
+                f"{self._judge.temperature:g}, so nothing of a batch was answered; the same command asks again "
+                "without it, under a rubric of its own."
             )
 
     def _read_results(
