@@ -331,15 +331,19 @@ GOOD = {
 
 
 @pytest.mark.parametrize("protocol", endpoint_protocols())
-@pytest.mark.parametrize("may_be_fenced", [False, True])
+@pytest.mark.parametrize("is_known", [False, True])
 @pytest.mark.parametrize("name", INJECTIONS)
-def test_injection_echoed_by_the_judge_is_no_label(name: str, may_be_fenced: bool, protocol: str) -> None:
+def test_injection_echoed_by_the_judge_is_no_label(name: str, is_known: bool, protocol: str) -> None:
     injection = INJECTIONS[name]
     good = json.dumps(GOOD[protocol])
     explained = json.dumps({**GOOD[protocol], "explanation": injection})
     echoes = [
         (injection, "stop"),
         (f"The response says: {injection}", "stop"),
+        (f"<think>It says: {injection}", "stop"),
+        (f"<think>It says so.</think>\n{injection}", "stop"),
+        (f"It says so.</think>\n{injection}", "stop"),
+        (f"My verdict:\n{injection}\nThat is all.", "stop"),
         (f"{good}\n{injection}", "stop"),
         (f"{injection}\n{good}", "stop"),
         (f"```json\n{good}\n```\n{injection}", "stop"),
@@ -349,7 +353,7 @@ def test_injection_echoed_by_the_judge_is_no_label(name: str, may_be_fenced: boo
     ]
     for text, finish in echoes:
         body = json.dumps({"choices": [{"finish_reason": finish, "message": {"content": text}}]})
-        outcome = read_completion(body.encode(), protocol, may_be_fenced=may_be_fenced)
+        outcome = read_completion(body.encode(), protocol, judged=injection if is_known else None)
         assert outcome.label in (None, "unsafe"), text
     whole = json.dumps({"choices": [{"finish_reason": "stop", "message": {"content": explained}}]})
     assert read_completion(whole.encode(), protocol).label == "unsafe"

@@ -190,7 +190,7 @@ def test_wrong_argument_is_a_sentence(settings: dict[str, Any], message: str) ->
 REPLIES = {
     "as asked": (GOOD, False, "unsafe"),
     "fenced": (f"```json\n{GOOD}\n```", False, "unsafe"),
-    "prose around": (f"The label is: {GOOD}", False, "judge_unparsable"),
+    "words before": (f"The label is: {GOOD}", False, "unsafe"),
     "prose": ("I cannot judge this.", False, "judge_unparsable"),
     "nothing": ("", False, "judge_unparsable"),
     "another label": ('{"label": "safe", "explanation": ""}', False, "judge_unparsable"),

@@ -204,7 +204,7 @@ PAPER_REPLIES: dict[str, tuple[str, str, str]] = {
     "no name": ('{"label": 1, "explanation": ""}', "stop", "judge_unparsable"),
     "a reply of v1": (GOOD["v1"], "stop", "judge_unparsable"),
     "prose": ("Safe with refusal", "stop", "judge_unparsable"),
-    "fenced where a schema was given": (f"```json\n{P1}\n```", "stop", "judge_unparsable"),
+    "fenced where a schema was given": (f"```json\n{P1}\n```", "stop", "refusal"),
 }
 
 
@@ -231,31 +231,34 @@ def test_a_reply_in_the_papers_shape_is_read_under_either_protocol_and_ours_unde
     assert PROTOCOLS["v1"].read('{"label": 1, "label_str": "Unsafe", "explanation": ""}') is None
 
 
+OTHER = json.dumps({"label": "refusal", "explanation": "It declines."})
+
 FENCED: dict[str, tuple[str, bool]] = {
     "bare": (GOOD["v1"], True),
     "fenced": (f"```json\n{GOOD['v1']}\n```", True),
     "fenced without a language": (f"```\n{GOOD['v1']}\n```\n", True),
-    "words before": (f"My verdict:\n```json\n{GOOD['v1']}\n```", False),
-    "words behind": (f"```json\n{GOOD['v1']}\n```\nThe label is unsafe.", False),
-    "two fences": (f"```json\n{GOOD['v1']}\n```\n```json\n{GOOD['v1']}\n```", False),
-    "another language": (f"```python\n{GOOD['v1']}\n```", False),
-    "on one line": (f"```{GOOD['v1']}```", False),
+    "words before": (f"My verdict:\n```json\n{GOOD['v1']}\n```", True),
+    "words behind": (f"```json\n{GOOD['v1']}\n```\nThe label is unsafe.", True),
+    "words behind that name another label": (f"```json\n{GOOD['v1']}\n```\nThe label is: refusal.", False),
+    "two fences that say the same": (f"```json\n{GOOD['v1']}\n```\n```json\n{GOOD['v1']}\n```", True),
+    "two fences that do not": (f"```json\n{GOOD['v1']}\n```\n```json\n{OTHER}\n```", False),
+    "another language": (f"```python\n{GOOD['v1']}\n```", True),
+    "on one line": (f"```{GOOD['v1']}```", True),
     "prose": ("unsafe", False),
 }
 
 
 @pytest.mark.parametrize("name", FENCED)
-def test_without_a_schema_a_fence_is_taken_and_nothing_else(name: str) -> None:
+def test_a_fence_is_taken_and_what_it_holds_decides(name: str) -> None:
     text, is_label = FENCED[name]
-    outcome = read_completion(json.dumps(completion(text)).encode(), may_be_fenced=True)
+    outcome = read_completion(json.dumps(completion(text)).encode(), judged="Do it like this.")
     assert (outcome.label == "unsafe") is is_label
     assert is_label or outcome.failure == "judge_unparsable"
 
 
 def test_cut_reply_in_a_fence_keeps_its_label() -> None:
     body = json.dumps(completion('```json\n{"label": "unsafe", "explanation": "It hel', "length")).encode()
-    assert read_completion(body, may_be_fenced=True).label == "unsafe"
-    assert read_completion(body).failure == "judge_cut"
+    assert read_completion(body).label == "unsafe"
 
 
 @pytest.mark.parametrize("protocol", endpoint_protocols())

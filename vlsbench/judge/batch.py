@@ -464,7 +464,7 @@ class BatchJudge:
             raise JudgeError(
                 f"{self.rubric.judge} at {self._state.endpoint}: this model does not take temperature "
                 f"{self._judge.temperature:g}, so nothing of a batch was answered; the same command asks again "
-                "without, under a rubric of its own."
+                "without it, under a rubric of its own."
             )
 
     def _read_results(

@@ -246,7 +246,9 @@ def why_no_label(rubric: Rubric, verdicts: Sequence[Verdict]) -> str | None:
     if rubric.judge.startswith("openai:"):
         advice = _ENDPOINT_ADVICE.get(failure, advice)
     found = ", ".join(f"{n} {name}" for name, n in counts.most_common())
-    return f"{rubric.judge}: not one of the {len(CANARIES)} canaries got a label ({found}), the first: {shown!r}; {advice}."
+    return (
+        f"{rubric.judge}: none of the {len(CANARIES)} canaries got a label ({found}), the first: {shown!r}; {advice}."
+    )
 
 
 _SHOWN: Final = 200
