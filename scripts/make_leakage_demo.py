@@ -82,7 +82,7 @@ def main() -> None:
     arguments = parser.parse_args()
     folder: Path = arguments.folder
     (folder / "images").mkdir(parents=True, exist_ok=True)
-    pictures = []
+    pictures: list[str] = []
     for name in ("risky", "benign"):
         for row in pq.read_table(SAMPLE / f"{name}.parquet", columns=["image"]).to_pylist():
             path = f"images/{len(pictures):03d}.png"

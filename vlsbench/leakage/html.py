@@ -44,13 +44,15 @@ p { margin: .45rem 0; max-width: 72ch; }
 code { font: .86em ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; overflow-wrap: anywhere; }
 .lead { font-size: 1.12rem; }
 .soft { color: var(--soft); font-size: .9rem; }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(16rem, 1fr)); gap: .9rem; margin: 1.4rem 0 .6rem; }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(16rem, 1fr)); gap: .9rem;
+  margin: 1.4rem 0 .6rem; }
 .card { background: var(--panel); border: 1px solid var(--line); border-radius: 10px; padding: .9rem 1rem; }
 .card h2 { all: unset; display: block; font-size: .82rem; font-weight: 600; color: var(--soft); }
 .card .big { font-size: 2rem; font-weight: 700; line-height: 1.2; font-variant-numeric: tabular-nums; }
 .card .none { font-size: 1.25rem; font-weight: 600; color: var(--soft); line-height: 1.9; }
 .card p { margin: .2rem 0 0; font-size: .9rem; }
-table { border-collapse: collapse; width: 100%; margin: .5rem 0; font-variant-numeric: tabular-nums; font-size: .94rem; }
+table { border-collapse: collapse; width: 100%; margin: .5rem 0; font-variant-numeric: tabular-nums;
+  font-size: .94rem; }
 caption { text-align: left; color: var(--soft); font-size: .88rem; padding-bottom: .2rem; }
 th, td { padding: .42rem .5rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top; }
 th { font-weight: 500; } thead th { font-size: .8rem; color: var(--soft); font-weight: 600; }
@@ -65,16 +67,19 @@ svg .seen { stroke: var(--bad); stroke-width: 2; } svg .halo { stroke: var(--hal
 ol.items { list-style: none; padding: 0; margin: .6rem 0; }
 ol.items li { border-bottom: 1px solid var(--line); padding: .55rem 0; display: grid;
   grid-template-columns: 5.5rem minmax(0, 1fr); gap: .2rem .9rem; }
-ol.items .bits { font-weight: 700; font-variant-numeric: tabular-nums; } ol.items .meta { color: var(--soft); font-size: .84rem; }
+ol.items .bits { font-weight: 700; font-variant-numeric: tabular-nums; } ol.items .meta { color: var(--soft);
+  font-size: .84rem; }
 ol.items blockquote { margin: 0; overflow-wrap: anywhere; white-space: pre-line; }
 mark { color: inherit; border-radius: 3px; padding: 0 .12em; background: rgba(var(--mark), var(--w)); }
 details > summary { cursor: pointer; } details.group { margin: .8rem 0; } details.group > summary { font-weight: 600; }
 details.picture summary { color: var(--ink); font-size: .84rem; width: max-content; }
-details.picture img { display: block; max-width: 100%; margin-top: .4rem; border-radius: 6px; border: 1px solid var(--line); }
+details.picture img { display: block; max-width: 100%; margin-top: .4rem; border-radius: 6px;
+  border: 1px solid var(--line); }
 .passed { color: var(--good); font-weight: 600; } .failed { color: var(--bad); font-weight: 700; }
 .notice { border-left: 4px solid #b45309; background: var(--panel); border-radius: 4px; padding: .5rem .8rem; }
 ul.notes { padding-left: 1.1rem; } ul.notes li { margin: .25rem 0; max-width: 72ch; }
-footer { margin-top: 3rem; padding-top: 1rem; border-top: 1px solid var(--line); color: var(--soft); font-size: .88rem; }
+footer { margin-top: 3rem; padding-top: 1rem; border-top: 1px solid var(--line); color: var(--soft);
+  font-size: .88rem; }
 @media (max-width: 40rem) { ol.items li { grid-template-columns: 1fr; } body { padding: 1.1rem .9rem 3rem; }
   .card .big { font-size: 1.7rem; } }
 """
@@ -159,7 +164,8 @@ def _predict_card(report: LeakageReport) -> str:
     return _card(
         title,
         f"AUC {best.auc.value:.2f}",
-        f"for <em>{_text(best.target)}</em>: {percent(best.accuracy.value)}% right without the image, where the largest "
+        f"for <em>{_text(best.target)}</em>: {percent(best.accuracy.value)}% right without the image, where the "
+        "largest "
         f"class is {percent(best.majority)}%.",
     )
 
@@ -181,7 +187,8 @@ def _harm_section(leak: HarmLeak | None) -> str:
     head = '<h2 id="harm">1 · Harm leak</h2>'
     if leak is None:
         return (
-            f"{head}<p>Not measured: no judge was named. A judge says of each pair, and of its text alone, whether it is "
+            f"{head}<p>Not measured: no judge was named. A judge says of each pair, and of its text alone, "
+            "whether it is "
             "unsafe; if most unsafe pairs are unsafe as text alone, a model can look safe by reading.</p>"
         )
     rows = [
@@ -194,7 +201,8 @@ def _harm_section(leak: HarmLeak | None) -> str:
     failed = ", ".join(f"{n:,} {_text(reason)}" for reason, n in leak.n_failed.items() if n)
     more = f"<p>Not decided, and in none of these numbers: {failed}.</p>" if failed else ""
     return (
-        f"{head}<p>Judged by {_text(leak.judge)}.</p><table><thead><tr><th>of {leak.r1.n:,} pairs</th><th>%</th></tr></thead>"
+        f"{head}<p>Judged by {_text(leak.judge)}.</p><table><thead><tr><th>of {leak.r1.n:,} pairs</th><th>"
+        "%</th></tr></thead>"
         f"<tbody>{body}</tbody></table>{more}"
     )
 
@@ -228,7 +236,8 @@ def _predictability_section(audit: Audit, *, has_images: bool) -> str:
     )
     parts = [
         head,
-        "<p>A small text model reads part of the set and guesses the labels of texts it never saw. It never sees an image, "
+        "<p>A small text model reads part of the set and guesses the labels of texts it never saw. It never "
+        "sees an image, "
         "so whatever it gets right the text gives away. A larger model may find more.</p>",
         '<div class="scroll"><table><thead><tr><th>label</th><th>texts</th><th>classes</th><th>largest class %</th>'
         "<th>right %</th><th>AUC</th><th>bits</th><th>p</th></tr></thead>"
@@ -242,7 +251,8 @@ def _predictability_section(audit: Audit, *, has_images: bool) -> str:
     if report.cues:
         shown = report.cues[:_SHOWN_CUES]
         parts += [
-            "<h3>Trivial cues, best first</h3><p>One glance each, without any model. A cue that does nearly as well as the "
+            "<h3>Trivial cues, best first</h3><p>One glance each, without any model. A cue that does nearly as "
+            "well as the "
             "model says what the model learnt.</p>",
             _figure(
                 _ranges(
@@ -267,7 +277,8 @@ def _first(cues: Sequence[Cue]) -> list[tuple[str, float, Measure]]:
 def _target_details(audit: Audit, found: Predictability, *, has_images: bool) -> str:
     fit = audit.fits[found.target]
     parts = [
-        f'<details class="group"><summary>{_text(found.target)}: bits per text, categories, the texts that give most away</summary>'
+        f'<details class="group"><summary>{_text(found.target)}: bits per text, categories, the texts that give '
+        "most away</summary>"
     ]
     parts.append(
         _figure(
@@ -281,7 +292,8 @@ def _target_details(audit: Audit, found: Predictability, *, has_images: bool) ->
         parts.append(
             _figure(
                 _histogram(values, "held-out correlation", seen=observed),
-                f"The null: what a quick model finds when labels are dealt out anew, {found.null['permutations']} times; "
+                "The null: what a quick model finds when labels are dealt out anew, "
+                f"{found.null['permutations']} times; "
                 f"the line is what it finds with the true labels (p = {found.p_value:.3f}).",
             )
         )
@@ -292,7 +304,8 @@ def _target_details(audit: Audit, found: Predictability, *, has_images: bool) ->
             for name, part in found.by_category.items()
         )
         parts.append(
-            '<div class="scroll"><table><thead><tr><th>category</th><th>texts</th><th>right %</th><th>AUC</th><th>bits</th>'
+            '<div class="scroll"><table><thead><tr><th>category</th><th>texts</th><th>right %</th><th>AUC</th>'
+            "<th>bits</th>"
             f"</tr></thead><tbody>{rows}</tbody></table></div>"
         )
     items = [item for item in audit.report.most_leaking if item.target == found.target]
@@ -313,7 +326,8 @@ def _items(audit: Audit, items: Iterable[LeakingItem], *, has_images: bool) -> s
         pointing = "points at an image" if item.points_at_image else "needs no image"
         lines.append(
             f'<li><div><span class="bits">{item.pvi:.2f} bits</span><div class="meta">{_text(item.id)}</div></div>'
-            f'<div><blockquote>{_marked(source.text, weights)}</blockquote><div class="meta">{_text(item.label)} · {pointing}'
+            f'<div><blockquote>{_marked(source.text, weights)}</blockquote><div class="meta">'
+            f"{_text(item.label)} · {pointing}"
             f"</div>{picture}</div></li>"
         )
     return f'<ol class="items">{"".join(lines)}</ol>'
@@ -372,8 +386,10 @@ def _need_section(audit: Audit) -> str:
         parts.append(
             _figure(
                 _ranges(rows),
-                "Share of texts that point at an image: “this tool”, “the scene in the picture”, “them” with nothing before "
-                f"it. The rule reads words; against a person it is right on {check.n_agreed} of {check.n} texts of VLSBench "
+                "Share of texts that point at an image: “this tool”, “the scene in the picture”, “them” with "
+                "nothing before "
+                f"it. The rule reads words; against a person it is right on {check.n_agreed} of {check.n} texts "
+                "of VLSBench "
                 f"(kappa {check.kappa:.2f}).",
             )
         )
@@ -403,13 +419,16 @@ def _need_section(audit: Audit) -> str:
 def _controls_section(report: LeakageReport) -> str:
     rows = "".join(
         f"<tr><td>{_text(c.name)}</td><td class=left>{_text(c.expected)}</td><td>{c.value:.2f}</td>"
-        f'<td><span class="{"passed" if c.passed else "failed"}">{"passed" if c.passed else "NOT PASSED"}</span></td></tr>'
+        f'<td><span class="{"passed" if c.passed else "failed"}">'
+        f"{'passed' if c.passed else 'NOT PASSED'}</span></td></tr>"
         for c in report.controls
     )
     return (
-        '<h2 id="controls">Controls</h2><p>The same code on sets whose answer is known, made of the packaged drawn sample and '
+        '<h2 id="controls">Controls</h2><p>The same code on sets whose answer is known, made of the packaged '
+        "drawn sample and "
         "of planted words. What a control guards is not printed where it fails.</p>"
-        '<div class="scroll"><table><thead><tr><th>control</th><th class=left>expected</th><th>found</th><th></th></tr></thead>'
+        '<div class="scroll"><table><thead><tr><th>control</th><th class=left>expected</th><th>found</th><th>'
+        "</th></tr></thead>"
         f"<tbody>{rows}</tbody></table></div>"
     )
 
@@ -473,7 +492,8 @@ def _histogram(values: Sequence[float], label: str, *, zero: bool = False, seen:
         x = 20 + width * number / n_bins
         if count:
             parts.append(
-                f'<rect class="to" x="{x + 0.6:.1f}" y="{height - tall:.1f}" width="{width / n_bins - 1.2:.1f}" height="{tall:.1f}"/>'
+                f'<rect class="to" x="{x + 0.6:.1f}" y="{height - tall:.1f}" width="{width / n_bins - 1.2:.1f}" '
+                f'height="{tall:.1f}"/>'
             )
 
     def place(value: float) -> float:

@@ -155,8 +155,8 @@ class Folds:
 def group_folds(y: Ints, groups: Ints, seed: int) -> Folds:
     """Divide rows into folds: groups whole, classes spread evenly.
 
-    Groups of several rows go first, the largest one first, each to the fold that lacks its classes most; single rows are
-    dealt out class by class. (scikit-learn's StratifiedGroupKFold does the same and takes 2 ms a group.)
+    Groups of several rows go first, the largest one first, each to the fold that lacks its classes most; single rows
+    are dealt out class by class. (scikit-learn's StratifiedGroupKFold does the same and takes 2 ms a group.)
     """
     import numpy as np
 

@@ -63,7 +63,7 @@ def _head(report: LeakageReport) -> str:
 def _harm(report: LeakageReport) -> str:
     leak = report.harm_leak
     if leak is None:
-        return "1. Harm leak: not measured. It takes a judge (--judge); without one nothing is asked of anybody."
+        return "1. Harm leak: not measured. It takes a judge, and none is built in yet."
     rows = [
         ["R1, pair unsafe", in_percent(leak.r1)],
         ["R2, pair and text alone unsafe", in_percent(leak.r2)],
