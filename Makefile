@@ -13,7 +13,7 @@ LOCAL ?= 1
 WORKERS ?= 2
 
 # LOCAL=0 leaves torch and transformers out; the tests of local models then skip and say so.
-EXTRAS := leaderboard,inspect,ray,train,test$(if $(filter 1,$(LOCAL)),$(comma)local)
+EXTRAS := leaderboard,leakage,inspect,ray,train,test$(if $(filter 1,$(LOCAL)),$(comma)local)
 
 .PHONY: install demo test check bench clean
 
