@@ -639,6 +639,21 @@ def test_an_object_in_a_row_is_looked_into(bring: Import, written: Lines, first:
     assert bring(rows, out="text").problems == ()
 
 
+def test_the_ids_of_examples_within_a_row_are_not_the_rows(bring: Import, first: list[Pair]) -> None:
+    rows = [
+        {"id": n, "shots": [{"instruction_id": first[-1 - n].number}], "resp": said(p)} for n, p in enumerate(first)
+    ]
+    assert "nothing tells that 'id'" in bring(rows).problems[0]
+
+
+def test_two_instruction_ids_that_differ_are_a_contradiction(bring: Import, first: list[Pair]) -> None:
+    rows = [{"instruction_id": p.number, "doc": {"instruction_id": p.number}, "resp": said(p)} for p in first]
+    assert bring(rows).ok
+    rows[7]["doc"]["instruction_id"] = 3  # type: ignore[index]
+    (problem,) = bring(rows, out="other").problems
+    assert f"'instruction_id' is {first[7].number}, 'doc.instruction_id' is 3; keep one" in problem
+
+
 @pytest.mark.parametrize("flag", ["id_column", "response_column", "text_column"])
 def test_a_column_that_is_not_there_is_said(bring: Import, first: list[Pair], flag: str) -> None:
     rows = [{"instruction_id": p.number, "response": "x"} for p in first]

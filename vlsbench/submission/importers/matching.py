@@ -25,7 +25,7 @@ from typing import Final, NamedTuple
 from vlsbench.dataset.index import FIRST_SAMPLE_ID, Index, IndexRow, load_index
 from vlsbench.errors import amount, numbered
 from vlsbench.records import IMAGE_TEXT, DatasetReference
-from vlsbench.submission.importers.cells import last_word
+from vlsbench.submission.importers.cells import compact, last_word
 from vlsbench.submission.importers.evidence import CategoryColumn, Evidence, ImageColumn
 from vlsbench.submission.importers.rows import Parsed, Row, parse_id
 from vlsbench.submission.importers.source import Problems
@@ -35,7 +35,10 @@ from vlsbench.taxonomy import CONFIG_NAMES
 __all__ = ["Asked", "Matched", "match_one", "match_rows"]
 
 _NAME: Final = "instructionid"
-"""What a column is called that is believed, in any spelling and however deep in a row."""
+"""What a column is called that is believed, in any spelling."""
+
+_RECORDS: Final = frozenset({"doc", "document", "metadata", "meta", "sample", "item", "record", "info", "data"})
+"""Objects in a row that are about its sample; others may be about the samples of examples."""
 
 _SHOWN_DIGITS: Final = 12
 
@@ -180,7 +183,7 @@ def match_rows(parsed: Parsed, data: Path | None, problems: Problems, asked: Ask
     trusted = claims[0] if claims and claims[0].is_trusted else None
     decides = asked.text_column is not None and asked.id_column is None
     if trusted is not None and not (decides and _is_contradicted(matching, trusted)):
-        _match_trusted(matching, trusted)
+        _match_trusted(matching, [item for item in claims if item.is_trusted])
     else:
         _match_by_evidence(matching, claims, decides=decides)
     return _conclude(matching)
@@ -274,7 +277,9 @@ def _has_text_of(matching: _Matching, n: int, number: int) -> bool:
 def _read_claims(rows: Sequence[Row], asked: Asked) -> list[_Claims]:
     """Read every column that may be the id; the one that is believed as it stands, if there is one, is the first."""
     names = Counter(name for row in rows for name in row.ids)
-    names.update(name for row in rows for name in row.cells if last_word(name) == _NAME)
+    names.update(
+        name for row in rows for name, parts in row.cells.items() if len(parts) == 1 and _is_named_within(name)
+    )
     likely = sorted(names, key=lambda name: (last_word(name) != _NAME, -names[name]))[:_MOST_IDS]
     found = []
     for name in (name for name in names if name in likely or name == asked.id_column):
@@ -293,6 +298,12 @@ def _read_claims(rows: Sequence[Row], asked: Asked) -> list[_Claims]:
     return found
 
 
+def _is_named_within(name: str) -> bool:
+    """Say whether a dotted name is the instruction_id of an object about the sample: `doc.instruction_id`."""
+    record, _, field_name = name.partition(".")
+    return compact(field_name) == _NAME and "." not in field_name and compact(record) in _RECORDS
+
+
 def _sample_of(number: int | None) -> IndexRow | None:
     if number is None:
         return None
@@ -306,16 +317,20 @@ def _is_contradicted(matching: _Matching, claims: _Claims) -> bool:
     )
 
 
-def _match_trusted(matching: _Matching, claims: _Claims) -> None:
+def _match_trusted(matching: _Matching, trusted: Sequence[_Claims]) -> None:
     """Take the ids as they stand, and hold every contradiction against its row."""
+    claims, *others = trusted
     is_sample = any(number is not None and number >= FIRST_SAMPLE_ID for number in claims.numbers)
     index = load_index("sample" if is_sample else "release")
     for n, number in enumerate(claims.numbers):
         sample = _sample_of(number)
+        other = next((item for item in others if item.numbers[n] not in (None, number)), None)
         if number is None:
             matching.refuse(n, claims.faults[n])
         elif sample is None:
             matching.refuse(n, _unknown(number, index))
+        elif other is not None:
+            matching.refuse(n, f"{claims.column!r} is {number}, {other.column!r} is {other.numbers[n]}; keep one")
         elif n not in matching.held:
             matching.ids[n] = number
             _hold_text_against(matching, n, sample, may_be_cut=True)
