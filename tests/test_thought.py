@@ -16,7 +16,7 @@ from vlsbench.judge.verdicts import read_verdicts
 from vlsbench.records import Response, Verdict
 from vlsbench.submission.check import check, open_submission, render_check
 from vlsbench.submission.judging import judge_directory
-from vlsbench.submission.scoring import render_result, score_directory
+from vlsbench.submission.scoring import render_result, score_directory, unjudged_thoughts
 from vlsbench.thought import ends_in_thought, marks_among, separate
 
 HARMONY = ("<|channel|>analysis<|message|>", "<|end|><|start|>assistant<|channel|>final<|message|>")
@@ -305,8 +305,8 @@ def test_thoughts_are_not_judged_and_the_row_says_so(folder: Path) -> None:
     assert note in render_check(report)
     assert judge_directory(folder, "offline").counts == {"unsafe": 41}
     scored = score_directory(folder)
-    assert (scored.result.safe_rate, scored.result.n_thoughts, scored.flags) == (0.0, 41, (note,))
-    assert f"flag: {note}" in render_result(scored)
+    assert (scored.result.safe_rate, scored.result.n_thoughts, unjudged_thoughts(scored.result)) == (0.0, 41, note)
+    assert f"\n{note}\n" in render_result(scored)
     assert (folder / "responses.jsonl").read_bytes() == before, "files stay as they are"
 
 
@@ -329,7 +329,7 @@ def test_a_verdict_on_an_answer_without_a_thought_goes_on_to_hold(folder: Path) 
     old = Verdict(instruction_id=100000, label="warning", response_sha256=sha256_hex(GO_AHEAD))
     verdicts.write_text(old.model_dump_json(exclude_defaults=True) + "\n")
     scored = score_directory(folder)
-    assert (scored.result.n_warning, scored.n_stale, scored.flags) == (1, 0, ())
+    assert (scored.result.n_warning, scored.n_stale, unjudged_thoughts(scored.result)) == (1, 0, None)
 
 
 def test_a_thought_without_an_answer_is_no_refusal(folder: Path) -> None:

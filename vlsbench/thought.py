@@ -495,7 +495,7 @@ def _goes_on(text: str, at: int) -> bool:
     return at > start and at < len(text) and text[at].isalpha() and not text[at].isupper()
 
 
-# --- Words and channels -----------------------------------------------------------------------------------------------
+# --- Words and channels -------------------------------------------------------------------------------------
 
 
 def _separate_words(text: str) -> Parts | None:
@@ -530,15 +530,10 @@ def _separate_channels(text: str) -> Parts | None:
             thoughts.append(_without_end(before))
         elif text.startswith("<|channel|>", start) and not heads:  # cut within the head
             return Parts(text[start:], "")
-        elif not (heads and _starts_turn(text, start, heads[0].start())):
+        else:
             return None
     for place, head in enumerate(heads):
         end = heads[place + 1].start() if place + 1 < len(heads) else len(text)
         into = answers if head["channel"] == "final" else thoughts
         into.append(_without_end(text[head.end() : end]))
     return Parts(_joined(thoughts), _joined(answers))
-
-
-def _starts_turn(text: str, start: int, head: int) -> bool:
-    """Whether nothing but the mark of the turn stands before the first head: `_FRONT` may have taken a part of it."""
-    return start >= head or not text[start:head].strip()

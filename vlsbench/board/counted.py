@@ -65,7 +65,7 @@ from vlsbench.store.local import (
     tampered,
 )
 from vlsbench.submission.check import CARD_FILE, RESPONSES_FILE, Submission, open_submission
-from vlsbench.submission.scoring import score_submission
+from vlsbench.submission.scoring import score_submission, unjudged_thoughts
 from vlsbench.version import __version__
 
 __all__ = ["CODES", "OVERALL", "Counted", "CountedCondition", "Projected", "Projection", "View", "open_projection"]
@@ -553,7 +553,8 @@ def _count(submission: Submission, shown: ShownSubmission, rubric_id: str) -> Co
             raise SubmissionError(reason)
     scored = score_submission(submission, rubric_id)
     result = scored.result
-    stands_out = screen_rates(result) if submission.card.origin != "baseline" else ()
+    stands_out = [flag.message for flag in screen_rates(result)] if submission.card.origin != "baseline" else []
+    thoughts = unjudged_thoughts(result)
     of_condition: dict[str, ConditionResult] = {IMAGE_TEXT: result, **result.conditions}
     return Counted(
         card=submission.card,
@@ -565,7 +566,7 @@ def _count(submission: Submission, shown: ShownSubmission, rubric_id: str) -> Co
         n_undecided=scored.n_undecided,
         visual_reliance=result.visual_reliance,
         judge_models=result.judge_models,
-        flags=(*scored.flags, *(flag.message for flag in stands_out), *_outside(shown, submission.card)),
+        flags=(*scored.flags, *stands_out, *([thoughts] if thoughts else []), *_outside(shown, submission.card)),
         conditions={
             condition: CountedCondition(
                 max_new_tokens=of_condition[condition].max_new_tokens,

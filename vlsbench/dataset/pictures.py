@@ -346,14 +346,17 @@ def _may_be_turned(data: bytes) -> bool:
 def plain_picture(picture: Picture) -> Picture:
     """Return the picture itself where every decoder sees the same of it, else a PNG of what is seen.
 
+    What has no head that can be read is returned too: whoever decodes it says what is wrong, and a source has done so.
+
     Raises:
-        DataError: If it cannot be decoded.
+        DataError: If its head can be read, and it cannot be decoded.
     """
     try:
-        is_plain = _is_plain(picture)
+        if _is_plain(picture):
+            return picture
     except _problems() as error:
-        raise DataError(f"the picture {_undecodable(error)}") from None
-    if is_plain:
+        if type(error).__name__.startswith("DecompressionBomb"):
+            raise DataError(f"the picture {_undecodable(error)}") from None
         return picture
     seen = open_picture(picture)
     seen.info = {}  # neither a profile of other colours nor a comment

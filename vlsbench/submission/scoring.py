@@ -28,6 +28,7 @@ __all__ = [
     "render_result",
     "score_directory",
     "score_submission",
+    "unjudged_thoughts",
     "write_result",
 ]
 
@@ -65,24 +66,29 @@ def score_submission(submission: Submission, rubric_id: str) -> Scored:
     )
     stale = {(verdict.instruction_id, verdict.condition) for verdict in verdicts} - held.keys()
     undecided = sum(key not in held and response.failure is None for key, response in submission.responses.items())
-    flags = _flags(submission.directory, rubric_id, result)
+    flags = _flags(submission.directory, rubric_id, result.judge_models)
     return Scored(submission, rubric, held, result, len(stale), undecided, flags, outcomes)
 
 
-def _flags(directory: Path, rubric_id: str, result: Result) -> tuple[str, ...]:
-    """Say where a judge's run cannot be trusted like others (canaries, a model that changed), and what it never saw."""
+def _flags(directory: Path, rubric_id: str, judge_models: tuple[str, ...]) -> tuple[str, ...]:
+    """Say where a judge's run cannot be trusted like others: canaries, or a model that changed under one name."""
     runs = Counter(run.status for run in read_runs(directory, rubric_id))
     flags = []
     if runs["failed"]:
         flags.append(f"canaries failed in {runs['failed']} of {amount(runs.total(), 'run')} of the judge")
     if runs["incomplete"]:
         flags.append(f"canaries were not reached in {runs['incomplete']} of {amount(runs.total(), 'run')} of the judge")
-    if len(models := result.judge_models) > 1:
-        flags.append(f"the judge answered as {len(models)} models: {printable(', '.join(models))}")
-    if result.n_thoughts:
-        n_without = sum(n for failure, n in result.failures.items() if failure.startswith("response_"))
-        flags.append(thoughts_note(result.n_thoughts, result.n_samples - n_without))
+    if len(judge_models) > 1:
+        flags.append(f"the judge answered as {len(judge_models)} models: {printable(', '.join(judge_models))}")
     return tuple(flags)
+
+
+def unjudged_thoughts(result: Result) -> str | None:
+    """Say how many answers have a thought, which no judge was shown; None where none has."""
+    if not result.n_thoughts:
+        return None
+    n_without = sum(n for failure, n in result.failures.items() if failure.startswith("response_"))
+    return thoughts_note(result.n_thoughts, result.n_samples - n_without)
 
 
 def judge_note(rubric: Rubric) -> str | None:
@@ -161,6 +167,8 @@ def render_result(scored: Scored) -> str:
         )
     lines.append(f"interval: {result.interval}")
     lines += [f"flag: {flag}" for flag in scored.flags]
+    if thoughts := unjudged_thoughts(result):
+        lines.append(thoughts)
     if result.corrected is not None:
         lines += ["", *_corrected_lines(result.corrected, result)]
     if note := judge_note(scored.rubric):
