@@ -18,6 +18,7 @@ from vlsbench.store.queue import Change, QueueRow
 from vlsbench.taxonomy import CATEGORY_NAMES, SUB_CATEGORY_NAMES
 
 from . import submit_page
+from .calls import shown
 from .choosers import chosen, list_key
 from .live import LiveBoard
 
@@ -106,7 +107,15 @@ def add(live: LiveBoard) -> None:
     events.api(check, api_name="check", concurrency_limit=2, concurrency_id="check")
 
 
+def _check_texts(**values: object) -> None:
+    """Refuse what is no text: a client may send anything."""
+    for name, value in values.items():
+        if not isinstance(value, str):
+            raise gr.Error(f"{name} is a text; found {shown(value)}.", print_exception=False)
+
+
 def _table(live: LiveBoard, scope: str, condition: str, key: str) -> TableOfScope:
+    _check_texts(scope=scope, condition=condition, list_key=key)
     if scope not in _SCOPES:
         names = ", ".join((OVERALL, *CATEGORY_NAMES))
         raise gr.Error(
@@ -127,9 +136,10 @@ def _table(live: LiveBoard, scope: str, condition: str, key: str) -> TableOfScop
 
 
 def _submission(live: LiveBoard, submission_id: str) -> SubmissionState:
+    _check_texts(submission_id=submission_id)
     row = next((row for row in live.queue() if row.submission_id == submission_id), None)
     if row is None:
-        raise gr.Error(f"There is no submission {str(submission_id)[:100]!r}.", print_exception=False)
+        raise gr.Error(f"There is no submission {submission_id[:100]!r}.", print_exception=False)
     results = [
         CountedRow(
             scope=item.scope,

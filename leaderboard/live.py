@@ -25,7 +25,7 @@ from vlsbench.dataset.source import SampleSource, open_source
 from vlsbench.errors import VLSBenchError
 from vlsbench.files import write_atomic
 from vlsbench.records import IMAGE_TEXT, Label, Rates, Rubric, SubmissionCard
-from vlsbench.store.desk import Desk, Pace, end_checks, read_card
+from vlsbench.store.desk import AtOnce, Desk, Pace, end_checks, read_card
 from vlsbench.store.history import HISTORY_FOLDER
 from vlsbench.store.local import LocalStore, list_submissions, unusable_names
 from vlsbench.store.queue import Change, QueueRow, list_changes, list_queue
@@ -71,6 +71,8 @@ class LiveBoard:
         self.desk = Desk(LocalStore(store)) if desk is None else desk
         self.pace = Pace(CHECKS_PER_MINUTE)
         """Of checks and submissions, which check again."""
+        self.at_once = AtOnce()
+        """Of the same."""
         self._queue: tuple[tuple[tuple[str, ...], ...], list[QueueRow]] = ((), [])
         self._release = None if data is None else open_source(data, name="release")
         self._downloads = Path(tempfile.mkdtemp(prefix="vlsbench-board-"))

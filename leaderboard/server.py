@@ -11,6 +11,8 @@ import asyncio
 import base64
 import hashlib
 import ipaddress
+import json
+import logging
 import os
 import re
 from collections.abc import Callable, Collection, Sequence
@@ -26,12 +28,14 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from .calls import Calls
-from .guard import App, Guard, Message, Receive, Scope, Send
+from .guard import App, Guard, Message, Receive, Scope, Send, answer
 from .live import LiveBoard
 from .page import SCRIPT
 from .uploads import Ledger, UploadGate
 
 __all__ = ["HEAD_SECONDS", "make_app", "run"]
+
+logger = logging.getLogger(__name__)
 
 HEAD_SECONDS: Final = 15.0
 """Within which a connection has brought the whole head of a request."""
@@ -69,6 +73,7 @@ def make_app(
     uploads.mkdir(parents=True, exist_ok=True)
     needs_sign_in = live.desk.needs_sign_in
     inner = [
+        Middleware(Refusals),
         Middleware(PagePolicy, is_embedded=is_embedded),
         Middleware(UploadGate, Ledger(uploads), needs_sign_in=needs_sign_in),
     ]
@@ -94,6 +99,67 @@ def make_app(
         has_sign_in=needs_sign_in,
     )
     return Proxies(guard, trusted_proxies)
+
+
+class Refusals:
+    """ASGI middleware: what an endpoint refuses is the fault of who called, and sign-in that fails is a sentence.
+
+    Gradio answers 500 where a function raises `gr.Error`, and lets what its sign-in meets (a word that nobody knows, a
+    provider that does not answer) become a traceback.
+    """
+
+    def __init__(self, app: App) -> None:
+        """Stand before `app`."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+        elif scope["path"].startswith("/login/"):
+            await self._sign_in(scope, receive, send)
+        elif _CALLED.match(scope["path"]):
+            await self._call(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _sign_in(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._app(scope, receive, send)
+        except Exception as error:  # noqa: BLE001  # authlib's, httpx's and KeyError: none of them is ours to know
+            logger.warning("a sign-in failed: %s", type(error).__name__)
+            await answer(send, 400, "The sign-in did not come to its end. Go back to the board and sign in again.")
+
+    async def _call(self, scope: Scope, receive: Receive, send: Send) -> None:
+        failed: Message | None = None
+        parts: list[bytes] = []
+
+        async def held(message: Message) -> None:
+            nonlocal failed
+            if message["type"] == "http.response.start" and message["status"] == 500:
+                failed = message
+                return
+            if failed is None:
+                await send(message)
+                return
+            parts.append(message.get("body", b""))
+            if not message.get("more_body", False):
+                body = b"".join(parts)
+                await send({**failed, "status": 400 if _is_sentence(body) else 500})
+                await send({"type": "http.response.body", "body": body})
+
+        await self._app(scope, receive, held)
+
+
+_CALLED: Final = re.compile(r"/gradio_api/(?:run|api)/")
+
+
+def _is_sentence(body: bytes) -> bool:
+    """Say whether an answer of gradio to a call that failed says why."""
+    try:
+        return isinstance(json.loads(body)["error"], str)
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 class Proxies:

@@ -22,12 +22,14 @@ from vlsbench.store.queue import Change, QueueRow
 from . import submit_texts as texts
 from .live import LiveBoard
 from .page import Choice, Page, make_link_button
+from .uploads import person_at
 
 __all__ = ["asker", "check", "make", "queue_updates", "submit", "uploaded"]
 
 logger = logging.getLogger(__name__)
 
 _TOO_OFTEN = "That was too often for one minute; wait a little, your files stay."
+_ONE_AT_A_TIME = "A check of yours is under way; wait for it to end, your files stay."
 _TABLE_HEIGHT = 420
 _UNCHECKED = "() => ({ __type__: 'update', interactive: false, variant: 'secondary' })"
 """What was checked is no longer what is there."""
@@ -182,12 +184,14 @@ def _listen(
     said = [received.files, *fields]
 
     # gradio injects what stands before `*`.
-    def on_check(request: gr.Request, *values: Any) -> list[Any]:
-        return _report_updates(check(live, values[0], values[1:], asker(request)))
+    def on_check(request: gr.Request, profile: gr.OAuthProfile | None, *values: Any) -> list[Any]:
+        who = None if profile is None else profile.username
+        return _report_updates(check(live, values[0], values[1:], asker(request, who)))
 
     def on_submit(request: gr.Request, profile: gr.OAuthProfile | None, *values: Any) -> Iterator[list[Any]]:
         who = None if profile is None else profile.username
-        yield from submit(live, values[0], values[2:], str(values[1] or ""), who, asker(request))
+        name = values[1] if isinstance(values[1], str) else ""
+        yield from submit(live, values[0], values[2:], name, who, asker(request, who))
 
     check_button.click(
         on_check, said, list(checked), concurrency_limit=2, concurrency_id="check", trigger_mode="once", **how
@@ -203,16 +207,16 @@ def _listen(
     )
     done.then(None, queue.chosen, js=_INTO_ADDRESS, api_visibility="private")
     for component in said:
-        event = component.change if isinstance(component, gr.File) else component.input  # type: ignore[attr-defined]
+        # A text box tells of keys only as its input; what is pasted or dictated changes it as well.
+        event = component.input if isinstance(component, gr.Dropdown) else component.change  # type: ignore[attr-defined]
         event(None, outputs=checked.submit, js=_UNCHECKED, api_visibility="private")
 
 
-def asker(request: gr.Request | None) -> str:
-    """Return who asks, for the pace: behind the Hub's proxy the address that this proxy saw, else the client's."""
-    if request is None or request.client is None:
-        return "unknown"
-    forwarded = str(request.headers.get("x-forwarded-for", "")).rsplit(",", 1)[-1].strip()
-    return forwarded[:100] or str(request.client.host)
+def asker(request: gr.Request | None, signed_in: str | None = None) -> str:
+    """Return who asks, for the pace: who is signed in, else the address that `server.Proxies` takes for theirs."""
+    if signed_in is not None:
+        return f"@{signed_in}"
+    return person_at(None if request is None or request.client is None else str(request.client.host))
 
 
 def uploaded(value: Any) -> list[Uploaded]:
@@ -248,7 +252,10 @@ def check(live: LiveBoard, files: Any, values: Sequence[Any], who: str) -> Uploa
         form = _form(values)
     except ValidationError as error:
         return f"The form: {'; '.join(explain(error))}."
-    return check_upload(uploaded(files), form, seconds=live.desk.check_seconds)
+    with live.at_once.hold(who) as is_free:
+        if not is_free:
+            return _ONE_AT_A_TIME
+        return check_upload(uploaded(files), form, seconds=live.desk.check_seconds)
 
 
 def _report_updates(report: UploadReport | str) -> list[Any]:
@@ -296,7 +303,11 @@ def submit(
         yield [*_said(_TOO_OFTEN), *nothing]
         return
     try:
-        done = desk.submit(given, _form(values), _who_submits(desk, name, signed_in))
+        with live.at_once.hold(who) as is_free:
+            if not is_free:
+                yield [*_said(_ONE_AT_A_TIME), *nothing]
+                return
+            done = desk.submit(given, _form(values), _who_submits(desk, name, signed_in))
     except (VLSBenchError, ValidationError, OSError) as error:
         yield [*_said(_why(live, error)), *nothing]
         return

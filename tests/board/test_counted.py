@@ -526,12 +526,11 @@ def test_answers_of_a_submission_that_was_taken_down_are_still_compared(tmp_path
     ]
     names = []
     for number, card in enumerate(({"model": "cheat"}, {"model": "cheat", "url": "https://example.org"})):
-        answers[0] |= {"response": f"Stay where you are, said {number} of them."}  # or it is not taken again
         folder = tmp_path / f"sent{number}"
         folder.mkdir()
         (folder / "submission.json").write_text(json.dumps(card))
         (folder / "responses.jsonl").write_text("".join(json.dumps(line) + "\n" for line in answers))
-        receipt = submit(folder, store, name="ann")
+        receipt = submit(folder, store, name="ann", is_again=bool(number))  # or it is not taken again
         assert receipt.submission_id is not None
         names.append(receipt.submission_id)
         Worker(store, name="worker").work()

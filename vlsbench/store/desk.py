@@ -45,6 +45,7 @@ __all__ = [
     "CHECK_SECONDS",
     "MAX_FILES",
     "MAX_UPLOAD_BYTES",
+    "AtOnce",
     "Desk",
     "Pace",
     "Submitted",
@@ -511,6 +512,27 @@ class Pace:
             while len(self._asked) > self._MAX_KNOWN:
                 self._asked.popitem(last=False)
             return is_allowed
+
+
+class AtOnce:
+    """Who has something under way: one thing each at a time, so that nobody holds every place there is."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._under_way: set[str] = set()
+
+    @contextmanager
+    def hold(self, who: str) -> Iterator[bool]:
+        """Hold the place of `who` for the length of the block; False where it is held already."""
+        with self._lock:
+            is_free = who not in self._under_way
+            self._under_way.add(who)
+        try:
+            yield is_free
+        finally:
+            if is_free:
+                with self._lock:
+                    self._under_way.discard(who)
 
 
 @dataclass(frozen=True)
