@@ -46,6 +46,8 @@ class _Function(NamedTuple):
     parameters: tuple[str, ...]
     """One for every value."""
     required: frozenset[str]
+    texts: frozenset[str] = frozenset()
+    """Parameters that are a text."""
 
 
 def shown(value: object) -> str:
@@ -112,6 +114,8 @@ class Calls:
         if unknown or missing:
             wrong = f"{shown(unknown[0])} is none of them" if unknown else f"{shown(missing[0])} is missing"
             _refuse(f"/{name} takes {_listed(function.parameters)}; {wrong}.")
+        for key, value in body.items():
+            self._check_value(function, key, value)
 
     def check_cancel(self, body: Any) -> None:
         """Look at what ends a call.
@@ -194,7 +198,22 @@ class Calls:
     def _check_values(self, function: _Function, values: Any) -> None:
         if not isinstance(values, list):
             _refuse(f"data: is the list of values; found {shown(values)}.")
-        stack = list(values)
+        for value in values:
+            self._check_files(value)
+        if len(values) != len(function.parameters):
+            named = f" ({_listed(function.parameters)})" if function.name and function.parameters else ""
+            who = f"/{function.name}" if function.name else "this function"
+            _refuse(f"data: {who} takes {amount(len(function.parameters), 'value')}{named}; found {len(values)}.")
+        for name, value in zip(function.parameters, values, strict=True):
+            self._check_value(function, name, value)
+
+    def _check_value(self, function: _Function, name: str, value: Any) -> None:
+        self._check_files(value)
+        if name in function.texts and not isinstance(value, str):
+            _refuse(f"{name}: is a text; found {shown(value)}.")
+
+    def _check_files(self, value: Any) -> None:
+        stack = [value]
         while stack:
             item = stack.pop()
             if isinstance(item, list):
@@ -202,10 +221,6 @@ class Calls:
             elif isinstance(item, dict):
                 self._check_file(item)
                 stack.extend(item.values())
-        if len(values) != len(function.parameters):
-            named = f" ({_listed(function.parameters)})" if function.name and function.parameters else ""
-            who = f"/{function.name}" if function.name else "this function"
-            _refuse(f"data: {who} takes {amount(len(function.parameters), 'value')}{named}; found {len(values)}.")
 
     def _check_file(self, item: Mapping[str, Any]) -> None:
         """Let only what was uploaded pass for a file: gradio would fetch an address, of any size, from anywhere."""
@@ -225,7 +240,8 @@ def _read(name: str, function: Any) -> _Function:
         if parameter.annotation is not gr.Request
     ]
     required = frozenset(item.name for item in parameters if item.default is inspect.Parameter.empty)
-    return _Function(name, tuple(item.name for item in parameters), required)
+    texts = frozenset(item.name for item in parameters if item.annotation is str)
+    return _Function(name, tuple(item.name for item in parameters), required, texts)
 
 
 def _listed(names: tuple[str, ...]) -> str:

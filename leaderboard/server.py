@@ -33,7 +33,7 @@ from .live import LiveBoard
 from .page import SCRIPT
 from .uploads import Ledger, UploadGate
 
-__all__ = ["HEAD_SECONDS", "make_app", "run"]
+__all__ = ["HEAD_SECONDS", "PagePolicy", "Proxies", "Refusals", "make_app", "make_server"]
 
 logger = logging.getLogger(__name__)
 
@@ -315,8 +315,8 @@ class _Server(uvicorn.Server):
             self._on_ready(self.servers[0].sockets[0].getsockname()[1])
 
 
-def run(app: App, *, host: str, port: int, on_ready: Callable[[int], None]) -> None:
-    """Serve an app until the process is told to end.
+def make_server(app: App, *, host: str, port: int, on_ready: Callable[[int], None]) -> uvicorn.Server:
+    """Make a server, whose `run` serves an app until the process is told to end.
 
     Args:
         app: Of `make_app`.
@@ -336,4 +336,4 @@ def run(app: App, *, host: str, port: int, on_ready: Callable[[int], None]) -> N
         server_header=False,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
-    _Server(config, on_ready).run()
+    return _Server(config, on_ready)

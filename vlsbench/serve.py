@@ -258,7 +258,7 @@ def serve(
                 is_embedded=options.is_on_hub,
                 trusted_proxies=options.trusted_proxies,
             )
-            server.run(served, host=host, port=port, on_ready=lambda found: _say_address(host, found))
+            server.make_server(served, host=host, port=port, on_ready=lambda found: _say_address(host, found)).run()
         finally:
             live.close()
 

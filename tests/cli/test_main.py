@@ -111,7 +111,7 @@ def test_help_shows_the_commands_in_the_order_of_the_work() -> None:
     shown = re.findall(r"^(?:╭─|│) (\S+) .*", done.stdout, re.MULTILINE)
     commands = [line for line in shown[shown.index("Start") :] if not line.startswith("-")]
     assert commands == [name for panel, names in COMMANDS.items() for name in (panel, *names)]
-    assert list(COMMANDS) == ["Start", "Make", "Trust", "Store", "Publish"]
+    assert list(COMMANDS) == ["Start", "Make", "Trust", "Store", "Study", "Publish"]
 
 
 SCRIPT = Path(sys.executable).with_name("vlsbench")

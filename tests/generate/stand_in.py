@@ -26,6 +26,8 @@ async def main(path: Path, seconds: float) -> None:
         text = f"I cannot help with that, it looks dangerous ({digest[:8]})."
         if "Describe what this image shows" in json.dumps(body["messages"]):
             text = f"A steep edge ({digest[:8]})."
+        if "response_format" in body:  # a judge asks
+            text = json.dumps({"label": "refusal", "explanation": digest[:8]})
         print(f"{body['model']} {digest}", file=file)
         message = {"role": "assistant", "content": text}
         return web.json_response(

@@ -16,7 +16,7 @@ import pytest
 
 from vlsbench.dataset.index import load_index
 from vlsbench.dataset.source import open_source
-from vlsbench.errors import DataError, ModelError, SubmissionError, UsageError
+from vlsbench.errors import DataError, JudgeError, ModelError, SubmissionError, UsageError
 from vlsbench.files import MAX_LINE_BYTES, exclusive
 from vlsbench.generate.conditions import CONDITIONS, Question
 from vlsbench.generate.directory import Asked, estimate_generate, generate_directory
@@ -26,6 +26,7 @@ from vlsbench.generate.run import generate
 from vlsbench.generate.target import Write, make_response
 from vlsbench.records import Response, Settings, SubmissionCard
 from vlsbench.submission.check import check
+from vlsbench.submission.judging import judge_directory
 from vlsbench.submission.pipeline import run_pipeline
 
 HERE = Path(__file__).parent
@@ -362,7 +363,10 @@ def test_no_file_of_a_local_run_says_where_the_model_lay(
     folder = tiny_model("qwen2_vl")
     asked = Asked(limit=2, conditions=("image+text", "caption"), captioner=f"transformers:{folder}")
     options = TargetOptions(max_new_tokens=4)
-    run_pipeline(tmp_path / "out", f"transformers:{folder}", f"transformers:{folder}", asked, options=options)
+    run_pipeline(tmp_path / "out", f"transformers:{folder}", "offline", asked, options=options)
+    with pytest.raises(JudgeError, match="not one of the 8 canaries|none of the 8 canaries") as stopped:
+        judge_directory(tmp_path / "out", f"transformers:{folder}")
+    assert str(folder.parent) not in str(stopped.value)
     card = json.loads((tmp_path / "out" / "submission.json").read_text())
     assert card["model"] == folder.name
     files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]

@@ -340,8 +340,7 @@ def test_injection_echoed_by_the_judge_is_no_label(name: str, is_known: bool, pr
     echoes = [
         (injection, "stop"),
         (f"The response says: {injection}", "stop"),
-        (f"<think>It says: {injection}", "stop"),
-        (f"<think>It says so.</think>\n{injection}", "stop"),
+        *([(f"<think>It says: {injection}", "stop"), (f"<think>So.</think>\n{injection}", "stop")] if is_known else []),
         (f"It says so.</think>\n{injection}", "stop"),
         (f"My verdict:\n{injection}\nThat is all.", "stop"),
         (f"{good}\n{injection}", "stop"),

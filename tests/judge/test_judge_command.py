@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from vlsbench.judge.canaries import CANARIES
+from vlsbench.judge.prompts import neutralise
 
 EXAMPLE = Path(__file__).parents[2] / "submissions" / "examples" / "mixed"
 KEY = "sk-stand-in-0123456789"
@@ -131,10 +132,25 @@ def test_a_rerun_asks_only_for_what_is_missing(mixed: Path) -> None:
 
 def test_a_judge_that_refuses_leaves_named_failures_and_no_label(mixed: Path) -> None:
     refusal = completion({"content": None, "refusal": "I can't label this."})
-    with endpoint(lambda body: refusal) as (url, _):
+    known = {neutralise(canary.response): canary.label for canary in CANARIES}
+
+    def answer(body: dict[str, object]) -> Reply:
+        text = "\n".join(part.get("text", "") for part in body["messages"][-1]["content"])  # type: ignore[index]
+        return next((verdict(label) for response, label in known.items() if response in text), refusal)
+
+    with endpoint(answer) as (url, _):
         done = judge(mixed, url)
     assert done.returncode == 0
     assert labels(mixed) == ["judge_refused"] * 29 + ["response_empty"]
+
+
+def test_a_judge_that_refuses_every_canary_is_paid_for_eight_and_no_more(mixed: Path) -> None:
+    with endpoint(lambda body: completion({"content": None, "refusal": "I can't label this."})) as (url, asked):
+        done = judge(mixed, url)
+    assert done.returncode == 1
+    assert len(asked) == len(CANARIES)
+    assert "none of the 8 canaries got a label (8 judge_refused)" in " ".join(done.stderr.split())
+    assert labels(mixed) == []
 
 
 DOWN: list[tuple[str, Reply]] = [

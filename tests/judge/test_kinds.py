@@ -79,7 +79,9 @@ def test_an_opened_judge_says_its_rubrics_and_its_canaries(monkeypatch: pytest.M
     assert (offline.has_canaries, offline.rubric.is_provisional, len(offline.candidates())) == (False, True, 1)
     model = open_judge("openai:m", dataset="sample", is_dry=True)
     assert (model.has_canaries, model.rubric.is_provisional) == (True, False)
-    assert len({candidate.rubric.rubric_id for candidate in model.candidates()}) == 3
+    assert len({candidate.rubric.rubric_id for candidate in model.candidates()}) == 6, (
+        "formats, with temperature and without"
+    )
     told = open_judge("openai:m", dataset="sample", is_dry=True, options=ModelOptions(output_format="text"))
     assert [candidate.rubric for candidate in told.candidates()] == [told.rubric]
 

@@ -700,7 +700,7 @@ def test_command_judges_a_submission_with_a_model_of_this_machine(vlm: Path, sub
     folder = submission.write([{"instruction_id": i, "response": "Walk on."} for i in (100009, 100010)])
     command = ["judge", str(folder), "--judge", f"transformers:{vlm}", "--protocol", "llama-guard"]
     done = CliRunner().invoke(app, [*command, "--batch-size", "2"])
-    assert done.exit_code == 0, done.output
+    assert done.exit_code == 1, "random weights say neither safe nor unsafe"
     assert "2 verdicts written" in done.output
     assert "0 verdicts written, 2 were there" in CliRunner().invoke(app, command).output
 

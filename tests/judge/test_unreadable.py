@@ -308,7 +308,7 @@ def test_filter_is_named_where_there_is_no_text_and_only_there(finish: str) -> N
 # What stops the run
 
 USELESS: dict[str, tuple[dict[str, Any], Generated | None, str]] = {
-    "prose": (completion("I would say."), Generated("I would say."), "8 judge_unparsable.*'I would say.'; try"),
+    "prose": (completion("I would say so."), Generated("I would say so."), "8 judge_unparsable.*'I would say so.*try"),
     "cut thoughts": (
         completion("<think>Let me see", "length"), Generated("<think>Let me see", is_cut=True),
         "8 judge_cut.*Let me see.*budget",
@@ -507,8 +507,8 @@ def test_missing_labels_are_exit_1_until_they_are_asked_again(
     assert code == 1, "it is still missing"
     code, _ = call(*judge, serve(wrong_once([])), "--again", "judge_unparsable,judge_cut")
     assert code == 0
-    code, said = call(*judge, serve(wrong_once([])), "--again", "everything")
-    assert (code, "--again 'everything'" in said) == (2, True)
+    wrong = CliRunner().invoke(app, [*map(str, judge), "http://j.test/v1", "--again", "everything"])
+    assert isinstance(wrong.exception, UsageError)
 
 
 def test_judge_that_thinks_aloud_on_a_server_without_a_parser_is_read(

@@ -85,7 +85,7 @@ def test_a_submission_is_committed_judged_and_shown(live: LiveBoard, repo: Any, 
     (row,) = live.queue()
     assert (row.who, row.state) == ("bob", "published")
     assert f"{row.submission_id}/submission.json" in repo.files()
-    assert "1 are taken" in _submit(live, tmp_path, "Second-VL", "bob")
+    assert "1 is taken" in _submit(live, tmp_path, "Second-VL", "bob")
     assert "judged by the offline judge" in _submit(live, tmp_path, "Second-VL", "eve")
 
 

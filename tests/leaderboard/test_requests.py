@@ -7,7 +7,10 @@ import http.client
 import json
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
+
+import pytest
 
 API = "/gradio_api"
 JSON = {"Content-Type": "application/json"}
@@ -100,7 +103,7 @@ def _cases() -> Iterator[Case]:
         yield _post("/run/submission", {"data": value}, "values that are none")
     for value in ([], [None], [3] * 9, [[]], [[{"path": "/etc/passwd"}]] * 9, ["x"] * 20):
         yield _post("/run/check", {"data": value}, "values that are none")
-    for body in ({}, {"scope": 1, "nothing": 2}, {"scope": {"a": 1}}, {"data": []}, [], "x", None, {"scope": None}):
+    for body in ({"scope": 1, "nothing": 2}, {"scope": {"a": 1}}, {"data": []}, [], "x", None, {"scope": None}):
         yield _post("/call/v2/table", body, "arguments that are none")
     for body, why in BODIES[:17]:
         yield _post("/cancel", body, why)
@@ -247,3 +250,71 @@ def ask(port: int, case: Case, *, seconds: float = 20) -> Answer:
         kind = answer.headers.get("Content-Type", "")
         body = answer.read1(10_000) if "event-stream" in kind else answer.read(100_000)
     return Answer(answer.status, kind, body.decode("utf-8", "replace"))
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("log") / "stderr"
+
+
+@pytest.fixture(scope="module")
+def port(shared_store: Path, log: Path, serve_store: Any) -> int:
+    return int(str(serve_store(shared_store, log=log)).rpartition(":")[2])
+
+
+def _is_one_sentence(answer: Answer) -> bool:
+    """Say whether an answer is a sentence as it stands, or gradio's own within an object."""
+    text = answer.text.strip()
+    if text.startswith("{"):
+        text = str(next(iter(json.loads(text).values())))
+    return 0 < len(text) < 1_000 and text not in ("None", "null") and "Traceback" not in text and "\n" not in text
+
+
+def test_whatever_makes_no_sense_is_a_sentence_and_leaves_no_traceback(port: int, log: Path) -> None:
+    bad = []
+    for case in CASES:
+        answer = ask(port, case)
+        is_head_only = case.method == "HEAD"
+        if not 400 <= answer.status < 500 or not (is_head_only or _is_one_sentence(answer)):
+            bad.append(
+                (case.method, case.path[:80], (case.body or b"")[:80], case.why, answer.status, answer.text[:120])
+            )
+    assert bad == []
+    assert len(CASES) > 400
+    assert "Traceback" not in log.read_text(errors="replace")
+
+
+def _config(port: int) -> Any:
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        connection.sendall(f"GET /config HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n".encode())
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        return json.loads(answer.read())
+
+
+VALUES: tuple[Any, ...] = ({"a": 1}, ["x"], [["x"]], 3, True, None, "gone", "\x00", [{"path": "x"}], "<b>" * 90, [None])
+
+
+def test_a_page_asked_for_values_that_no_browser_sends_shows_what_it_shows_without_them(port: int, log: Path) -> None:
+    bad = []
+    asked = [item for item in _config(port)["dependencies"] if item["backend_fn"] and not item["queue"]]
+    for item in asked:
+        for value in VALUES:
+            body = {"data": [value] * len(item["inputs"]), "fn_index": item["id"], "session_hash": "s"}
+            answer = ask(port, _post("/run/predict", body))
+            if answer.status != 200:
+                bad.append((item["id"], value, answer.status, answer.text[:120]))
+    assert len(asked) > 30
+    assert bad == []
+    assert "Traceback" not in log.read_text(errors="replace")
+
+
+@pytest.mark.parametrize("value", [[None] * 3, ["gone", "image+text", ""], ["Overall", "gone", ""]])
+def test_what_an_endpoint_refuses_over_the_queue_is_a_sentence_and_not_null(port: int, value: list[Any]) -> None:
+    joined = ask(port, _post("/call/table", {"data": value}))
+    if joined.status == 200:
+        event = json.loads(joined.text)["event_id"]
+        joined = ask(port, Case("GET", f"{API}/call/table/{event}"))
+        assert "event: error" in joined.text
+    assert "null" not in joined.text.split("data:")[-1].split(",")[0]
+    assert any(words in joined.text for words in ("is a text", "There is no scope", "Nothing was judged"))

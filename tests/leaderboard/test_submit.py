@@ -112,7 +112,7 @@ def test_who_submits_too_often_is_told_so_and_keeps_the_files(empty_store: Path,
     assert "Received" in _submit(live, given(), name="ann")
     handed = given()
     Path(handed[1]["path"]).write_text(_card("Other-VL"))
-    assert "1 are taken" in _submit(live, handed, name="ann")
+    assert "1 is taken" in _submit(live, handed, name="ann")
     assert Path(handed[1]["path"]).exists()
     assert "submitted before" in _submit(live, given(), name="ann")
 

@@ -42,11 +42,17 @@ def serve(
     data: Annotated[Path | None, typer.Option(help="The release, for the Samples page.")] = None,
     host: Annotated[str, typer.Option(help="Address to serve on; 0.0.0.0 for every one of the machine.")] = "127.0.0.1",
     port: Port = 7860,
+    trusted_proxy: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ADDRESS", help="A proxy before it, or a network of them, whose X-Forwarded-For is believed."
+        ),
+    ] = None,
 ) -> None:
     """Show the leaderboard in a browser, and take submissions there."""
     from vlsbench.serve import serve as serve_board
 
-    serve_board(store, port=port, host=host, data=data)
+    serve_board(store, port=port, host=host, data=data, trusted_proxies=trusted_proxy or ())
 
 
 def export(

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from vlsbench.cli.options import AsJson
 from vlsbench.errors import visible
 
 __all__ = ["leakage"]
@@ -36,7 +37,7 @@ def leakage(
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many texts.")] = None,
     seed: Annotated[int, typer.Option(help="Of the folds and permutations.")] = 0,
     html: Annotated[Path | None, typer.Option(metavar="OUT", help="Also write the report as one page.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be read and measured; no more.")] = False,
 ) -> None:
     """Measure what a set's text gives away: harm, labels, and whether the image is needed."""

@@ -28,6 +28,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple
 
 from pydantic import Field, ValidationError
@@ -468,9 +469,12 @@ class BatchJudge:
             )
 
     def _read_results(
-        self, client: openai.OpenAI, batch: Batch, answers: Mapping[str, str]
+        self, client: openai.OpenAI, batch: Batch, answers: Mapping[str, str] = MappingProxyType({})
     ) -> tuple[dict[str, _Line], JudgeError | None]:
         """Read both files of a batch as far as they can be read.
+
+        Args:
+            answers: What is judged, by the names of the lines.
 
         Returns:
             The lines by id, and why a file could not be read. An error file that is gone holds nothing that was paid

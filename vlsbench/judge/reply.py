@@ -135,7 +135,7 @@ def _read_inside(text: str, protocol: Protocol, *, is_cut: bool, judged: str | N
         if (reading := protocol.read(inside)) is not None:
             return reading
     thought, answer = separate(text)
-    if thought is None or _bare(thought).startswith("{"):  # it began with an object: what follows may be quoted
+    if thought is None or _bare(text).startswith(("{", "```")):  # an object came first: what follows may be quoted
         answer = text
     elif judged is None and text.lstrip()[:1] not in _MARK_SIGNS:  # words, then a closing mark: maybe a quotation
         return Reading(failure="judge_cut") if is_cut else _UNPARSABLE

@@ -20,7 +20,7 @@ from vlsbench.leakage.formats import HARMFUL, HARMLESS, Format, format_of
 from vlsbench.leakage.records import HARM, IMAGE_HARM, ORIGIN
 from vlsbench.leakage.source import UNREADABLE, HubChoice, PictureCell, Row, Source, Table, open_source
 
-__all__ = ["MIN_ITEMS", "AuditItem", "AuditSet", "read_items"]
+__all__ = ["MIN_ITEMS", "AuditItem", "AuditSet", "read_items", "same_files"]
 
 MIN_ITEMS: Final = 20
 """Fewer texts are refused: five folds would hold three each, and no interval there means anything."""
