@@ -36,7 +36,7 @@ _UNCHECKED = "() => ({ __type__: 'update', interactive: false, variant: 'seconda
 
 _COPY = "(id) => { navigator.clipboard.writeText(id); }"
 
-_INTO_ADDRESS = "(id) => { if (id) vlsChoose('submit', ['id'], [''], [id]); }"
+_INTO_ADDRESS = "(id) => { if (id) vlsChoose('submit', ['id'], [''], [], [id]); }"
 """The receipt's id, so that a reload shows what became of it."""
 
 

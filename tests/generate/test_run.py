@@ -364,7 +364,7 @@ def test_no_file_of_a_local_run_says_where_the_model_lay(
     asked = Asked(limit=2, conditions=("image+text", "caption"), captioner=f"transformers:{folder}")
     options = TargetOptions(max_new_tokens=4)
     run_pipeline(tmp_path / "out", f"transformers:{folder}", "offline", asked, options=options)
-    with pytest.raises(JudgeError, match="not one of the 8 canaries|none of the 8 canaries") as stopped:
+    with pytest.raises(JudgeError, match=r"of the 8 canaries got a label") as stopped:
         judge_directory(tmp_path / "out", f"transformers:{folder}")
     assert str(folder.parent) not in str(stopped.value)
     card = json.loads((tmp_path / "out" / "submission.json").read_text())

@@ -83,7 +83,10 @@ def test_an_opened_judge_says_its_rubrics_and_its_canaries(monkeypatch: pytest.M
         "formats, with temperature and without"
     )
     told = open_judge("openai:m", dataset="sample", is_dry=True, options=ModelOptions(output_format="text"))
-    assert [candidate.rubric for candidate in told.candidates()] == [told.rubric]
+    assert [c.rubric.settings["temperature"] for c in told.candidates()] == [0, None], (
+        "one format, asked as it is first"
+    )
+    assert told.candidates()[0].rubric == told.rubric
 
 
 # Nobody else asks

@@ -20,7 +20,18 @@ from vlsbench.leakage.items import AuditItem
 from vlsbench.leakage.predictability import Fit, Task, fit_task, group_folds, make_task, measure
 from vlsbench.leakage.records import HARM, Control, Predictability
 
-__all__ = ["PLANTED_SHARES", "PLANTED_WORDS", "Instrument", "plant", "recovered_share", "run_controls", "sample_texts"]
+__all__ = [
+    "CUES",
+    "PLANTED_SHARES",
+    "PLANTED_WORDS",
+    "POINTS",
+    "PREDICTABILITY",
+    "Instrument",
+    "plant",
+    "recovered_share",
+    "run_controls",
+    "sample_texts",
+]
 
 Instrument = Callable[[Task, Any, int], Fit]
 """What predicts: task, features, seed → held-out predictions. The tests hand in a broken one."""

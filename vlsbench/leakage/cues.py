@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Ints = npt.NDArray[np.int64]
 
-__all__ = ["CueFeatures", "find_cues", "last_sign"]
+__all__ = ["CueFeatures", "find_cues", "last_sign", "share_of_errors"]
 
 Kind = Literal["last sign", "first word", "length", "one word"]
 
