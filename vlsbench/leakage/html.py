@@ -134,7 +134,8 @@ def _header(report: LeakageReport) -> str:
 <h1>What the text of {_text(report.source)} gives away</h1>
 <p class="lead">{amount(report.n, "text")} in {report.groups.n_groups:,} groups that differ in image, wording and
 template. Three questions, three numbers; they are never added up.</p>
-<p class="soft">{how}: {columns}{dropped}. Intervals (nominally 95%, clustered by group) are too narrow where text tells little.</p>
+<p class="soft">{how}: {columns}{dropped}.
+Intervals (nominally 95%, clustered by group) are too narrow where text tells little.</p>
 <div class="cards">{_harm_card(report.harm_leak)}{_predict_card(report)}{_need_card(report)}</div>
 <p class="notice" role="note"><strong>Content notice.</strong> This page quotes texts of a safety benchmark. Images stay
 hidden until you open them.</p>

@@ -55,7 +55,8 @@ def _head(report: LeakageReport) -> str:
             f"{printable(report.source)}: {amount(report.n, 'text')} ({how}{left})",
             f"columns: {'; '.join(columns)}",
             f"groups: {groups.n_groups:,} of image, near-duplicate text and template; the largest holds "
-            f"{amount(groups.largest, 'text')}. Intervals (nominally 95%, clustered by group) are too narrow where text tells little.",
+            f"{amount(groups.largest, 'text')}. Intervals (nominally 95%, clustered "
+            "by group) are too narrow where text tells little.",
         ]
     )
 
