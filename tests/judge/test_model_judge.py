@@ -953,7 +953,7 @@ def test_killed_run_keeps_what_is_written_and_a_rerun_asks_only_for_the_rest(
         command = [sys.executable, "-c", CHILD, endpoint.url, str(path)]
         child = subprocess.Popen(command, stderr=subprocess.PIPE, env=environment)
         give_up = time.monotonic() + 20
-        while not path.exists() and time.monotonic() < give_up:
+        while not (path.exists() and path.stat().st_size) and time.monotonic() < give_up:
             time.sleep(0.02)
         child.send_signal(sent)
         child.communicate()
