@@ -122,9 +122,12 @@ class OpenJudge(Protocol):
     name: str
     form: Form
     absent: Absent
-    meter: Meter | None
     settings: Mapping[str, Any]
     """What decides its answers."""
+
+    @property
+    def meter(self) -> Meter | None:
+        """What counts the money; None where nothing is paid."""
 
     @property
     def rubric(self) -> str:
@@ -263,7 +266,7 @@ class EndpointJudge:
         if concurrency < 1:
             raise UsageError("--concurrency is at least 1.")
         self.name, self.model, self.form, self.absent = name, model, form, absent
-        self.meter: Meter = meter or Meter()
+        self.meter = meter or Meter()
         endpoint = resolve_endpoint(base_url, api_key, _ASKER)
         self.connection = Connection(endpoint, concurrency, max_retries, timeout_seconds, deadline_seconds)
         self.settings: Mapping[str, Any] = {"judge": name, **_settings_of(form, absent, {"temperature": 0})}

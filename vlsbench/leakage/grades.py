@@ -102,9 +102,7 @@ def read_grades(path: Path) -> GradesFile:
     source = open_source(path)
     rows = [row for table in source.tables for row in table.read(None)]
     names = {plain_name(column): column for table in source.tables for column in table.columns}
-    columns = {
-        what: next((names[name] for name in known if name in names), None) for what, known in _COLUMNS.items()
-    }
+    columns = {what: next((names[name] for name in known if name in names), None) for what, known in _COLUMNS.items()}
     found = {what: column for what, column in columns.items() if column is not None}
     missing = [f"{what}_grade" for what in ("text", "pair") if what not in found]
     if missing or not {"id", "wording"} & found.keys():

@@ -47,7 +47,7 @@ def find_twins(audited: AuditSet) -> tuple[list[TwinPair], int]:
     """
     sides: defaultdict[str, dict[str, list[int]]] = defaultdict(lambda: {HARMFUL: [], HARMLESS: []})
     n_labelled = 0
-    labels = set()
+    labels: set[str] = set()
     for row, item in enumerate(audited.items):
         label = item.labels.get(HARM)
         if label in (HARMFUL, HARMLESS):
@@ -64,7 +64,7 @@ def find_twins(audited: AuditSet) -> tuple[list[TwinPair], int]:
     return pairs, n_labelled - 2 * len(pairs)
 
 
-def _why_no_twins(labels: set[str | None]) -> str:
+def _why_no_twins(labels: set[str]) -> str:
     if len(labels) == 1:
         (label,) = labels
         return (

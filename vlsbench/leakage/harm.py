@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from vlsbench.leakage.estimates import share_measure
-from vlsbench.leakage.records import HarmLeak, HarmNumbers
+from vlsbench.leakage.records import HarmLeak, HarmNumbers, PeopleAgreement
+from vlsbench.metrics.agreement import cohens_kappa
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     Ints = npt.NDArray[np.int64]
     Bools = npt.NDArray[np.bool_]
 
-__all__ = ["DECIDED", "harm_leak", "harm_numbers", "tally_failures"]
+__all__ = ["DECIDED", "agreement_with", "harm_leak", "harm_numbers", "tally_failures"]
 
 DECIDED: Final = ("unsafe", "safe")
 """The findings that enter the numbers; any other word is a reason why an item does not."""
@@ -65,7 +66,7 @@ def harm_leak(
     for name in sorted(set(names[rows].tolist()) - {""}):
         part = rows[names[rows] == name]
         by_category[str(name)] = harm_numbers(pair[part], text[part], groups[part])
-    cells = Counter(_cell(pairs[row], texts[row], None if images is None else images[row]) for row in rows)
+    cells = Counter(_cell(pairs[row], texts[row], None if images is None else images[row]) for row in rows.tolist())
     return HarmLeak(
         judge=judge,
         **{name: getattr(numbers, name) for name in HarmNumbers.model_fields},
@@ -94,6 +95,20 @@ def harm_numbers(pair: Bools, text: Bools, groups: Ints) -> HarmNumbers:
         difference=share_measure(pair & ~text, groups),
         ratio=share_measure(text[pair], groups[pair]) if pair.any() else None,
     )
+
+
+def agreement_with(people: Sequence[str], found: Sequence[str], groups: Ints) -> PeopleAgreement | None:
+    """Compare a judge with people on what both found safe or unsafe; None where there is nothing such."""
+    import numpy as np
+
+    rows = np.array([n for n, (a, b) in enumerate(zip(people, found, strict=True)) if a in DECIDED and b in DECIDED])
+    if not len(rows):
+        return None
+    table = [[0.0, 0.0], [0.0, 0.0]]
+    for row in rows:
+        table[DECIDED.index(people[row])][DECIDED.index(found[row])] += 1
+    same = np.array([people[row] == found[row] for row in rows], dtype=bool)
+    return PeopleAgreement(agreement=share_measure(same, groups[rows]), kappa=cohens_kappa(table))
 
 
 def tally_failures(found: Sequence[str]) -> dict[str, int]:

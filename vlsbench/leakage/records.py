@@ -27,6 +27,7 @@ __all__ = [
     "LeakageReport",
     "LeakingItem",
     "Measure",
+    "PeopleAgreement",
     "Predictability",
     "WeightCheck",
     "Weights",
@@ -86,6 +87,15 @@ class HarmNumbers(Record):
         return self
 
 
+class PeopleAgreement(Record):
+    """A judge beside people, on what both found safe or unsafe."""
+
+    agreement: Measure
+    """Share of the items that both call the same."""
+    kappa: float | None
+    """Cohen's; null where one of the two says only one thing."""
+
+
 class HarmLeak(HarmNumbers):
     """How much of the pair's harm a judge already finds in the text (VSIL; paper, section 2.1)."""
 
@@ -97,6 +107,8 @@ class HarmLeak(HarmNumbers):
     cells: dict[str, Count] = Field(default_factory=dict)
     """The judged items by what was found of each part, such as `pair unsafe, text safe`."""
     by_category: dict[str, HarmNumbers] = Field(default_factory=dict)
+    people: dict[Literal["pair", "text"], PeopleAgreement] = Field(default_factory=dict)
+    """How far the judge agrees with people, where their grades were given beside it."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """Everything that decides the numbers: digests of the wordings, how the absent image was told, snapshot."""
 
