@@ -381,7 +381,7 @@ def test_a_judge_that_is_none_is_refused(spec: str, sentence: str) -> None:
 
 
 def test_offline_text_is_refused_with_its_figures() -> None:
-    with pytest.raises(UsageError, match=r"failed its gate \(.*auc \d\.\d+ \(rule: .*no keyless R2"):
+    with pytest.raises(UsageError, match=r"none passed its gate \(.*AUC 0\.\d+, the rule is .*no keyless R2"):
         open_judge("offline-text")
 
 

@@ -1,43 +1,43 @@
 """`offline-text`: a judge of texts without a key, which exists only if it passes its gate.
 
-The gate (`python benchmarks/leakage_gate.py`) asks whether it tells a leaky from a leakless form of the same cases, and
-leaves harmless pairs alone. What it reached is in `offline_text_gate.json`, with the digests of the sets it was tried
-on. It failed, so there is no such judge: nothing here judges, and the report says that there is no keyless R2.
+The gate (`python benchmarks/leakage_gate.py`) asks whether a candidate tells a leaky from a leakless form of the same
+cases, leaves harmless pairs alone, and knows harm rather than whether a text needs an image. What each reached is in
+`offline_text_gate.json`, with the digests of the sets. None passed, so there is no such judge: nothing here judges, and
+the report says that there is no keyless R2.
 """
 
 from __future__ import annotations
 
 import functools
 from importlib import resources
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 from vlsbench.errors import UsageError
-from vlsbench.records import Count, Fraction, Record
+from vlsbench.records import Count, Digest, Fraction, Record
 
-__all__ = ["GateResult", "gate_result", "refuse_offline_text"]
+__all__ = ["Candidate", "GateControl", "GateResult", "gate_result", "refuse_offline_text"]
 
 
 class GateControl(Record):
     """One set of the gate."""
 
     name: str
-    measure: str
-    """`auc`, or `share flagged`."""
+    measure: Literal["AUC", "flagged"]
+    """Of the two forms of the same cases, or the share of harmless texts that are called unsafe."""
     value: Fraction
     rule: str
     """What it has to reach."""
     passed: bool
     n: Count
-    sha256: str
-    """Of the file it was tried on."""
+    """Texts."""
+    sha256: Digest
+    """Of what it was tried on."""
 
 
-class GateResult(Record):
-    """What a candidate reached."""
+class Candidate(Record):
+    """A judge that was tried."""
 
-    candidate: str
-    """How it reads, in words."""
-    date: str
+    name: str
     controls: tuple[GateControl, ...]
 
     @property
@@ -45,17 +45,30 @@ class GateResult(Record):
         """Say whether every control passed."""
         return all(control.passed for control in self.controls)
 
+
+class GateResult(Record):
+    """What was tried, and what it reached."""
+
+    date: str
+    candidates: tuple[Candidate, ...]
+
+    @property
+    def best(self) -> Candidate:
+        """The candidate that passed most controls; the first of equals."""
+        return max(self.candidates, key=lambda candidate: sum(control.passed for control in candidate.controls))
+
     def __str__(self) -> str:
-        """Render in one line."""
-        told = ", ".join(
-            f"{control.name} {control.measure} {control.value:.3f} (rule: {control.rule})" for control in self.controls
+        """Render the best in one line."""
+        told = "; ".join(
+            f"{control.name}: {control.measure} {control.value:.3f}, the rule is {control.rule}"
+            for control in self.best.controls
         )
-        return f"{told}; {self.date}"
+        return f"the best of {len(self.candidates)} candidates on {self.date}: {told}"
 
 
 @functools.cache
 def gate_result() -> GateResult:
-    """Return what the best candidate reached."""
+    """Return what the candidates reached."""
     text = resources.files(__package__).joinpath("offline_text_gate.json").read_text(encoding="utf-8")
     return GateResult.model_validate_json(text)
 
@@ -67,6 +80,6 @@ def refuse_offline_text() -> NoReturn:
         UsageError: Always.
     """
     raise UsageError(
-        f"--judge offline-text does not exist: it failed its gate ({gate_result()}), so there is no keyless R2. "
+        f"--judge offline-text does not exist: none passed its gate ({gate_result()}), so there is no keyless R2. "
         "Name openai:MODEL, guard:MODEL or people:FILE."
     )
