@@ -59,7 +59,7 @@ __all__ = [
 AnswerKey = tuple[str, str, str | None]
 """Question, SHA-256 of the text, SHA-256 of the image."""
 
-MAX_SIDE: Final = 1024
+_MAX_SIDE: Final = 1024
 """Longest side of an image that is sent, pixels."""
 
 
@@ -208,7 +208,7 @@ def _settings_of(form: Form, absent: Absent, more: Mapping[str, Any]) -> dict[st
         "wording_sha256": wordings,
         "absent_image": absent if "text" in wordings else None,
         "max_tokens": form.max_tokens,
-        "image_max_side": MAX_SIDE if form.sees != "text" else None,
+        "image_max_side": _MAX_SIDE if form.sees != "text" else None,
         **more,
     }
 
@@ -330,7 +330,7 @@ class _Run(EndpointRun[Ask, _Reply]):
         return item.image
 
     def encode(self, item: Ask) -> Encoded:
-        picture = shown_picture(item.read_image())
+        picture = _shown_picture(item.read_image())
         url = f"data:{picture.mime};base64,{b64encode(picture.data).decode('ascii')}"
         return Encoded(url, None, 0 if self.meter.max_cost is None else image_tokens(*size_of(picture)))
 
@@ -353,7 +353,7 @@ class _Run(EndpointRun[Ask, _Reply]):
         return True
 
     def read(self, item: Ask, content: bytes, body: Mapping[str, Any]) -> _Reply:
-        return read_endpoint_reply(content, self.judge.form, item.kind)
+        return _read_endpoint_reply(content, self.judge.form, item.kind)
 
     def unreachable(self, reason: str, *, is_free: bool = False) -> _Reply:
         return _Reply(failure="judge_unreachable", raw=reason, is_free=is_free)
@@ -390,7 +390,7 @@ class _Run(EndpointRun[Ask, _Reply]):
         )
 
 
-def read_endpoint_reply(content: bytes, form: Form, kind: Kind) -> _Reply:
+def _read_endpoint_reply(content: bytes, form: Form, kind: Kind) -> _Reply:
     """Read the body of an answer with status 200."""
     try:
         completion = json.loads(content)
@@ -427,7 +427,7 @@ def _one_line(body: bytes) -> str:
     return " ".join(body.decode("utf-8", "replace").split())
 
 
-def shown_picture(data: bytes) -> Picture:
+def _shown_picture(data: bytes) -> Picture:
     """Make an image fit to be shown.
 
     Raises:
@@ -436,7 +436,7 @@ def shown_picture(data: bytes) -> Picture:
     mime = mime_of(data)
     if mime is None:
         raise DataError("not a PNG, JPEG, GIF, WebP or BMP image")
-    return fit_picture(Picture(data, mime), max_side=MAX_SIDE)
+    return fit_picture(Picture(data, mime), max_side=_MAX_SIDE)
 
 
 # --- On this machine ----------------------------------------------------------------------------------------
@@ -482,7 +482,9 @@ class LocalJudge:
 
         ordered = sorted(asks, key=lambda ask: (-len(ask.text), ask.number))
         try:
-            answer_batches(self.engine, ordered, chat_of, keep, batch_size=self.batch_size)
+            for shows_image in (True, False):  # some processors take no batch of questions with an image and without
+                part = [ask for ask in ordered if (ask.image is not None) == shows_image]
+                answer_batches(self.engine, part, chat_of, keep, batch_size=self.batch_size)
         except ModelError as error:
             raise JudgeError(f"{self.name}: {error}") from None
 
@@ -490,7 +492,7 @@ class LocalJudge:
         from vlsbench.generate.transformers_engine import Chat
 
         rules, parts = _message_parts(self.form, ask, self.absent)
-        image = None if ask.image is None else open_picture(shown_picture(ask.read_image()))
+        image = None if ask.image is None else open_picture(_shown_picture(ask.read_image()))
         shown = [image if part is None else part for part in parts]
         return Chat(rules, tuple(part for part in shown if part is not None))
 
@@ -544,12 +546,12 @@ def open_local_judge(
 def price_of(judge: OpenJudge, asks: Sequence[Ask]) -> tuple[int, int]:
     """Estimate the tokens of questions: what goes in, and what comes out if every reply takes its whole budget.
 
-    Images count as OpenAI's tiles of a square of `MAX_SIDE`, at most.
+    Images count as OpenAI's tiles of a square of `_MAX_SIDE`, at most.
     """
     tokens = 0
     for ask in asks:
         rules, parts = _message_parts(judge.form, ask, judge.absent)
         words = "\n\n".join(part for part in parts if part is not None)
         body = {"messages": [{"role": "system", "content": rules}, {"role": "user", "content": words}]}
-        tokens += question_tokens(body) + (image_tokens(MAX_SIDE, MAX_SIDE) if ask.image is not None else 0)
+        tokens += question_tokens(body) + (image_tokens(_MAX_SIDE, _MAX_SIDE) if ask.image is not None else 0)
     return tokens, len(asks) * judge.form.max_tokens

@@ -138,6 +138,10 @@ def run_audit(
     _refuse_own_control(audited)
     on_stage("grouping")
     groups = group_items(audited.items, same_image=same_files(audited.items, audited.pictures))
+    judged = Judged()
+    if judge is not None:  # first: a wrong key is said before a minute of arithmetic
+        on_stage("judging")
+        judged = judge(audited, groups)
     on_stage("controls")
     controls = run_controls(predict)
     failed = {guarded for control in controls if not control.passed for guarded in control.guards}
@@ -163,10 +167,6 @@ def run_audit(
         measured.append(measure(fit, permutation_null(task, sketch, seed=seed), categories))
         wanted = _MOST_LEAKING if len(measured) == 1 else _MOST_LEAKING // 5
         leaking += leaking_items(fit, audited, features, is_pointing, wanted)
-    judged = Judged()
-    if judge is not None:
-        on_stage("judging")
-        judged = judge(audited, groups)
     need, need_notes = _image_need(audited, groups.of_item, is_pointing, judged, is_printed=POINTS not in failed)
     is_predicted = PREDICTABILITY not in failed
     report = LeakageReport(

@@ -41,8 +41,8 @@ def harm_section(leak: HarmLeak | None) -> str:
     rows = [
         ("Pair unsafe (R1)", 0.0, leak.r1),
         ("Pair and text alone unsafe (R2)", 0.0, leak.r2),
-        ("Unsafe only with the image (R1\u00a0−\u00a0R2)", 0.0, leak.difference),
-        *([] if leak.ratio is None else [("Of unsafe pairs, unsafe as text (R2\u00a0/\u00a0R1)", 0.0, leak.ratio)]),
+        ("Unsafe only with the image (R1−R2)", 0.0, leak.difference),
+        *([] if leak.ratio is None else [("Of unsafe pairs, unsafe as text (R2/R1)", 0.0, leak.ratio)]),
     ]
     parts = [
         head,

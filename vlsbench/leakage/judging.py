@@ -43,6 +43,7 @@ from vlsbench.leakage.judged import Judged
 from vlsbench.leakage.offline_text import refuse_offline_text
 from vlsbench.leakage.questions import ABSENT, FORMS, JSON_FORM, Absent, Form, Kind, guess_form
 from vlsbench.leakage.records import HARM, HarmLeak, Measure
+from vlsbench.records import name_without_place
 from vlsbench.text import OnProgress, Reached
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ __all__ = [
     "JudgeOptions",
     "PeopleJudge",
     "check_absent",
+    "default_answers",
     "open_guard",
     "open_judge",
     "together",
@@ -67,7 +69,7 @@ NOT_ASKED: Final = "not_asked"
 NO_LABEL: Final = "no_label"
 
 _PROBE: Final = 8
-"""Questions that are asked first of a judge that has found nothing yet: where none of them is read, the rest would not
+"""_Questions that are asked first of a judge that has found nothing yet: where none of them is read, the rest would not
 be either, and would be paid for."""
 
 
@@ -145,9 +147,10 @@ def _open(spec: str, options: JudgeOptions, option: str) -> OpenJudge:
     form = JSON_FORM
     if backend == "guard":
         form, model = _split_guard(model)
+    name = f"{backend}:{name_without_place(model)}"
     if options.is_dry or backend == "openai" or options.base_url is not None:
         return EndpointJudge(
-            f"{backend}:{model}",
+            name,
             model,
             form,
             absent=options.absent,
@@ -162,7 +165,7 @@ def _open(spec: str, options: JudgeOptions, option: str) -> OpenJudge:
     if form.sees == "image":
         raise UsageError(f"{option} {spec}: transformers gives this guard's probabilities, not its words; serve it and "
                          "name the endpoint with --base-url.")  # fmt: skip
-    return open_local_judge(f"{backend}:{model}", model, form, absent=options.absent, batch_size=options.batch_size)
+    return open_local_judge(name, model, form, absent=options.absent, batch_size=options.batch_size)
 
 
 def _split_guard(model: str) -> tuple[Form, str]:
@@ -174,10 +177,10 @@ def _split_guard(model: str) -> tuple[Form, str]:
     return FORMS[name], rest
 
 
-# --- Questions ----------------------------------------------------------------------------------------------
+# --- _Questions ----------------------------------------------------------------------------------------------
 
 
-class Questions(NamedTuple):
+class _Questions(NamedTuple):
     """What is asked of a judge about a set."""
 
     asks: list[Ask]
@@ -186,7 +189,7 @@ class Questions(NamedTuple):
     """By question, of every item: where its answer is kept, or the reason why it cannot be asked."""
 
 
-def make_questions(audited: AuditSet, kinds: Sequence[Kind], rows: Sequence[int] | None = None) -> Questions:
+def _make_questions(audited: AuditSet, kinds: Sequence[Kind], rows: Sequence[int] | None = None) -> _Questions:
     """Make the questions about items.
 
     Args:
@@ -219,7 +222,7 @@ def make_questions(audited: AuditSet, kinds: Sequence[Kind], rows: Sequence[int]
             # What is asked first is a sample of the set, whatever its order: a run that stops early speaks of all.
             found.setdefault(ask.key, (sha256_hex(item.image or item.text), ask))
     ordered = sorted(found.values(), key=lambda entry: entry[0])
-    return Questions([ask._replace(number=number) for number, (_, ask) in enumerate(ordered)], keys)
+    return _Questions([ask._replace(number=number) for number, (_, ask) in enumerate(ordered)], keys)
 
 
 def _reader(audited: AuditSet, row: int) -> Callable[[], bytes]:
@@ -257,7 +260,7 @@ def _image_digests(audited: AuditSet, rows: Sequence[int]) -> dict[str, str | No
     return digests
 
 
-class Told(NamedTuple):
+class _Told(NamedTuple):
     """What a judge told of a set."""
 
     found: Mapping[Kind, list[str]]
@@ -268,7 +271,7 @@ class Told(NamedTuple):
     notes: list[str]
 
 
-def ask_all(judge: OpenJudge, audited: AuditSet, questions: Questions, options: JudgeOptions) -> Told:
+def _ask_all(judge: OpenJudge, audited: AuditSet, questions: _Questions, options: JudgeOptions) -> _Told:
     """Ask what has no answer yet, and read all answers.
 
     Raises:
@@ -315,7 +318,7 @@ def default_answers(name: str) -> Path:
     return Path(f"{plain.lstrip('.') or 'set'}.answers.jsonl")
 
 
-def _has_finding(file: AnswerFile, rubric: str, questions: Questions) -> bool:
+def _has_finding(file: AnswerFile, rubric: str, questions: _Questions) -> bool:
     answers = (file.get(rubric, ask.key) for ask in questions.asks)
     return any(answer is not None and answer.finding is not None for answer in answers)
 
@@ -335,7 +338,7 @@ def _check_probe(judge: OpenJudge, file: AnswerFile, asks: Sequence[Ask]) -> Non
     )
 
 
-def _tell(judge: OpenJudge, audited: AuditSet, questions: Questions, file: AnswerFile, stopped: str | None) -> Told:
+def _tell(judge: OpenJudge, audited: AuditSet, questions: _Questions, file: AnswerFile, stopped: str | None) -> _Told:
     rubric = judge.rubric
     absent = NOT_ASKED if stopped else IMAGE_UNREADABLE
     found: dict[Kind, list[str]] = {}
@@ -360,10 +363,10 @@ def _tell(judge: OpenJudge, audited: AuditSet, questions: Questions, file: Answe
         notes.append(f"{judge.name}: the server's model changed on the way ({', '.join(sorted(models))}).")
     if stopped:
         notes.append(f"the judge stopped early: {stopped}")
-    return Told(found, stopped, settings, notes)
+    return _Told(found, stopped, settings, notes)
 
 
-def describe_questions(judge: OpenJudge, audited: AuditSet, questions: Questions, options: JudgeOptions) -> list[str]:
+def _describe_questions(judge: OpenJudge, audited: AuditSet, questions: _Questions, options: JudgeOptions) -> list[str]:
     """Say what a run would ask and cost."""
     path = options.answers or default_answers(audited.name)
     file = AnswerFile(path)
@@ -418,21 +421,21 @@ class AskedJudge:
         """Say whether it is shown images."""
         return "pair" in self.judge.form.kinds
 
-    def _questions(self, audited: AuditSet) -> Questions:
+    def _questions(self, audited: AuditSet) -> _Questions:
         if not self.reads_pairs and not any(item.labels.get(HARM) in _AUTHORS for item in audited.items):
             raise DataError(
                 f"{audited.name}: {self.judge.name} reads texts only, and no label of the set says which pairs are "
                 "harmful; name its column with --label, or a judge that sees images."
             )
-        return make_questions(audited, self.judge.form.kinds)
+        return _make_questions(audited, self.judge.form.kinds)
 
     def plan(self, audited: AuditSet) -> list[str]:
         """Say what would be asked."""
-        return describe_questions(self.judge, audited, self._questions(audited), self.options)
+        return _describe_questions(self.judge, audited, self._questions(audited), self.options)
 
     def __call__(self, audited: AuditSet, groups: Groups) -> Judged:
         """Ask, and measure."""
-        told = ask_all(self.judge, audited, self._questions(audited), self.options)
+        told = _ask_all(self.judge, audited, self._questions(audited), self.options)
         self.stopped = told.stopped
         settings, notes = told.settings, list(told.notes)
         if self.reads_pairs:
@@ -562,18 +565,18 @@ class GuardJudge:
     def _kind(self) -> Kind:
         return "pair" if "pair" in self.judge.form.kinds else "text"
 
-    def _questions(self, audited: AuditSet) -> Questions:
+    def _questions(self, audited: AuditSet) -> _Questions:
         pairs, _ = find_twins(audited)
-        return make_questions(audited, [self._kind], [row for pair in pairs for row in pair])
+        return _make_questions(audited, [self._kind], [row for pair in pairs for row in pair])
 
     def plan(self, audited: AuditSet) -> list[str]:
         """Say what would be asked."""
-        return describe_questions(self.judge, audited, self._questions(audited), self.options)
+        return _describe_questions(self.judge, audited, self._questions(audited), self.options)
 
     def __call__(self, audited: AuditSet, groups: Groups) -> Judged:
         """Ask, and score."""
         pairs, n_without_twin = find_twins(audited)
-        told = ask_all(self.judge, audited, self._questions(audited), self.options)
+        told = _ask_all(self.judge, audited, self._questions(audited), self.options)
         self.stopped = told.stopped
         found = told.found[self._kind]
         self.n_transient = sum(found[row] == "judge_unreachable" for pair in pairs for row in pair)

@@ -25,6 +25,7 @@ __all__ = [
     "FORMS",
     "JSON_FORM",
     "Absent",
+    "Failed",
     "Finding",
     "Form",
     "Kind",
@@ -45,6 +46,7 @@ Absent = Literal["silent", "declared"]
 ABSENT: Final[tuple[Absent, ...]] = ("silent", "declared")
 
 Failed = Literal["judge_refused", "judge_filtered", "judge_cut", "judge_unparsable", "judge_unreachable"]
+"""Why there is no finding, in the words of every judge."""
 
 
 class Reading(NamedTuple):
