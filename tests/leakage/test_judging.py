@@ -358,6 +358,16 @@ def test_a_guard_that_reads_texts_only_takes_pairs_from_the_sets_label(folder: P
     assert leak.settings["pair_found_by"] == "the set's own label"
 
 
+def test_without_images_pairs_may_be_those_of_the_sets_label(tmp_path: Path) -> None:
+    folder = write_set(tmp_path / "set", rows_of(), without=tuple(f"{k}.png" for k in range(N)))
+    judged, _, server = judge_set(folder, right, pair_harm="label")
+    leak = judged.harm_leak
+    assert leak is not None
+    assert set(server.kinds()) == {"text", "need"}
+    assert (leak.r1.count, leak.r2.count, leak.r1.n) == (20, 10, N)
+    assert leak.settings["pair_found_by"] == "the set's own label"
+
+
 def test_a_guard_of_texts_needs_a_label(tmp_path: Path) -> None:
     rows = [{key: value for key, value in row.items() if key != "is_harmful"} for row in rows_of()]
     with pytest.raises(DataError, match="reads texts only, and no label of the set says which pairs are harmful"):

@@ -288,6 +288,10 @@ class HarmSettings:
         str,
         typer.Option(help="Whether the judge of a text alone is told that there was an image: silent or declared."),
     ] = "silent"
+    pair_harm: Annotated[
+        str,
+        typer.Option(help="Who says that a pair is harmful: judge, or label (the set's own; no image is sent)."),
+    ] = "judge"
     people: Annotated[
         Path | None,
         typer.Option(
@@ -324,7 +328,7 @@ class HarmSettings:
     def options(self, *, is_dry: bool, on_progress: OnProgress) -> JudgeOptions:
         """Return how a judge is asked."""
         from vlsbench.cost import Meter, make_prices
-        from vlsbench.leakage.judging import JudgeOptions, check_absent
+        from vlsbench.leakage.judging import JudgeOptions, check_absent, check_pair_harm
 
         return JudgeOptions(
             base_url=self.base_url,
@@ -332,6 +336,7 @@ class HarmSettings:
             meter=Meter(make_prices(self.price_in, self.price_out, self.max_cost), self.max_cost),
             batch_size=8 if self.batch_size is None else self.batch_size,
             absent=check_absent(self.absent_image),
+            pair_harm=check_pair_harm(self.pair_harm),
             answers=self.answers,
             people=self.people,
             is_dry=is_dry,

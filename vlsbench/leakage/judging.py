@@ -7,9 +7,9 @@
     people:FILE     people's grades
     offline-text    a keyless judge of texts, if it had passed its gate (`offline_text`)
 
-A judge that reads texts only says nothing of pairs: then the pair's harm is taken from the set's own label, and the
-report says so. The paid run comes first to its answers on disk (`asking`); what stops it early leaves a report that
-says over what it speaks.
+A judge that reads texts only says nothing of pairs: then, or with `--pair-harm label`, the pair's harm is taken from
+the set's own label, and the report says so. Every answer is on disk before it is counted (`asking`); what stops a run
+early leaves a report that says over what it speaks.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from vlsbench.cost import Meter
 from vlsbench.errors import DataError, JudgeError, UsageError, amount
@@ -55,6 +55,7 @@ __all__ = [
     "JudgeOptions",
     "PeopleJudge",
     "check_absent",
+    "check_pair_harm",
     "default_answers",
     "open_guard",
     "open_judge",
@@ -69,8 +70,12 @@ NOT_ASKED: Final = "not_asked"
 NO_LABEL: Final = "no_label"
 
 _PROBE: Final = 8
-"""_Questions that are asked first of a judge that has found nothing yet: where none of them is read, the rest would not
+"""Questions that are asked first of a judge that has found nothing yet: where none of them is read, the rest would not
 be either, and would be paid for."""
+
+
+PairHarm = Literal["judge", "label"]
+"""Who says that a pair is harmful: the judge, shown both, or the set's own label; then no image is sent."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,8 @@ class JudgeOptions:
     absent: Absent = "silent"
     answers: Path | None = None
     """File of answers; None is named after SOURCE, in the working directory."""
+    pair_harm: PairHarm = "judge"
+    """Who says that a pair is harmful."""
     people: Path | None = None
     """People's grades, to compare the judge with."""
     max_retries: int = 6
@@ -103,6 +110,19 @@ def check_absent(name: str) -> Absent:
         if name == absent:
             return absent
     raise UsageError(f"--absent-image {name!r} is not known; known: {', '.join(ABSENT)}.")
+
+
+def check_pair_harm(name: str) -> PairHarm:
+    """Return who says that a pair is harmful.
+
+    Raises:
+        UsageError: If there is no such way.
+    """
+    known: tuple[PairHarm, ...] = ("judge", "label")
+    for one in known:
+        if name == one:
+            return one
+    raise UsageError(f"--pair-harm {name!r} is not known; known: judge, label.")
 
 
 def open_judge(spec: str, options: JudgeOptions | None = None) -> AskedJudge | PeopleJudge | None:
@@ -177,7 +197,7 @@ def _split_guard(model: str) -> tuple[Form, str]:
     return FORMS[name], rest
 
 
-# --- _Questions ----------------------------------------------------------------------------------------------
+# --- Questions -----------------------------------------------------------------------------------------------
 
 
 class _Questions(NamedTuple):
@@ -255,7 +275,7 @@ def _image_digests(audited: AuditSet, rows: Sequence[int]) -> dict[str, str | No
         found = "the set names none" if first is None else f"none of {len(digests):,} is here (first: {first[:80]!r})"
         raise DataError(
             f"{audited.name}: the judge is shown pairs, and their images are missing: {found}. Put them beside the "
-            "table, or name the folder that holds both; a judge that reads texts only and people:FILE need none."
+            "table, or name the folder that holds both; --pair-harm label and people:FILE need none."
         )
     return digests
 
@@ -418,8 +438,8 @@ class AskedJudge:
 
     @property
     def reads_pairs(self) -> bool:
-        """Say whether it is shown images."""
-        return "pair" in self.judge.form.kinds
+        """Say whether it is asked about pairs, and shown their images."""
+        return "pair" in self.judge.form.kinds and self.options.pair_harm == "judge"
 
     def _questions(self, audited: AuditSet) -> _Questions:
         if not self.reads_pairs and not any(item.labels.get(HARM) in _AUTHORS for item in audited.items):
@@ -427,7 +447,8 @@ class AskedJudge:
                 f"{audited.name}: {self.judge.name} reads texts only, and no label of the set says which pairs are "
                 "harmful; name its column with --label, or a judge that sees images."
             )
-        return _make_questions(audited, self.judge.form.kinds)
+        kinds = self.judge.form.kinds
+        return _make_questions(audited, kinds if self.reads_pairs else [kind for kind in kinds if kind != "pair"])
 
     def plan(self, audited: AuditSet) -> list[str]:
         """Say what would be asked."""
