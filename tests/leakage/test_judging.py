@@ -25,7 +25,7 @@ from vlsbench.leakage.groups import group_items
 from vlsbench.leakage.items import read_items
 from vlsbench.leakage.judged import Judged
 from vlsbench.leakage.judging import AskedJudge, JudgeOptions, open_guard, open_judge
-from vlsbench.leakage.questions import FORMS, JSON_FORM
+from vlsbench.leakage.questions import GUARD_FORMS, JSON_FORM
 
 N = 30
 
@@ -380,7 +380,7 @@ def test_a_guard_of_texts_needs_a_label(tmp_path: Path) -> None:
         ("offline", "'offline' is not known; known: none, openai:MODEL"),
         ("openai:", "is not known"),
         ("guard:my-own-model", r"write guard:FORMAT=MODEL with one of llama-guard, nemotron"),
-        ("guard:vicuna=m", r"no such format; known: json, llama-guard"),
+        ("guard:vicuna=m", r"no such format; known: llama-guard"),
         ("guard:google/shieldgemma-2-4b-it", "sees the image only, so it has no R1 and no R2"),
     ],
     ids=["another judge", "no model", "no format", "unknown format", "images only"],
@@ -433,7 +433,7 @@ def test_offline_text_is_refused_with_its_figures() -> None:
     ],
 )
 def test_a_reply_is_read_whole_or_not_at_all(form: str, reply: str, finding: str | None) -> None:
-    reading = FORMS[form].read_reply("pair", reply)
+    reading = (GUARD_FORMS | {"json": JSON_FORM})[form].read_reply("pair", reply)
     assert reading.finding == finding
     assert reading.failure == (None if finding else "judge_unparsable")
 
@@ -464,21 +464,25 @@ def test_a_dry_run_of_a_guard_loads_no_model(folder: Path) -> None:
     assert "would ask: 30 about pairs, 30 about texts alone" in done.output
 
 
-def test_the_command_prints_what_the_judge_found(folder: Path, tmp_path: Path) -> None:
+def test_the_command_prints_what_a_stopped_judge_found_and_exits_1(folder: Path, tmp_path: Path) -> None:
     with endpoint(right) as server:
         call = [sys.executable, "-m", "vlsbench", "leakage", str(folder), "--json", "--judge", "openai:m"]
         call += ["--base-url", server.url, "--answers", str(tmp_path / "a.jsonl"), "--html", str(tmp_path / "r.html")]
+        call += ["--price-in", "10000", "--price-out", "10000", "--max-cost", "60", "--concurrency", "1"]
         done = subprocess.run(call, capture_output=True, text=True, check=False, env=os.environ | {"NO_COLOR": "1"})
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 1, done.stderr
+    assert "stopped early: stopped before --max-cost 60" in done.stderr
     found = json.loads(done.stdout)
     leak = found["harm_leak"]
     assert {"r1", "r2", "difference", "ratio"} <= leak.keys()
     assert leak["r1"].keys() == {"value", "low", "high", "n", "count"}
-    assert leak["ratio"]["value"] == 0.5
-    assert found["image_need"]["answerable_without"]["count"] == 20
+    assert 0 < leak["r1"]["n"] < N
+    assert leak["n_of"] == N
+    assert found["image_need"]["answerable_without"]["n"] < N
+    assert any("speaks of" in note for note in found["notes"])
     page = (tmp_path / "r.html").read_text()
-    assert "50.0%" in page
-    assert "openai:m" in page
+    assert "openai:m was asked about every pair" in page
+    assert "could not be judged both ways" in page
 
 
 def test_a_guard_is_scored_without_a_judge(tmp_path: Path) -> None:

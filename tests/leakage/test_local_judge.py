@@ -17,7 +17,7 @@ from vlsbench.leakage.asking import LocalJudge
 from vlsbench.leakage.groups import group_items
 from vlsbench.leakage.items import read_items
 from vlsbench.leakage.judging import AskedJudge, JudgeOptions, open_guard, open_judge
-from vlsbench.leakage.questions import FORMS
+from vlsbench.leakage.questions import GUARD_FORMS
 
 ROOT = Path(__file__).parents[2]
 N = 24
@@ -57,7 +57,8 @@ def folder(tmp_path: Path) -> Path:
 
 def judge_set(folder: Path, engine: FakeEngine, form: str) -> Any:
     judge = AskedJudge(
-        LocalJudge("guard:tiny", engine, FORMS[form], batch_size=8), JudgeOptions(answers=folder / "answers.jsonl")
+        LocalJudge("guard:tiny", engine, GUARD_FORMS[form], batch_size=8),
+        JudgeOptions(answers=folder / "answers.jsonl"),
     )
     audited = read_items(folder)
     return judge(audited, group_items(audited.items))

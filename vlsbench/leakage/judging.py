@@ -41,7 +41,7 @@ from vlsbench.leakage.harm import DECIDED, agreement_with, harm_leak, tally_fail
 from vlsbench.leakage.items import AuditSet
 from vlsbench.leakage.judged import Judged
 from vlsbench.leakage.offline_text import refuse_offline_text
-from vlsbench.leakage.questions import ABSENT, FORMS, JSON_FORM, Absent, Form, Kind, guess_form
+from vlsbench.leakage.questions import ABSENT, GUARD_FORMS, JSON_FORM, Absent, Form, Kind, guess_form
 from vlsbench.leakage.records import HARM, HarmLeak, Measure
 from vlsbench.records import name_without_place
 from vlsbench.text import OnProgress, Reached
@@ -192,9 +192,9 @@ def _split_guard(model: str) -> tuple[Form, str]:
     name, sign, rest = model.partition("=")
     if not sign:
         return guess_form(model), model
-    if name not in FORMS:
-        raise UsageError(f"guard:{name}=…: no such format; known: {', '.join(FORMS)}.")
-    return FORMS[name], rest
+    if name not in GUARD_FORMS:
+        raise UsageError(f"guard:{name}=…: no such format; known: {', '.join(GUARD_FORMS)}.")
+    return GUARD_FORMS[name], rest
 
 
 # --- Questions -----------------------------------------------------------------------------------------------

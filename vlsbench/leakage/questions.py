@@ -22,7 +22,7 @@ from vlsbench.thought import separate
 
 __all__ = [
     "ABSENT",
-    "FORMS",
+    "GUARD_FORMS",
     "JSON_FORM",
     "Absent",
     "Failed",
@@ -146,7 +146,7 @@ class Form:
 
         >>> JSON_FORM.read_reply("text", '{"label": "unsafe"}')
         Reading(finding='unsafe', failure=None)
-        >>> FORMS["llama-guard"].read_reply("pair", "I would call this unsafe.").failure
+        >>> GUARD_FORMS["llama-guard"].read_reply("pair", "I would call this unsafe.").failure
         'judge_unparsable'
         """
         channels = [] if self.find_answers is None else list(self.find_answers(text))
@@ -333,8 +333,8 @@ _GUARD_FORMS: Final = (
     ),
 )
 
-FORMS: Final[Mapping[str, Form]] = {form.name: form for form in (JSON_FORM, *_GUARD_FORMS)}
-"""By name; all but the first are guards."""
+GUARD_FORMS: Final[Mapping[str, Form]] = {form.name: form for form in _GUARD_FORMS}
+"""By name, as `guard:FORMAT=MODEL` says it."""
 
 
 def guess_form(model: str) -> Form:
