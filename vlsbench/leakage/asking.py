@@ -124,14 +124,12 @@ class OpenJudge(Protocol):
     absent: Absent
     settings: Mapping[str, Any]
     """What decides its answers."""
+    rubric: str
+    """Slug and digest of the settings."""
 
     @property
     def meter(self) -> Meter | None:
         """What counts the money; None where nothing is paid."""
-
-    @property
-    def rubric(self) -> str:
-        """Slug and digest of the settings."""
 
     def ask(self, asks: Sequence[Ask], write: Callable[[Sequence[Answer]], None]) -> None:
         """Ask, handing on what came as it comes.
@@ -270,11 +268,7 @@ class EndpointJudge:
         endpoint = resolve_endpoint(base_url, api_key, _ASKER)
         self.connection = Connection(endpoint, concurrency, max_retries, timeout_seconds, deadline_seconds)
         self.settings: Mapping[str, Any] = {"judge": name, **_settings_of(form, absent, {"temperature": 0})}
-
-    @property
-    def rubric(self) -> str:
-        """Slug and digest of the settings."""
-        return rubric_of(self.name, self.settings)
+        self.rubric = rubric_of(name, self.settings)
 
     def question(self, ask: Ask, url: str | None) -> dict[str, Any]:
         """Make the body of one request, but for the budget; `url` is None where no picture is shown."""
@@ -461,11 +455,7 @@ class LocalJudge:
         self.name, self.engine, self.form, self.absent, self.batch_size = name, engine, form, absent, batch_size
         more = {"weights_sha256": engine.weights_sha256, "engine": dict(engine.settings)}
         self.settings: Mapping[str, Any] = {"judge": name, **_settings_of(form, absent, more)}
-
-    @property
-    def rubric(self) -> str:
-        """Slug and digest of the settings."""
-        return rubric_of(self.name, self.settings)
+        self.rubric = rubric_of(name, self.settings)
 
     def ask(self, asks: Sequence[Ask], write: Callable[[Sequence[Answer]], None]) -> None:
         """Ask in batches, the longest first; see `OpenJudge`."""

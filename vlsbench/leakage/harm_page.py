@@ -136,16 +136,23 @@ def _people(leak: HarmLeak) -> str:
 
 
 def _settings(settings: Mapping[str, object]) -> str:
-    rows = "".join(
-        f"<tr><td>{page_text(str(name))}</td><td class=left><code>{page_text(str(value))}</code></td></tr>"
-        for name, value in settings.items()
-    )
-    if not rows:
+    if not settings:
         return ""
+    lines = "".join(
+        f"<li>{page_text(str(name).replace('_', ' '))}: <code>{page_text(_plain(value))}</code></li>"
+        for name, value in settings.items()
+        if value not in (None, {})
+    )
     return (
         '<details class="group"><summary>How it was asked: what decides these numbers</summary>'
-        f"<table><tbody>{rows}</tbody></table></details>"
+        f'<ul class="notes">{lines}</ul></details>'
     )
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name} {_plain(part)}" for name, part in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def guard_section(guard: GuardScore | None) -> str:
