@@ -390,6 +390,15 @@ def test_a_judge_that_is_none_is_refused(spec: str, sentence: str) -> None:
         open_judge(spec, JudgeOptions(base_url="http://127.0.0.1:9/v1"))
 
 
+def test_what_does_not_go_together_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="'people:x' is not known; known: openai:MODEL, guard:MODEL"):
+        open_guard("people:x")
+    with pytest.raises(UsageError, match="with --judge people:FILE leave it out"):
+        open_judge("people:x", JudgeOptions(people=tmp_path / "y"))
+    with pytest.raises(UsageError, match="a guard on this machine costs no money"):
+        open_judge("guard:llama-guard=x", JudgeOptions(meter=Meter(Prices(1, 1), 5)))
+
+
 def test_offline_text_is_refused_with_its_figures() -> None:
     with pytest.raises(UsageError, match=r"none passed its gate \(.*AUC 0\.\d+, the rule is .*no keyless R2"):
         open_judge("offline-text")

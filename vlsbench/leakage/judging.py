@@ -137,6 +137,8 @@ def open_judge(spec: str, options: JudgeOptions | None = None) -> AskedJudge | P
     if spec == "none":
         return None if options.people is None else PeopleJudge(read_grades(options.people))
     if spec.startswith("people:"):
+        if options.people is not None:
+            raise UsageError("--people compares another judge with people; with --judge people:FILE leave it out.")
         return PeopleJudge(read_grades(Path(spec.removeprefix("people:")).expanduser()))
     if spec == "offline-text":
         refuse_offline_text()
@@ -160,10 +162,9 @@ def open_guard(spec: str, options: JudgeOptions | None = None) -> GuardJudge:
 def _open(spec: str, options: JudgeOptions, option: str) -> OpenJudge:
     backend, _, model = spec.partition(":")
     if backend not in ("openai", "guard") or not model.strip():
-        raise UsageError(
-            f"{option} {spec!r} is not known; known: none, openai:MODEL, guard:MODEL (guard:FORMAT=MODEL), "
-            "people:FILE, offline-text."
-        )
+        known = "openai:MODEL, guard:MODEL (guard:FORMAT=MODEL)"
+        known = f"none, {known}, people:FILE, offline-text" if option == "--judge" else known
+        raise UsageError(f"{option} {spec!r} is not known; known: {known}.")
     form = JSON_FORM
     if backend == "guard":
         form, model = _split_guard(model)
