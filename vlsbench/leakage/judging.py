@@ -184,8 +184,10 @@ def _open(spec: str, options: JudgeOptions, option: str) -> OpenJudge:
     if options.meter is not None and options.meter.max_cost is not None:
         raise UsageError("--max-cost is for an endpoint; a guard on this machine costs no money.")
     if form.sees == "image":
-        raise UsageError(f"{option} {spec}: transformers gives this guard's probabilities, not its words; serve it and "
-                         "name the endpoint with --base-url.")  # fmt: skip
+        raise UsageError(
+            f"{option} {spec}: transformers gives this guard's probabilities, not its words; serve it and name the "
+            "endpoint with --base-url."
+        )
     return open_local_judge(name, model, form, absent=options.absent, batch_size=options.batch_size)
 
 
@@ -317,7 +319,9 @@ def _ask_all(judge: OpenJudge, audited: AuditSet, questions: _Questions, options
         stopped = None
         try:
             if not _has_finding(file, rubric, questions):
-                _check_probe(judge, file, [ask for ask in questions.asks if file.is_settled(rubric, ask.key)])
+                settled = [ask for ask in questions.asks if file.is_settled(rubric, ask.key)]
+                if len(settled) >= _PROBE:  # an earlier run has tried already
+                    _check_probe(judge, file, settled)
                 judge.ask(open_asks[:_PROBE], write)
                 _check_probe(judge, file, open_asks[:_PROBE])
                 open_asks = open_asks[_PROBE:]
@@ -347,7 +351,7 @@ def _has_finding(file: AnswerFile, rubric: str, questions: _Questions) -> bool:
 def _check_probe(judge: OpenJudge, file: AnswerFile, asks: Sequence[Ask]) -> None:
     """Stop where nothing of the first replies is an answer."""
     answers = [answer for ask in asks if (answer := file.get(judge.rubric, ask.key)) is not None]
-    if len(answers) < min(_PROBE, len(asks)) or not answers or any(answer.finding is not None for answer in answers):
+    if not answers or any(answer.finding is not None for answer in answers):
         return
     reasons = Counter(answer.found for answer in answers)
     example = " ".join(answers[0].raw.split())[:120]
