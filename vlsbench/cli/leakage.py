@@ -1,18 +1,28 @@
 """`vlsbench leakage`: what the text of a set gives away. Thin: stdout is data, stderr is talk.
 
-Exit: 0 measured, 1 the input is bad or what was asked for does not exist, 2 the call is wrong.
+Exit: 0 measured, 1 the input is bad, what was asked for does not exist or the judge left items open, 2 the
+call is wrong.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vlsbench.cli.options import AsJson
-from vlsbench.errors import visible
+from vlsbench.cli.options import AsJson, HarmSettings, with_groups
+from vlsbench.cli.talk import say, stoppable
+from vlsbench.errors import amount, visible
+
+if TYPE_CHECKING:
+    from vlsbench.leakage.groups import Groups
+    from vlsbench.leakage.items import AuditSet
+    from vlsbench.leakage.judged import Judged
+    from vlsbench.leakage.judging import AskedJudge, GuardJudge, PeopleJudge
+    from vlsbench.text import OnProgress
 
 __all__ = ["leakage"]
 
@@ -25,6 +35,7 @@ SourceName = Annotated[
 _COLUMN = "Column of the {}, where the guess is wrong; none for no such column."
 
 
+@with_groups
 def leakage(
     source: SourceName,
     text: Annotated[str | None, typer.Option(help=_COLUMN.format("text"))] = None,
@@ -39,27 +50,28 @@ def leakage(
     html: Annotated[Path | None, typer.Option(metavar="OUT", help="Also write the report as one page.")] = None,
     as_json: AsJson = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be read and measured; no more.")] = False,
+    *,
+    harm: HarmSettings,
 ) -> None:
     """Measure what a set's text gives away: harm, labels, and whether the image is needed."""
     from vlsbench.leakage.audit import plan_audit, run_audit
     from vlsbench.leakage.columns import ColumnChoice
+    from vlsbench.leakage.judging import together
     from vlsbench.leakage.source import HubChoice
     from vlsbench.leakage.terminal import render_leakage
+    from vlsbench.text import Progress
 
     choice = ColumnChoice(text, image, label, category, source_column)
     hub = HubChoice(config, split)
-    if dry_run:
-        print(visible(plan_audit(source, choice, hub=hub, limit=limit)))
-        return
-    is_terminal = sys.stderr.isatty()
-
-    def say(stage: str) -> None:
-        if is_terminal:
-            print(f"\r\x1b[K{stage} …", end="", file=sys.stderr, flush=True)
-
-    audit = run_audit(source, choice, hub=hub, limit=limit, seed=seed, on_stage=say)
-    if is_terminal:
-        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+    with Progress("asked") as progress, stoppable("the judge's answers are"):
+        judges = _judges(harm, is_dry=dry_run, on_progress=progress)
+        if dry_run:
+            plans = [judge.plan for judge in judges]
+            print(visible(plan_audit(source, choice, hub=hub, limit=limit, plans=plans)))
+            return
+        measures = [*judges, *([] if harm.responses is None else [_looker(harm.responses, harm.rubric)])]
+        audit = run_audit(source, choice, hub=hub, limit=limit, seed=seed, judge=together(measures), on_stage=_stage)
+    _clear()
     if html is not None:
         from vlsbench.files import write_atomic
         from vlsbench.leakage.html import render_page
@@ -67,3 +79,52 @@ def leakage(
         write_atomic(html, render_page(audit))
         print(visible(f"written to {html}"), file=sys.stderr)
     print(audit.report.model_dump_json(indent=2) if as_json else visible(render_leakage(audit.report)))
+    n_open = sum(judge.n_transient for judge in judges)
+    for judge in judges:
+        if judge.stopped is not None:
+            say(f"stopped early: {judge.stopped}", "warning")
+    if n_open:
+        say(f"{amount(n_open, 'item')} without an answer; the same command asks again.", "warning")
+    if n_open or any(judge.stopped is not None for judge in judges):
+        raise typer.Exit(1)
+
+
+def _stage(stage: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{stage} …", end="", file=sys.stderr, flush=True)
+
+
+def _clear() -> None:
+    if sys.stderr.isatty():
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def _judges(
+    harm: HarmSettings, *, is_dry: bool, on_progress: OnProgress
+) -> list[AskedJudge | PeopleJudge | GuardJudge]:
+    """Open whoever judges, so that a missing key or model is said before anything is read."""
+    from vlsbench.leakage.judging import open_guard, open_judge
+
+    options = harm.options(is_dry=is_dry, on_progress=on_progress)
+    judge = open_judge(harm.judge, options)
+    guard = None if harm.guard is None else open_guard(harm.guard, options)
+    return [one for one in (judge, guard) if one is not None]
+
+
+def _looker(directory: Path, rubric: str | None) -> Callable[[AuditSet, Groups], Judged]:
+    """Measure on a submission's answers; its labels are those of its only rubric, or of the one that is named."""
+    from vlsbench.judge.verdicts import choose_rubric, list_rubrics, read_verdicts, verdicts_that_hold
+    from vlsbench.leakage.looking import ModelAnswer, ModelAnswers, measure_looking
+    from vlsbench.submission.check import open_submission
+
+    submission = open_submission(directory)
+    rubric_id = choose_rubric(directory, rubric) if rubric is not None or list_rubrics(directory) else None
+    verdicts = [] if rubric_id is None else read_verdicts(directory / "verdicts" / f"{rubric_id}.jsonl")
+    held = verdicts_that_hold(verdicts, submission.responses)
+    by_condition: dict[str, dict[str, ModelAnswer]] = {}
+    for (number, condition), response in submission.responses.items():
+        verdict = held.get((number, condition))
+        answer = ModelAnswer(response.response, None if verdict is None else verdict.label)
+        by_condition.setdefault(condition, {})[str(number)] = answer
+    answers = ModelAnswers(submission.card.model, by_condition, rubric_id)
+    return lambda audited, groups: measure_looking(audited, groups, answers)

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from vlsbench.generate.directory import Asked
     from vlsbench.generate.models import TargetOptions
     from vlsbench.judge.judges import ModelOptions
+    from vlsbench.leakage.judging import JudgeOptions
     from vlsbench.records import Failure
+    from vlsbench.text import OnProgress
 
 __all__ = [
     "AsJson",
@@ -38,6 +40,7 @@ __all__ = [
     "DryRunFiles",
     "EngineSettings",
     "GenerateSettings",
+    "HarmSettings",
     "HumanFile",
     "JudgeName",
     "JudgeSettings",
@@ -267,6 +270,77 @@ class JudgeSettings:
             price_out=self.price_out,
             max_cost=self.max_cost,
             batch_size=self.batch_size,
+        )
+
+
+@dataclass(frozen=True)
+class HarmSettings:
+    """Who judges the harm of pairs and texts, and what is known of a model's answers to them."""
+
+    judge: Annotated[
+        str,
+        typer.Option(
+            help="Judge of harm leak: none, openai:MODEL, guard:MODEL (guard:FORMAT=MODEL), people:FILE or "
+            "offline-text. A guard runs behind --base-url, else by transformers."
+        ),
+    ] = "none"
+    absent_image: Annotated[
+        str,
+        typer.Option(help="Whether the judge of a text alone is told that there was an image: silent or declared."),
+    ] = "silent"
+    pair_harm: Annotated[
+        str,
+        typer.Option(help="Who says that a pair is harmful: judge, or label (the set's own; no image is sent)."),
+    ] = "judge"
+    people: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="People's grades (id or text, text_grade, pair_grade) to compare the judge with."
+        ),
+    ] = None
+    guard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SPEC", help="Score a guard on pairs with benign twins: openai:MODEL or guard:[FORMAT=]MODEL."
+        ),
+    ] = None
+    responses: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="A submission with answers under several conditions: how they change without the right image.",
+        ),
+    ] = None
+    rubric: RubricId = None
+    answers: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Where the judge's answers are kept and found again; default SOURCE.answers.jsonl."
+        ),
+    ] = None
+    base_url: BaseUrl = None
+    concurrency: RequestsAtOnce = 16
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Questions at once of a guard on this machine.")] = None
+    price_in: PriceIn = None
+    price_out: PriceOut = None
+    max_cost: MaxCost = None
+
+    def options(self, *, is_dry: bool, on_progress: OnProgress) -> JudgeOptions:
+        """Return how a judge is asked."""
+        from vlsbench.cost import Meter, make_prices
+        from vlsbench.leakage.judging import JudgeOptions, check_absent, check_pair_harm
+
+        return JudgeOptions(
+            base_url=self.base_url,
+            concurrency=self.concurrency,
+            meter=Meter(make_prices(self.price_in, self.price_out, self.max_cost), self.max_cost),
+            batch_size=8 if self.batch_size is None else self.batch_size,
+            absent=check_absent(self.absent_image),
+            pair_harm=check_pair_harm(self.pair_harm),
+            answers=self.answers,
+            people=self.people,
+            is_dry=is_dry,
+            on_progress=on_progress,
         )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from vlsbench.errors import DataError, amount, numbered
 from vlsbench.leakage.columns import ROLES, ColumnChoice
@@ -19,6 +19,7 @@ from vlsbench.leakage.features import TextFeatures, require_sklearn
 from vlsbench.leakage.groups import Groups, group_items
 from vlsbench.leakage.image_need import is_readable, points_at_image, share_by
 from vlsbench.leakage.items import AuditSet, read_items, same_files
+from vlsbench.leakage.judged import Judged
 from vlsbench.leakage.leaking import leaking_items
 from vlsbench.leakage.predictability import (
     SETTINGS,
@@ -34,7 +35,6 @@ from vlsbench.leakage.records import (
     ORIGIN,
     Control,
     Cue,
-    HarmLeak,
     ImageNeed,
     LeakageReport,
     LeakingItem,
@@ -55,17 +55,6 @@ __all__ = ["Audit", "Judge", "Judged", "audit_leakage", "plan_audit", "run_audit
 
 _MOST_LEAKING: Final = 50
 """Items shown of the first target; of the others a fifth."""
-
-
-class Judged(NamedTuple):
-    """What a judge or people measured on the same items; a member that was not measured is None."""
-
-    harm_leak: HarmLeak | None = None
-    answerable_without: Measure | None = None
-    changes_when_swapped: Measure | None = None
-    changes_when_removed: Measure | None = None
-    mirage_rate: Measure | None = None
-    notes: tuple[str, ...] = ()
 
 
 Judge = Callable[[AuditSet, Groups], Judged]
@@ -95,8 +84,9 @@ def audit_leakage(
     source_column: str | None = None,
     limit: int | None = None,
     seed: int = 0,
+    judge: Judge | None = None,
 ) -> LeakageReport:
-    """Measure what the texts of a multimodal set give away, without a judge.
+    """Measure what the texts of a multimodal set give away; without a judge nothing is asked of anybody.
 
     Args:
         source: A pandas DataFrame, a `datasets` Dataset or DatasetDict, a list of rows, a path or a Hub id.
@@ -107,13 +97,14 @@ def audit_leakage(
         source_column: Column that says where an item comes from.
         limit: Only the first so many items.
         seed: Of the folds and permutations.
+        judge: Who judges harm, of `vlsbench.leakage.judging.open_judge`.
 
     Raises:
         DataError: If there is no text column, or too few texts, or all are equal.
         UsageError: If scikit-learn is absent, or a column is not there.
     """
     choice = ColumnChoice(text, image, label, category, source_column)
-    return run_audit(source, choice, limit=limit, seed=seed).report
+    return run_audit(source, choice, limit=limit, seed=seed, judge=judge).report
 
 
 def run_audit(
@@ -147,6 +138,10 @@ def run_audit(
     _refuse_own_control(audited)
     on_stage("grouping")
     groups = group_items(audited.items, same_image=same_files(audited.items, audited.pictures))
+    judged = Judged()
+    if judge is not None:  # first: a wrong key is said before a minute of arithmetic
+        on_stage("judging")
+        judged = judge(audited, groups)
     on_stage("controls")
     controls = run_controls(predict)
     failed = {guarded for control in controls if not control.passed for guarded in control.guards}
@@ -172,10 +167,6 @@ def run_audit(
         measured.append(measure(fit, permutation_null(task, sketch, seed=seed), categories))
         wanted = _MOST_LEAKING if len(measured) == 1 else _MOST_LEAKING // 5
         leaking += leaking_items(fit, audited, features, is_pointing, wanted)
-    judged = Judged()
-    if judge is not None:
-        on_stage("judging")
-        judged = judge(audited, groups)
     need, need_notes = _image_need(audited, groups.of_item, is_pointing, judged, is_printed=POINTS not in failed)
     is_predicted = PREDICTABILITY not in failed
     report = LeakageReport(
@@ -187,6 +178,7 @@ def run_audit(
         n_dropped=dict(audited.n_dropped),
         notes=(*notes, *need_notes, *judged.notes),
         harm_leak=judged.harm_leak,
+        guard=judged.guard,
         predictability=tuple(measured) if is_predicted else (),
         cues=tuple(sorted(cues, key=share_of_errors, reverse=True)) if CUES not in failed else (),
         image_need=need,
@@ -200,9 +192,17 @@ def run_audit(
 
 
 def plan_audit(
-    source: Any, choice: ColumnChoice | None = None, *, hub: HubChoice | None = None, limit: int | None = None
+    source: Any,
+    choice: ColumnChoice | None = None,
+    *,
+    hub: HubChoice | None = None,
+    limit: int | None = None,
+    plans: Sequence[Callable[[AuditSet], list[str]]] = (),
 ) -> str:
     """Say what an audit would read and measure.
+
+    Args:
+        plans: Each says what a judge would be asked.
 
     Raises:
         DataError: As in `audit_leakage`.
@@ -219,7 +219,8 @@ def plan_audit(
         f"groups: {groups.summary.n_groups:,}",
         *(f"would predict: {task.target}, {len(task.classes)} classes, {len(task.y):,} texts" for task in tasks),
         *(f"note: {note}" for note in (*audited.notes, *reasons)),
-        "without a judge nothing is asked and nothing is paid.",
+        *(line for plan in plans for line in plan(audited)),
+        *([] if plans else ["without a judge nothing is asked and nothing is paid."]),
     ]
     return "\n".join(lines)
 

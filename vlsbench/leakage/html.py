@@ -1,8 +1,8 @@
 """The report as one page: no script, nothing fetched, light and dark, images hidden until asked for.
 
-Rule of the room: a text of the set goes through `_text`, which escapes it. The numbers are the report's; the page adds
-what a table cannot show: where the bits lie, which words carry them, what the null gave. It quotes texts of the set, so
-it is for whoever holds the set; the JSON quotes none. Same audit, same bytes. No network, no clock.
+Rule of the room: a text of the set goes through `page_text`, which escapes it. The numbers are the report's; the page
+adds what a table cannot show: where the bits lie, which words carry them, what the null gave. It quotes texts of the
+set, so it is for whoever holds the set; the JSON quotes none. Same audit, same bytes. No network, no clock.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from typing import Final
 
 from vlsbench.errors import amount
 from vlsbench.leakage.audit import Audit
+from vlsbench.leakage.harm_page import guard_section, harm_card, harm_section
 from vlsbench.leakage.image_need import IMAGE_RULE_CHECK
-from vlsbench.leakage.records import Cue, HarmLeak, LeakageReport, LeakingItem, Measure, Predictability
+from vlsbench.leakage.page_parts import BAR_STYLE, bars, card, figure, number, page_text, rate
+from vlsbench.leakage.records import Cue, LeakageReport, LeakingItem, Measure, Predictability
 from vlsbench.text import percent
 
 __all__ = ["render_page"]
@@ -85,11 +87,6 @@ footer { margin-top: 3rem; padding-top: 1rem; border-top: 1px solid var(--line);
 """
 
 
-def _text(value: str) -> str:
-    """Make a text of the set safe for a page: markup shows as written, signs that would act become U+FFFD."""
-    return escape("".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in value))
-
-
 def render_page(audit: Audit, *, has_images: bool = True) -> str:
     """Render the page.
 
@@ -99,7 +96,8 @@ def render_page(audit: Audit, *, has_images: bool = True) -> str:
     report = audit.report
     parts = [
         _header(report),
-        _harm_section(report.harm_leak),
+        harm_section(report.harm_leak),
+        guard_section(report.guard),
         _predictability_section(audit, has_images=has_images),
         _need_section(audit),
         _controls_section(report),
@@ -109,10 +107,10 @@ def render_page(audit: Audit, *, has_images: bool = True) -> str:
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        # Should a text ever get past `_text`: nothing on this page may run or load.
+        # Should a text ever get past `page_text`: nothing on this page may run or load.
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
         'img-src data:">\n<link rel="icon" href="data:,">\n'
-        f"<title>{_text(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+        f"<title>{page_text(title)}</title>\n<style>{_STYLE}{BAR_STYLE}</style>\n</head>\n<body>\n"
         + "\n".join(part for part in parts if part)
         + f"\n<footer>Made by vlsbench {escape(report.version)}, seed {report.settings.get('seed')}. "
         "The page quotes texts of the set; the JSON report quotes none.</footer>\n</body>\n</html>\n"
@@ -124,48 +122,33 @@ def render_page(audit: Audit, *, has_images: bool = True) -> str:
 
 def _header(report: LeakageReport) -> str:
     columns = ", ".join(
-        f"{role} <code>{_text(column)}</code>{' (set)' if role in report.columns_set else ''}"
+        f"{role} <code>{page_text(column)}</code>{' (set)' if role in report.columns_set else ''}"
         for role, column in report.columns.items()
         if column is not None
     )
-    how = "columns were guessed" if report.format == "guessed" else f"read as {_text(report.format)}"
-    dropped = "".join(f"; left out: {n:,} {_text(reason)}" for reason, n in report.n_dropped.items())
+    how = "columns were guessed" if report.format == "guessed" else f"read as {page_text(report.format)}"
+    dropped = "".join(f"; left out: {n:,} {page_text(reason)}" for reason, n in report.n_dropped.items())
     return f"""<header>
-<h1>What the text of {_text(report.source)} gives away</h1>
+<h1>What the text of {page_text(report.source)} gives away</h1>
 <p class="lead">{amount(report.n, "text")} in {report.groups.n_groups:,} groups that differ in image, wording and
 template. Three questions, three numbers; they are never added up.</p>
 <p class="soft">{how}: {columns}{dropped}.
 Intervals (nominally 95%, clustered by group) are too narrow where text tells little.</p>
-<div class="cards">{_harm_card(report.harm_leak)}{_predict_card(report)}{_need_card(report)}</div>
+<div class="cards">{harm_card(report.harm_leak)}{_predict_card(report)}{_need_card(report)}</div>
 <p class="notice" role="note"><strong>Content notice.</strong> This page quotes texts of a safety benchmark. Images stay
 hidden until you open them.</p>
 </header>"""
 
 
-def _card(title: str, big: str | None, sentence: str) -> str:
-    shown = '<div class="none">not measured</div>' if big is None else f'<div class="big">{big}</div>'
-    return f'<section class="card"><h2>{title}</h2>{shown}<p>{sentence}</p></section>'
-
-
-def _harm_card(leak: HarmLeak | None) -> str:
-    title = "1 · Does the text alone say the harm?"
-    if leak is None:
-        return _card(title, None, "It takes a judge; without one nothing is asked of anybody.")
-    ratio = None if leak.ratio is None else f"{percent(leak.ratio.value)}%"
-    return _card(
-        title, ratio, f"of the pairs that {_text(leak.judge)} calls unsafe are unsafe to it as text alone (R2/R1)."
-    )
-
-
 def _predict_card(report: LeakageReport) -> str:
     title = "2 · Does the text tell the labels?"
     if not report.predictability:
-        return _card(title, None, "No label is there, or a control failed; the notes say which.")
+        return card(title, None, "No label is there, or a control failed; the notes say which.")
     best = max(report.predictability, key=lambda found: found.auc.value)
-    return _card(
+    return card(
         title,
         f"AUC {best.auc.value:.2f}",
-        f"for <em>{_text(best.target)}</em>: {percent(best.accuracy.value)}% right without the image, where the "
+        f"for <em>{page_text(best.target)}</em>: {percent(best.accuracy.value)}% right without the image, where the "
         "largest "
         f"class is {percent(best.majority)}%.",
     )
@@ -175,50 +158,10 @@ def _need_card(report: LeakageReport) -> str:
     title = "3 · Is the image needed?"
     share = report.image_need.points_at_image
     if share is None:
-        return _card(title, None, "The rule could not be used on these texts; the notes say why.")
-    return _card(
+        return card(title, None, "The rule could not be used on these texts; the notes say why.")
+    return card(
         title, f"{percent(share.value)}%", "of the texts point at an image; the others read as complete questions."
     )
-
-
-# --- 1 ------------------------------------------------------------------------------------------------------
-
-
-def _harm_section(leak: HarmLeak | None) -> str:
-    head = '<h2 id="harm">1 · Harm leak</h2>'
-    if leak is None:
-        return (
-            f"{head}<p>Not measured: no judge was named. A judge says of each pair, and of its text alone, "
-            "whether it is "
-            "unsafe; if most unsafe pairs are unsafe as text alone, a model can look safe by reading.</p>"
-        )
-    rows = [
-        ("Pair unsafe (R1)", leak.r1),
-        ("Pair and text alone unsafe (R2)", leak.r2),
-        ("R1 − R2, paired", leak.difference),
-        ("R2 / R1", leak.ratio),
-    ]
-    body = "".join(f"<tr><td>{name}</td><td>{_rate(m)}</td></tr>" for name, m in rows)
-    failed = ", ".join(f"{n:,} {_text(reason)}" for reason, n in leak.n_failed.items() if n)
-    more = f"<p>Not decided, and in none of these numbers: {failed}.</p>" if failed else ""
-    return (
-        f"{head}<p>Judged by {_text(leak.judge)}.</p><table><thead><tr><th>of {leak.r1.n:,} pairs</th><th>"
-        "%</th></tr></thead>"
-        f"<tbody>{body}</tbody></table>{more}"
-    )
-
-
-def _rate(measure: Measure | None) -> str:
-    if measure is None:
-        return "–"
-    return f'{percent(measure.value)} <span class="ci">{percent(measure.low)}–{percent(measure.high)}</span>'
-
-
-def _number(measure: Measure | None, decimals: int = 3) -> str:
-    if measure is None:
-        return "–"
-    low, high = measure.low, measure.high
-    return f'{measure.value:.{decimals}f} <span class="ci">{low:.{decimals}f}–{high:.{decimals}f}</span>'
 
 
 # --- 2 ------------------------------------------------------------------------------------------------------
@@ -230,8 +173,8 @@ def _predictability_section(audit: Audit, *, has_images: bool) -> str:
     if not report.predictability:
         return f"{head}<p>Not measured; the notes at the end say why.</p>"
     rows = "".join(
-        f"<tr><td>{_text(p.target)}</td><td>{p.n:,}</td><td>{p.n_classes}</td><td>{percent(p.majority)}</td>"
-        f"<td>{_rate(p.accuracy)}</td><td>{_number(p.auc)}</td><td>{p.bits:.2f} of {p.entropy_bits:.2f}"
+        f"<tr><td>{page_text(p.target)}</td><td>{p.n:,}</td><td>{p.n_classes}</td><td>{percent(p.majority)}</td>"
+        f"<td>{rate(p.accuracy)}</td><td>{number(p.auc)}</td><td>{p.bits:.2f} of {p.entropy_bits:.2f}"
         f' <span class="ci">{p.bits_interval[0]:.2f}–{p.bits_interval[1]:.2f}</span></td><td>{p.p_value:.3f}</td></tr>'
         for p in report.predictability
     )
@@ -243,8 +186,8 @@ def _predictability_section(audit: Audit, *, has_images: bool) -> str:
         '<div class="scroll"><table><thead><tr><th>label</th><th>texts</th><th>classes</th><th>largest class %</th>'
         "<th>right %</th><th>AUC</th><th>bits</th><th>p</th></tr></thead>"
         f"<tbody>{rows}</tbody></table></div>",
-        _figure(
-            _ranges([(p.target, p.majority, p.accuracy) for p in report.predictability]),
+        figure(
+            bars([(p.target, p.majority, p.accuracy) for p in report.predictability]),
             "Share of labels guessed right from the text alone (dark), above always naming the largest class (light). "
             "Whiskers are 95% intervals.",
         ),
@@ -255,10 +198,8 @@ def _predictability_section(audit: Audit, *, has_images: bool) -> str:
             "<h3>Trivial cues, best first</h3><p>One glance each, without any model. A cue that does nearly as "
             "well as the "
             "model says what the model learnt.</p>",
-            _figure(
-                _ranges(
-                    [(f"{c.name} → {c.target}", c.majority, c.accuracy) for c in shown if _helps(c)] or _first(shown)
-                ),
+            figure(
+                bars([(f"{c.name} → {c.target}", c.majority, c.accuracy) for c in shown if _helps(c)] or _first(shown)),
                 "Share right by the cue alone (dark), above the largest class (light).",
             ),
         ]
@@ -278,11 +219,11 @@ def _first(cues: Sequence[Cue]) -> list[tuple[str, float, Measure]]:
 def _target_details(audit: Audit, found: Predictability, *, has_images: bool) -> str:
     fit = audit.fits[found.target]
     parts = [
-        f'<details class="group"><summary>{_text(found.target)}: bits per text, categories, the texts that give '
+        f'<details class="group"><summary>{page_text(found.target)}: bits per text, categories, the texts that give '
         "most away</summary>"
     ]
     parts.append(
-        _figure(
+        figure(
             _histogram(fit.pvi.tolist(), "bits that a text tells of its label", zero=True),
             "Right of 0 a text helps to guess its label; left of 0 it misleads.",
         )
@@ -291,7 +232,7 @@ def _target_details(audit: Audit, found: Predictability, *, has_images: bool) ->
     if values:
         observed = float(found.null["observed"])
         parts.append(
-            _figure(
+            figure(
                 _histogram(values, "held-out correlation", seen=observed),
                 "The null: what a quick model finds when labels are dealt out anew, "
                 f"{found.null['permutations']} times; "
@@ -300,8 +241,8 @@ def _target_details(audit: Audit, found: Predictability, *, has_images: bool) ->
         )
     if len(found.by_category) > 1:
         rows = "".join(
-            f"<tr><td>{_text(name)}</td><td>{part.n:,}</td><td>{_rate(part.accuracy)}</td><td>{_number(part.auc)}</td>"
-            f"<td>{_number(part.bits, 2)}</td></tr>"
+            f"<tr><td>{page_text(name)}</td><td>{part.n:,}</td><td>{rate(part.accuracy)}</td><td>{number(part.auc)}</td>"
+            f"<td>{number(part.bits, 2)}</td></tr>"
             for name, part in found.by_category.items()
         )
         parts.append(
@@ -326,9 +267,9 @@ def _items(audit: Audit, items: Iterable[LeakingItem], *, has_images: bool) -> s
         picture = _picture(audit, item.id) if has_images else ""
         pointing = "points at an image" if item.points_at_image else "needs no image"
         lines.append(
-            f'<li><div><span class="bits">{item.pvi:.2f} bits</span><div class="meta">{_text(item.id)}</div></div>'
+            f'<li><div><span class="bits">{item.pvi:.2f} bits</span><div class="meta">{page_text(item.id)}</div></div>'
             f'<div><blockquote>{_marked(source.text, weights)}</blockquote><div class="meta">'
-            f"{_text(item.label)} · {pointing}"
+            f"{page_text(item.label)} · {pointing}"
             f"</div>{picture}</div></li>"
         )
     return f'<ol class="items">{"".join(lines)}</ol>'
@@ -341,9 +282,9 @@ def _marked(text: str, weights: Mapping[str, float]) -> str:
     for part in re.split(r"(\w+(?:['’]\w+)*)", shown):
         weight = weights.get(part.lower().replace("’", "'"))
         if weight is None:
-            out.append(_text(part))
+            out.append(page_text(part))
         else:
-            out.append(f'<mark style="--w:{0.15 + 0.55 * weight / highest:.2f}">{_text(part)}</mark>')
+            out.append(f'<mark style="--w:{0.15 + 0.55 * weight / highest:.2f}">{page_text(part)}</mark>')
     return "".join(out)
 
 
@@ -354,7 +295,7 @@ def _picture(audit: Audit, item_id: str) -> str:
     if thumbnail is None:
         return ""
     return (
-        f'<details class="picture"><summary>Show the image</summary><img alt="image of {_text(item.id)}" '
+        f'<details class="picture"><summary>Show the image</summary><img alt="image of {page_text(item.id)}" '
         f'src="data:image/jpeg;base64,{thumbnail}"></details>'
     )
 
@@ -385,8 +326,8 @@ def _need_section(audit: Audit) -> str:
         rows += [(name, 0.0, m) for name, m in {**need.by_origin, **need.by_category}.items()]
         check = IMAGE_RULE_CHECK
         parts.append(
-            _figure(
-                _ranges(rows),
+            figure(
+                bars(rows),
                 "Share of texts that point at an image: “this tool”, “the scene in the picture”, “them” with "
                 "nothing before "
                 f"it. The rule reads words; against a person it is right on {check.n_agreed} of {check.n} texts "
@@ -401,13 +342,13 @@ def _need_section(audit: Audit) -> str:
         ("Images described that were never sent (mirage)", need.mirage_rate),
     ]
     body = "".join(
-        f"<tr><td>{name}</td><td>{'not measured' if m is None else _rate(m)}</td></tr>" for name, m in measured
+        f"<tr><td>{name}</td><td>{'not measured' if m is None else rate(m)}</td></tr>" for name, m in measured
     )
     parts.append(f"<table><thead><tr><th></th><th>%</th></tr></thead><tbody>{body}</tbody></table>")
     complete = [item for item, points in zip(audit.audited.items, audit.is_pointing, strict=True) if not points][:30]
     if complete and need.points_at_image is not None:
         lines = "".join(
-            f'<li><div class="meta">{_text(i.id)}</div><blockquote>{_marked(i.text, {})}</blockquote></li>'
+            f'<li><div class="meta">{page_text(i.id)}</div><blockquote>{_marked(i.text, {})}</blockquote></li>'
             for i in complete
         )
         parts.append(
@@ -419,7 +360,7 @@ def _need_section(audit: Audit) -> str:
 
 def _controls_section(report: LeakageReport) -> str:
     rows = "".join(
-        f"<tr><td>{_text(c.name)}</td><td class=left>{_text(c.expected)}</td><td>{c.value:.2f}</td>"
+        f"<tr><td>{page_text(c.name)}</td><td class=left>{page_text(c.expected)}</td><td>{c.value:.2f}</td>"
         f'<td><span class="{"passed" if c.passed else "failed"}">'
         f"{'passed' if c.passed else 'NOT PASSED'}</span></td></tr>"
         for c in report.controls
@@ -435,44 +376,12 @@ def _controls_section(report: LeakageReport) -> str:
 
 
 def _notes(report: LeakageReport) -> str:
-    settings = "".join(f"<li>{_text(str(k))}: {_text(str(v))}</li>" for k, v in report.settings.items())
-    notes = "".join(f"<li>{_text(note)}</li>" for note in report.notes)
+    settings = "".join(f"<li>{page_text(str(k))}: {page_text(str(v))}</li>" for k, v in report.settings.items())
+    notes = "".join(f"<li>{page_text(note)}</li>" for note in report.notes)
     return f'<h2 id="notes">Notes</h2><ul class="notes">{notes}{settings}</ul>'
 
 
 # --- Figures ------------------------------------------------------------------------------------------------
-
-
-def _figure(svg: str, caption: str) -> str:
-    return f"<figure>{svg}<figcaption>{caption}</figcaption></figure>"
-
-
-def _ranges(rows: Sequence[tuple[str, float, Measure]]) -> str:
-    """Draw one bar per row, 0 to 100%: up to the baseline light, on to the value dark, with its interval."""
-    left, width, step = 270, 420, 30
-    height = step * len(rows) + 26
-    parts = []
-    for tick in range(0, 101, 25):
-        x = left + width * tick / 100
-        parts.append(f'<line class="base" x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{height - 22}"/>')
-        parts.append(f'<text class="dim" x="{x:.1f}" y="{height - 6}" text-anchor="middle">{tick}%</text>')
-    for row, (name, base, measure) in enumerate(rows):
-        y = row * step + 6
-        at = {key: left + width * min(max(v, 0.0), 1.0) for key, v in
-              (("base", base), ("value", measure.value), ("low", measure.low), ("high", measure.high))}  # fmt: skip
-        shown = name if len(name) <= 40 else name[:39] + "…"
-        parts.append(
-            f'<text x="{left - 10}" y="{y + 13}" text-anchor="end">{_text(shown)}<title>{_text(name)}</title></text>'
-        )
-        parts.append(f'<rect class="from" x="{left}" y="{y}" width="{at["base"] - left:.1f}" height="18"/>')
-        if at["value"] > at["base"]:
-            parts.append(
-                f'<rect class="to" x="{at["base"]:.1f}" y="{y}" width="{at["value"] - at["base"]:.1f}" height="18"/>'
-            )
-        for kind in ("halo", "whisker"):
-            parts.append(f'<line class="{kind}" x1="{at["low"]:.1f}" x2="{at["high"]:.1f}" y1="{y + 9}" y2="{y + 9}"/>')
-        parts.append(f'<text x="{left + width + 10}" y="{y + 13}">{percent(measure.value)}</text>')
-    return f'<svg viewBox="0 0 {left + width + 50} {height}" role="img" aria-label="bars">{"".join(parts)}</svg>'
 
 
 def _histogram(values: Sequence[float], label: str, *, zero: bool = False, seen: float | None = None) -> str:
@@ -488,9 +397,9 @@ def _histogram(values: Sequence[float], label: str, *, zero: bool = False, seen:
         counts[min(int((value - low) / (high - low) * n_bins), n_bins - 1)] += 1
     top = max(counts)
     parts = [f'<line class="base" x1="20" x2="{20 + width}" y1="{height}" y2="{height}"/>']
-    for number, count in enumerate(counts):
+    for place_of_bin, count in enumerate(counts):
         tall = (height - 10) * count / top
-        x = 20 + width * number / n_bins
+        x = 20 + width * place_of_bin / n_bins
         if count:
             parts.append(
                 f'<rect class="to" x="{x + 0.6:.1f}" y="{height - tall:.1f}" width="{width / n_bins - 1.2:.1f}" '
@@ -508,7 +417,10 @@ def _histogram(values: Sequence[float], label: str, *, zero: bool = False, seen:
         parts.append(
             f'<text class="dim" x="{place(value):.1f}" y="{height + 16}" text-anchor="{anchor}">{value:.2f}</text>'
         )
-    parts.append(f'<text class="dim" x="{20 + width / 2}" y="{height + 16}" text-anchor="middle">{_text(label)}</text>')
+    parts.append(
+        f'<text class="dim" x="{20 + width / 2}" y="{height + 16}" text-anchor="middle">{page_text(label)}</text>'
+    )
     return (
-        f'<svg viewBox="0 0 {width + 40} {height + 22}" role="img" aria-label="{_text(label)}">{"".join(parts)}</svg>'
+        f'<svg viewBox="0 0 {width + 40} {height + 22}" role="img" aria-label="{page_text(label)}">'
+        f"{''.join(parts)}</svg>"
     )

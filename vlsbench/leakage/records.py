@@ -20,11 +20,14 @@ __all__ = [
     "Cue",
     "GroupPredictability",
     "Grouping",
+    "GuardScore",
     "HarmLeak",
+    "HarmNumbers",
     "ImageNeed",
     "LeakageReport",
     "LeakingItem",
     "Measure",
+    "PeopleAgreement",
     "Predictability",
     "WeightCheck",
     "Weights",
@@ -63,26 +66,83 @@ class Measure(Record):
         return written
 
 
-class HarmLeak(Record):
-    """How much of the pair's harm a judge already finds in the text (VSIL; paper, section 2.1).
+class HarmNumbers(Record):
+    """The four numbers of harm leak; one denominator: the items decided with the image and without."""
 
-    All four speak of the same items: those that the judge decided with the image and without.
-    """
-
-    judge: str
     r1: Measure
     """Share of the pairs that are unsafe."""
     r2: Measure
     """Share that is unsafe as a pair and as text alone."""
     difference: Measure
-    """R1 - R2, paired."""
+    """R1 - R2, paired: unsafe as a pair only."""
     ratio: Measure | None
-    """R2 / R1; null where R1 is 0."""
-    by_category: dict[str, dict[Literal["r1", "r2", "difference"], Measure]] = Field(default_factory=dict)
-    n_failed: dict[str, Count] = Field(default_factory=dict)
-    """Calls without an answer, by reason: a bin of their own, never a label."""
+    """R2 / R1, over the unsafe pairs; null where R1 is 0."""
+
+    @model_validator(mode="after")
+    def _of_the_same_items(self) -> Self:
+        if not self.r1.n == self.r2.n == self.difference.n:
+            raise ValueError("R1, R2 and R1 - R2 speak of the same items")
+        if self.ratio is not None and self.r1.count is not None and self.ratio.n != self.r1.count:
+            raise ValueError("R2 / R1 speaks of the unsafe pairs")
+        return self
+
+
+class PeopleAgreement(Record):
+    """A judge beside people, on what both found safe or unsafe."""
+
+    agreement: Measure
+    """Share of the items that both call the same."""
+    kappa: float | None
+    """Cohen's; null where one of the two says only one thing."""
+
+
+class HarmLeak(HarmNumbers):
+    """How much of the pair's harm a judge already finds in the text (VSIL; paper, section 2.1)."""
+
+    judge: str
+    n_of: Count = 0
+    """Items that were to be judged; `r1.n` of them were, with the image and without."""
+    n_failed: dict[Literal["pair", "text"], dict[str, Count]] = Field(default_factory=dict)
+    """Questions without a finding of safe or unsafe, by reason: bins of their own, never a label."""
+    cells: dict[str, Count] = Field(default_factory=dict)
+    """The judged items by what was found of each part, such as `pair unsafe, text safe`."""
+    by_category: dict[str, HarmNumbers] = Field(default_factory=dict)
+    people: dict[Literal["pair", "text"], PeopleAgreement] = Field(default_factory=dict)
+    """How far the judge agrees with people, where their grades were given beside it."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """Everything that decides the numbers: digests of the wordings, how the absent image was told, snapshot."""
+
+    @property
+    def n_unjudged(self) -> int:
+        """Items that are in none of the numbers."""
+        return max(0, self.n_of - self.r1.n)
+
+
+class GuardScore(Record):
+    """A guard on pairs with their benign twins: recall is never without its false alarms."""
+
+    guard: str
+    n_pairs: Annotated[int, Field(ge=1)]
+    """Pairs decided on both sides; all numbers are over them."""
+    n_of: Count
+    """Pairs there are."""
+    recall: Measure
+    """Share of the harmful pairs called unsafe."""
+    false_alarms: Measure
+    """Share of their benign twins called unsafe."""
+    youden_j: Measure
+    """Recall minus false alarms, paired; 0 for whoever does not look."""
+    right_on_both: Count
+    blind: Count
+    """One answer for both twins."""
+    reversed: Count
+    """The benign twin called unsafe and the harmful one safe."""
+    n_failed: dict[Literal["harmful", "benign"], dict[str, Count]] = Field(default_factory=dict)
+    n_without_twin: Count = 0
+    """Labelled items whose text stands on one side only."""
+    interval: str = ""
+    """How the interval of J was taken."""
+    settings: dict[str, Any] = Field(default_factory=dict)
 
 
 class GroupPredictability(Record):
@@ -206,6 +266,8 @@ class LeakageReport(Record):
     notes: tuple[str, ...]
     """What a reader must know, one sentence each."""
     harm_leak: HarmLeak | None
+    guard: GuardScore | None = None
+    """`--guard` on pairs with their benign twins."""
     predictability: tuple[Predictability, ...]
     cues: tuple[Cue, ...]
     """Best first: by the share of the majority's errors that a cue takes away."""

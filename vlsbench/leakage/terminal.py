@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from vlsbench.errors import amount, printable
 from vlsbench.leakage.image_need import IMAGE_RULE_CHECK
-from vlsbench.leakage.records import LeakageReport, Measure, Predictability
+from vlsbench.leakage.records import HarmNumbers, LeakageReport, Measure, Predictability
 from vlsbench.text import percent, table
 
 __all__ = ["in_decimals", "in_percent", "render_leakage"]
@@ -17,7 +17,15 @@ _SHOWN_ITEMS = 8
 
 def render_leakage(report: LeakageReport) -> str:
     """Render the report."""
-    parts = [_head(report), _harm(report), _predictability(report), _cues(report), _need(report), _leaking(report)]
+    parts = [
+        _head(report),
+        _harm(report),
+        _guard(report),
+        _predictability(report),
+        _cues(report),
+        _need(report),
+        _leaking(report),
+    ]
     parts += [_controls(report), "\n".join(f"note: {printable(note)}" for note in report.notes)]
     return "\n\n".join(part for part in parts if part)
 
@@ -64,16 +72,68 @@ def _head(report: LeakageReport) -> str:
 def _harm(report: LeakageReport) -> str:
     leak = report.harm_leak
     if leak is None:
-        return "1. Harm leak: not measured. It takes a judge, and none is built in yet."
+        return (
+            "1. Harm leak: not measured. It takes a judge: --judge openai:MODEL, guard:MODEL or people:FILE; there is "
+            "no keyless R2."
+        )
+    by = "; the pair's harm is the set's own label" if leak.settings.get("pair_found_by") == _OWN_LABEL else ""
     rows = [
-        ["R1, pair unsafe", in_percent(leak.r1)],
-        ["R2, pair and text alone unsafe", in_percent(leak.r2)],
-        ["R1 - R2, paired", in_percent(leak.difference)],
-        ["R2 / R1", "–" if leak.ratio is None else in_percent(leak.ratio)],
+        _counted("pair unsafe (R1)", leak.r1),
+        _counted("pair and text alone unsafe (R2)", leak.r2),
+        _counted("unsafe only with the image (R1 - R2)", leak.difference),
+        _counted("of the unsafe pairs, unsafe as text (R2 / R1)", leak.ratio),
     ]
-    failed = [f"{n:,} {reason}" for reason, n in leak.n_failed.items() if n]
-    more = f"\nnot decided, and in none of these: {', '.join(failed)}" if failed else ""
-    return f"1. Harm leak, judged by {printable(leak.judge)}\n" + table(["", "% (95%)"], rows) + more
+    parts = [f"1. Harm leak, judged by {printable(leak.judge)}{by}", table(["", "% (95%)", ""], rows)]
+    if leak.by_category:
+        cells = [
+            [f"  {printable(name)}", f"{part.r1.n:,}", *(_percent(m) for m in _four(part))]
+            for name, part in leak.by_category.items()
+        ]
+        parts += ["", table(["per category", "pairs", "R1", "R2", "R1 - R2", "R2 / R1"], cells)]
+    if leak.n_unjudged:
+        told = [
+            f"{kind}: {', '.join(f'{n:,} {reason}' for reason, n in reasons.items())}"
+            for kind, reasons in leak.n_failed.items()
+            if reasons
+        ]
+        parts.append(f"not judged, and in none of these: {leak.n_unjudged:,} of {leak.n_of:,} ({'; '.join(told)})")
+    for kind, found in leak.people.items():
+        kappa = "–" if found.kappa is None else f"{found.kappa:.2f}"
+        parts.append(f"beside people, on the {kind}: {_percent(found.agreement)} the same, kappa {kappa}")
+    return "\n".join(parts)
+
+
+_OWN_LABEL = "the set's own label"
+
+
+def _four(numbers: HarmNumbers) -> tuple[Measure | None, ...]:
+    return numbers.r1, numbers.r2, numbers.difference, numbers.ratio
+
+
+def _percent(measure: Measure | None) -> str:
+    return "–" if measure is None else in_percent(measure)
+
+
+def _counted(name: str, measure: Measure | None) -> list[str]:
+    if measure is None:
+        return [name, "–", ""]
+    return [name, in_percent(measure), "" if measure.count is None else f"{measure.count:,} of {measure.n:,}"]
+
+
+def _guard(report: LeakageReport) -> str:
+    guard = report.guard
+    if guard is None:
+        return ""
+    rows = [
+        _counted("harmful pairs called unsafe (recall)", guard.recall),
+        _counted("benign twins called unsafe (false alarms)", guard.false_alarms),
+    ]
+    line = (
+        f"Youden's J {in_decimals(guard.youden_j, 2)}, {guard.interval}; right on both {guard.right_on_both:,}, blind "
+        f"{guard.blind:,}, reversed {guard.reversed:,}"
+    )
+    head = f"{printable(guard.guard)} on {guard.n_pairs:,} of {amount(guard.n_of, 'pair')} with benign twins"
+    return "\n".join([head, table(["", "% (95%)", ""], rows), line])
 
 
 def _predictability(report: LeakageReport) -> str:
@@ -139,7 +199,7 @@ def _need(report: LeakageReport) -> str:
         ("answers that change with the image removed", need.changes_when_removed),
         ("images described that were never sent", need.mirage_rate),
     ):
-        rows.append([name, "not measured" if measure is None else in_percent(measure), ""])
+        rows.append([name, "not measured", ""] if measure is None else _counted(name, measure))
     check = IMAGE_RULE_CHECK
     rule = (
         f"(the rule reads words; against a person it is right on {check.n_agreed} of {check.n} VLSBench texts, kappa "
