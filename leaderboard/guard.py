@@ -15,6 +15,7 @@ from typing import Any, Final, NoReturn
 from urllib.parse import parse_qs, quote, urlsplit
 
 from .calls import Calls, RefusalError, check_word, parsed, shown
+from .forms import boundary_of
 
 __all__ = [
     "BODY_SECONDS",
@@ -212,6 +213,7 @@ class Guard:
                 check_word("upload_id", upload)
             if kind != "multipart/form-data":
                 _refuse(415, f"Files are uploaded as multipart/form-data; found {shown(kind)}.")
+            boundary_of(headers.first("content-type") or "")
             await self._app(scope, receive, send)
             return
         match = _FUNCTION.fullmatch(path)
