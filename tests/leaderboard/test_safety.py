@@ -220,17 +220,20 @@ def _is_harmless(page: Any) -> None:
     assert not page.evaluate("document.body.innerText.includes('\u202e')")
 
 
-@pytest.mark.parametrize("is_phone", [False, True], ids=["desktop", "phone"])
-def test_texts_of_a_hostile_store_stay_texts(url: str, hostile: Path, open_page: Open, is_phone: bool) -> None:
+def test_texts_of_a_hostile_store_stay_texts(
+    url: str, hostile: Path, open_page: Open, resize: Callable[[Any, str], None], wait_for: Callable[..., None]
+) -> None:
     rejected = next(row for row in LiveBoard(hostile).queue() if row.state == "rejected")
-    page = open_page(url, address=f"tab=submit&id={rejected.submission_id}", is_phone=is_phone)
+    page = open_page(url, address=f"tab=submit&id={rejected.submission_id}")
     told = page.get_by_text("rejected by the maintainer").filter(visible=True).first
     told.wait_for()
     assert page.locator(".vls-caption").filter(has_text="<script>").filter(visible=True).count() == 1
     page.get_by_role("button", name="Submissions of the store that are not on the board").click()
     page.get_by_role("gridcell").filter(has_text="onerror").filter(visible=True).first.wait_for()
     _is_harmless(page)
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    for size in ("desktop", "phone"):
+        resize(page, size)
+        wait_for(page, lambda: page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), True)
 
 
 HOSTILE_FILES = {
@@ -266,7 +269,7 @@ def test_a_spreadsheet_runs_no_name(hostile: Path) -> None:
 
 
 def test_many_readers_at_once_meet_no_error_and_leave_no_memory_behind(hostile: Path) -> None:
-    report = measure(hostile, n_users=10, seconds=6)
+    report = measure(hostile, n_users=10, seconds=4)
     assert report.errors == ()
-    assert report.n_requests >= 30
+    assert report.n_requests >= 20
     assert report.mebibytes_end < report.mebibytes_warm + 100  # the full run is benchmarks/page_load.py
