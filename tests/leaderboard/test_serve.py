@@ -55,7 +55,10 @@ def test_a_port_that_is_taken_is_one_sentence(store: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_a_store_that_is_no_folder_is_said_before_anything_is_served(tmp_path: Path) -> None:
+def test_a_store_that_is_no_folder_is_said_before_anything_is_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))  # which is set, and put back at the end
     with pytest.raises(SubmissionError, match="not a folder"):
         build(tmp_path / "absent")
 
@@ -109,6 +112,7 @@ def entry(store: Path, tmp_path: Path) -> Iterator[Entry]:
     temporary.mkdir()
     (run / "submissions").symlink_to(store)
     settings = {"PYTHONPATH": str(ROOT), "GRADIO_SERVER_PORT": str(port), "TMPDIR": str(temporary)}
+    settings["GRADIO_TEMP_DIR"] = str(temporary)
     with log.open("wb") as stderr:
         process = subprocess.Popen(
             [sys.executable, str(ROOT / "leaderboard" / "app.py")], cwd=run, env=os.environ | settings, stderr=stderr
