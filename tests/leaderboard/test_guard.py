@@ -6,6 +6,7 @@ import asyncio
 import http.client
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -267,6 +268,21 @@ def _upload(
     return sent[0]["status"], b"".join(part.get("body", b"") for part in sent).decode(), bool(asked)
 
 
+def _session(name: str) -> dict[str, Any]:
+    user = {"name": name, "preferred_username": name, "profile": "x", "picture": "x"}
+    return {"oauth_info": {"userinfo": user, "expires_at": time.time() + 60}}
+
+
+def test_people_behind_one_address_have_bounds_of_their_own_where_they_sign_in(ledger: Ledger) -> None:
+    assert _keep(ledger, "@ann", MIB) is None
+    status, text, _ = _upload(ledger, [HEAD, b"{}" + END], needs_sign_in=True, session=_session("ann"))
+    assert (status, "all that one person may" in text) == (429, True)
+    assert _upload(ledger, [HEAD, b"{}" + END], needs_sign_in=True, session=_session("bob"))[0] == 200
+    expired = _session("bob")
+    expired["oauth_info"]["expires_at"] = time.time() - 1
+    assert _upload(ledger, [HEAD, b"{}" + END], needs_sign_in=True, session=expired)[0] == 401
+
+
 def test_an_upload_that_stands_still_is_ended(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uploads, "IDLE_SECONDS", 0.1)
     status, text, _ = _upload(ledger, [HEAD + b"{}", None])
@@ -292,7 +308,7 @@ def test_where_submitting_needs_sign_in_no_file_of_a_stranger_is_read(ledger: Le
 
 
 @pytest.fixture
-def half_sent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[[bytes], bytes]]:
+def half_sent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[..., bytes]]:
     """A served guard that waits a fifth of a second: send it the beginning of a request, and read until it closes."""
     monkeypatch.setattr(server, "HEAD_SECONDS", 0.2)
     monkeypatch.setattr(guard, "BODY_SECONDS", 0.2)
@@ -321,9 +337,15 @@ def half_sent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Calla
     thread.start()
     assert is_ready.wait(30)
 
-    def send(data: bytes) -> bytes:
+    def send(data: bytes, dripping: bytes = b"") -> bytes:
         with socket.create_connection(("127.0.0.1", ready[0]), timeout=30) as connection:
             connection.sendall(data)
+            for byte in dripping:
+                time.sleep(0.05)
+                try:
+                    connection.sendall(bytes([byte]))
+                except ConnectionError:
+                    return b""
             found = b""
             while block := connection.recv(10_000):
                 found += block
@@ -334,7 +356,7 @@ def half_sent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Calla
     thread.join(30)
 
 
-def test_a_request_that_is_sent_in_part_is_closed(half_sent: Callable[[bytes], bytes]) -> None:
+def test_a_request_that_is_sent_in_part_is_closed(half_sent: Callable[..., bytes]) -> None:
     for beginning in (
         b"",
         b"GET",
@@ -346,5 +368,7 @@ def test_a_request_that_is_sent_in_part_is_closed(half_sent: Callable[[bytes], b
         b"POST /gradio_api/run/x HTTP/1.1\r\nHost: board\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n"
     )
     assert b"408" in half_sent(head + b"{").split(b"\r\n")[0]
+    # A byte now and then does not begin the wait anew.
+    assert half_sent(b"GET / HTTP/1.1\r\nX: y", b"y" * 400) == b""
     # Answered, and then silent.
     assert half_sent(b"GET /config HTTP/1.1\r\nHost: board\r\n\r\n").endswith(b"answered\n\r\n0\r\n\r\n")

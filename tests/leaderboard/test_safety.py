@@ -236,6 +236,35 @@ def test_texts_of_a_hostile_store_stay_texts(
         wait_for(page, lambda: page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), True)
 
 
+SLIP_IN = """(elsewhere) => {
+  const told = [];
+  document.addEventListener("securitypolicyviolation", (event) => told.push(event.effectiveDirective));
+  document.body.insertAdjacentHTML("beforeend", `<img src=data:, onerror="window.hacked=1">`);
+  const script = document.createElement("script");
+  script.textContent = "window.hacked=1";
+  document.body.append(script);
+  const image = document.createElement("img");
+  image.src = `${elsewhere}/image`;
+  document.body.append(image);
+  fetch(`${elsewhere}/fetch`).catch(() => {});
+  return new Promise((resolve) => setTimeout(() => resolve([...new Set(told)].sort()), 300));
+}"""
+
+
+def test_what_slipped_into_a_page_neither_runs_nor_asks_another_host(
+    url: str, browser: Any, elsewhere: tuple[str, list[str]]
+) -> None:
+    there, asked = elsewhere
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.goto(url)
+        page.get_by_role("heading", name="VLSBench", exact=True).wait_for()
+        stopped = page.evaluate(SLIP_IN, there)
+        assert stopped == ["connect-src", "img-src", "script-src-attr", "script-src-elem"]
+        assert page.evaluate("window.hacked") is None
+    assert asked == []
+
+
 HOSTILE_FILES = {
     "markup.csv": f'id,answer,"{MARKUP.replace(chr(34), chr(34) * 2)}"\nx,y,z\n',
     "bidi.csv": f"id,answer,{BIDI}\n{BIDI},y,z\n",

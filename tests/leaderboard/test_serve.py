@@ -86,6 +86,28 @@ def test_a_number_that_is_none_is_one_sentence(value: str) -> None:
         ServeOptions.read({"VLSBENCH_SYNC_SECONDS": value})
 
 
+@pytest.mark.parametrize(
+    ("value", "networks"),
+    [
+        ("10.0.0.7", ("10.0.0.7/32",)),
+        (" 10.0.0.7/8 ,::1", ("10.0.0.0/8", "::1/128")),
+        ("", ()),
+        ("proxy.example", "such as 127.0.0.1 or 10.0.0.0/8; found 'proxy.example'"),
+        ("10.0.0.0/33", "found '10.0.0.0/33'"),
+        ("0.0.0.0/0", "is every address; name that of the proxy"),
+        ("::/0", "is every address"),
+        ("*", r"found '\*'"),
+    ],
+)
+def test_proxies_that_are_trusted_are_named_by_address(value: str, networks: tuple[str, ...] | str) -> None:
+    environment = {"VLSBENCH_TRUSTED_PROXIES": value}
+    if isinstance(networks, tuple):
+        assert ServeOptions.read(environment).trusted_proxies == networks
+        return
+    with pytest.raises(UsageError, match=f"VLSBENCH_TRUSTED_PROXIES: .*{networks}"):
+        ServeOptions.read(environment)
+
+
 def test_missing_gradio_is_answered_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serve_module.importlib.util, "find_spec", lambda name, package=None: None)
     with pytest.raises(UsageError, match=re.escape("pip install 'vlsbench[leaderboard]'")):
