@@ -332,11 +332,11 @@ def wait_for() -> WaitFor:
     """Read again until it is so: an answer comes a while after what asked for it."""
 
     def wait(page: Any, read: Callable[[], Any], expected: Any) -> None:
-        for _ in range(150):
+        for _ in range(300):
             if (found := read()) == expected:
                 return
             page.wait_for_timeout(100)
-        pytest.fail(f"after 15 s it is {found!r}, not {expected!r}")
+        pytest.fail(f"after 30 s it is {found!r}, not {expected!r}")
 
     return wait
 
