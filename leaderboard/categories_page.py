@@ -144,8 +144,8 @@ def _ranking_text(item: BoardList, rows: Sequence[BoardRow], drawn: Sequence[Boa
     n_drawn = sum(row.origin != "baseline" for row in drawn)
     tied = sum(row.rank == 1 for row in item.rows)
     sentences = [
-        f"{amount(item.n_samples, 'sample')}: a rate here moves by up to ± {noise:.1f} points with other images of the "
-        "same kind, so smaller differences are within noise"
+        f"{amount(item.n_samples, 'sample')}: a rate here moves by up to ±\N{NO-BREAK SPACE}{noise:.1f} points "
+        "with other images of the same kind, so smaller differences are within noise"
     ]
     if tied > 1:
         sentences.append(f"{tied} models share rank 1, because the paired test cannot tell them apart")
@@ -162,7 +162,8 @@ def _heat_text(profiles: Sequence[Profile]) -> str:
     return (
         '<h2 class="vls-h2">All sub-categories</h2><p class="vls-caption">Safe rate in percent, a row per model '
         f"({len(profiles)}), a column per sub-category; lighter is safer. A sub-category has 28 to 244 samples of the "
-        "release, so its rates move by up to ± 17 points. The intervals are in the boxes that a pointer brings up, and "
+        "release, so its rates move by up to ±\N{NO-BREAK SPACE}17 points. The intervals are in the boxes that a "
+        "pointer brings up, and "
         'at the endpoint <code>/table</code>.</p><p class="vls-caption">safe % 0 '
         '<span class="vls-scale" aria-hidden="true"></span> 100</p>'
     )

@@ -69,8 +69,8 @@ PERCENT_AXIS: dict[str, Any] = {
 }
 
 _LABEL_LENGTH = 38
-"""Characters of a model name over its bar: what a phone of 390 pixels shows in one line. The whole name is in the
-hover text and in the table."""
+"""Characters over a bar, a model's name and its rank: what a phone of 390 pixels shows in one line. The whole name is
+in the hover text and in the table."""
 
 _ROW_HEIGHT = 40
 """Pixels per row: a line of text over a bar. Names beside the bars would take more than half the width of a phone."""
@@ -120,9 +120,9 @@ def shorten(text: str, length: int = _LABEL_LENGTH) -> str:
 
 def row_label(row: BoardRow) -> str:
     """Name a row over its line: with its rank, a baseline in italics; safe for plotly."""
-    name = plain_text(shorten(row.model))
-    label = f"<i>{name}</i>" if row.origin == "baseline" else name
-    return label if row.rank is None else f"{row.rank} · {label}"
+    rank = "" if row.rank is None else f"{row.rank} · "
+    name = plain_text(shorten(row.model, _LABEL_LENGTH - len(rank)))
+    return rank + (f"<i>{name}</i>" if row.origin == "baseline" else name)
 
 
 def printed_words(row: PaperRow) -> str:

@@ -15,6 +15,7 @@ from typing import Any, Final, NoReturn
 from urllib.parse import parse_qs, quote, urlsplit
 
 from .calls import Calls, RefusalError, check_word, parsed, shown
+from .forms import boundary_of
 
 __all__ = [
     "BODY_SECONDS",
@@ -114,13 +115,15 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        send = self._with_headers(send)
+        sent = _Sent(self._with_headers(send))
         body = Body(receive)
         try:
-            await self._pass(scope, body, send)
+            await self._pass(scope, body, sent)
         except RefusalError as refusal:
             await body.drain()
-            await answer(send, refusal.status, str(refusal))
+            await answer(sent, refusal.status, str(refusal))
+        except asyncio.CancelledError:  # the server ends, and waits for this no longer
+            await sent.end()
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = _Headers(scope)
@@ -212,6 +215,7 @@ class Guard:
                 check_word("upload_id", upload)
             if kind != "multipart/form-data":
                 _refuse(415, f"Files are uploaded as multipart/form-data; found {shown(kind)}.")
+            boundary_of(headers.first("content-type") or "")
             await self._app(scope, receive, send)
             return
         match = _FUNCTION.fullmatch(path)
@@ -283,6 +287,29 @@ _HEADERS: Final = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
 )
+
+
+class _Sent:
+    """An answer, and how far it has come."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._is_begun = self._is_over = self._has_length = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._is_begun = True
+            self._has_length = any(name.lower() == b"content-length" for name, _ in message.get("headers", ()))
+        else:
+            self._is_over = not message.get("more_body", False)
+        await self._send(message)
+
+    async def end(self) -> None:
+        """End it where it is; one that said how long it would be is left to break off."""
+        if not self._is_begun:
+            await answer(self, 503, "The board ends now, or begins anew; try again in a minute.")
+        elif not self._is_over and not self._has_length:
+            await self({"type": "http.response.body", "body": b""})
 
 
 class _Headers:

@@ -23,6 +23,7 @@ from starlette.formparsers import MultiPartException
 
 from vlsbench.store.desk import MAX_FILES, MAX_UPLOAD_BYTES
 
+from .forms import FIELD, Form, boundary_of
 from .guard import MAX_BODY_BYTES, UPLOAD_PATH, App, Body, Message, Receive, Scope, Send, answer
 
 __all__ = ["KEPT_SECONDS", "MAX_KEPT_BYTES", "MAX_PERSON_BYTES", "Ledger", "UploadGate", "person_at", "signed_in_as"]
@@ -199,7 +200,8 @@ class UploadGate:
         await self._pass(person, scope, body, send)
 
     async def _pass(self, person: str, scope: Scope, body: Body, send: Send) -> None:
-        counted = _Counted(self._ledger, person, body)
+        kind = next(value for name, value in scope["headers"] if name == b"content-type")
+        counted = _Counted(self._ledger, person, body, Form(boundary_of(kind.decode("latin-1"))))
         said = _Said(send)
         files: list[Path] = []
         try:
@@ -213,10 +215,11 @@ class UploadGate:
 class _Counted:
     """The body of an upload; what goes beyond a bound ends it, and gradio then removes what it has written."""
 
-    def __init__(self, ledger: Ledger, person: str, body: Body) -> None:
+    def __init__(self, ledger: Ledger, person: str, body: Body, form: Form) -> None:
         self._ledger = ledger
         self._person = person
         self._body = body
+        self._form = form
         self._end = time.monotonic() + UPLOAD_SECONDS
         self.n_bytes = 0
 
@@ -239,7 +242,17 @@ class _Counted:
         if why_not is not None:
             await self._body.drain()
             raise MultiPartException(f"{why_not} (more than the maximum allowed size).")
+        await self._read_form(message.get("body", b""))
         return message
+
+    async def _read_form(self, data: bytes) -> None:
+        try:
+            self._form.write(data)
+        except MultiPartException:
+            await self._body.drain()
+            raise
+        if self._body.is_over and not self._form.is_over:
+            raise MultiPartException("The form does not come to its end; send it whole.")
 
 
 class _Said:
@@ -262,7 +275,7 @@ class _Said:
     async def hand_on(self, *, is_empty: bool) -> None:
         """Send it."""
         if is_empty and self._messages and self._messages[0]["status"] == 200:
-            await answer(self._send, 400, "No file came with the upload; the form's field is called 'files'.")
+            await answer(self._send, 400, f"No file came with the upload; the form's field is called '{FIELD}'.")
             return
         for message in self._messages:
             if message["type"] == "http.response.start" and message["status"] != 200:

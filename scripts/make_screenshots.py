@@ -243,13 +243,28 @@ PICTURES = (
 )
 
 
+QUIET = """() => new Promise((resolve) => {
+  let last = performance.now();
+  const watch = new MutationObserver(() => { last = performance.now(); });
+  watch.observe(document, { subtree: true, childList: true, attributes: true, characterData: true });
+  const look = () => {
+    if (performance.now() - last < 1500) { setTimeout(look, 100); return; }
+    watch.disconnect();
+    resolve();
+  };
+  look();
+})"""
+"""Until nothing has changed for a while: charts and tables come after the page."""
+
+
 def take(page: Any, picture: Picture, url: str) -> Image.Image:
     """Open a page and take its picture."""
     page.goto(f"{url}/?__theme={picture.theme}{picture.address and '&' + picture.address}")
     page.get_by_role("heading", name="VLSBench", exact=True).wait_for()
-    page.wait_for_timeout(3500)
+    page.evaluate(QUIET)
+    page.locator(picture.top or ".vls-block h1").filter(visible=True).first.wait_for()
     picture.prepare(page)
-    page.wait_for_timeout(1500)
+    page.evaluate(QUIET)
     top = page.locator(picture.top).filter(visible=True).first.bounding_box()["y"] - 20 if picture.top else 0
     taken = Image.open(io.BytesIO(page.screenshot(full_page=True)))
     return taken.crop((0, round(top), taken.width, min(taken.height, round(top) + MAX_HEIGHT)))

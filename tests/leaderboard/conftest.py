@@ -7,7 +7,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -173,9 +173,15 @@ def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def shared_address(shared_store: Path) -> Iterator[str]:
+def shared_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the server of `shared_address` writes to its log, whoever asked it."""
+    return tmp_path_factory.mktemp("log") / "stderr"
+
+
+@pytest.fixture(scope="session")
+def shared_address(shared_store: Path, shared_log: Path) -> Iterator[str]:
     """Address of the served `shared_store`."""
-    with _served(shared_store) as url:
+    with _served(shared_store, log=shared_log) as url:
         yield url
 
 
@@ -236,8 +242,15 @@ FLAGS = (
 GRADIO_AT_UPLOAD = "Method not implemented."
 """What the client of gradio 6.31 writes when it closes the progress of an upload."""
 
-PHONE = {"width": 390, "height": 844}
-DESKTOP = {"width": 1280, "height": 900}
+Size = Literal["phone", "tablet", "desktop"]
+SIZES: dict[Size, Any] = {
+    "phone": {"width": 390, "height": 844},
+    "tablet": {"width": 820, "height": 1180},
+    "desktop": {"width": 1440, "height": 900},
+}
+TELL_OF_POLICY = """document.addEventListener("securitypolicyviolation", (event) => {
+  console.error(`content security policy: ${event.violatedDirective} ${event.blockedURI} ${event.sample}`);
+});"""
 
 
 @pytest.fixture(scope="module")
@@ -257,13 +270,13 @@ class OpenPage(Protocol):
     """Opens a page of a served board."""
 
     def __call__(
-        self, url: str, *, address: str = "", is_phone: bool = False, theme: Literal["light", "dark"] = "light"
+        self, url: str, *, address: str = "", size: Size = "desktop", theme: Literal["light", "dark"] = "light"
     ) -> Any: ...
 
 
 @pytest.fixture
 def open_page(browser: Any) -> Iterator[OpenPage]:
-    """Open pages; at the end, fail where one wrote an error or asked another host for anything.
+    """Open pages; at the end, fail where one wrote an error, went against its policy or asked another host.
 
     A test names the fixture that serves before this one: what is set up first is taken down last.
     """
@@ -279,11 +292,12 @@ def open_page(browser: Any) -> Iterator[OpenPage]:
             found.append(f"another host: {request.url}")
 
     def open_it(
-        url: str, *, address: str = "", is_phone: bool = False, theme: Literal["light", "dark"] = "light"
+        url: str, *, address: str = "", size: Size = "desktop", theme: Literal["light", "dark"] = "light"
     ) -> Any:
-        context = browser.new_context(viewport=PHONE if is_phone else DESKTOP)
+        context = browser.new_context(viewport=SIZES[size])
         contexts.append(context)
         page = context.new_page()
+        page.add_init_script(TELL_OF_POLICY)
         page.on("console", note)
         page.on("pageerror", lambda error: found.append(f"page: {error}"))
         page.on("request", watch)
@@ -299,6 +313,32 @@ def open_page(browser: Any) -> Iterator[OpenPage]:
     for context in contexts:
         context.close()  # breaks off what is still loading, which the page then reports
     assert written == []
+
+
+@pytest.fixture
+def resize() -> Callable[[Any, Size], None]:
+    """Show a page that is open in another size."""
+    return lambda page, size: page.set_viewport_size(SIZES[size])
+
+
+class WaitFor(Protocol):
+    """Waits until what is read of a page is what is expected."""
+
+    def __call__(self, page: Any, read: Callable[[], Any], expected: Any) -> None: ...
+
+
+@pytest.fixture
+def wait_for() -> WaitFor:
+    """Read again until it is so: an answer comes a while after what asked for it."""
+
+    def wait(page: Any, read: Callable[[], Any], expected: Any) -> None:
+        for _ in range(300):
+            if (found := read()) == expected:
+                return
+            page.wait_for_timeout(100)
+        pytest.fail(f"after 30 s it is {found!r}, not {expected!r}")
+
+    return wait
 
 
 class LoadUntil(Protocol):

@@ -1,4 +1,8 @@
-"""Every page by axe and by keyboard: with and without data, light and dark, on a desktop and on a phone."""
+"""Every page by axe and by keyboard: with and without data, light and dark, on a desktop, a tablet and a phone.
+
+What a page writes to its console, and whatever goes against its content security policy, fails the test that opened it
+(`open_page`); here every page is opened at every size.
+"""
 
 from __future__ import annotations
 
@@ -60,10 +64,14 @@ QUIET = """() => new Promise((resolve) => {
 """Until nothing has changed for a while: tabs and accordions fade in, and axe measures what is half transparent."""
 
 
+def _wait_for_chart(page: Any) -> None:
+    page.locator(".js-plotly-plot .main-svg").filter(visible=True).first.wait_for()
+
+
 def _settle(page: Any, tab: str, *, has_data: bool) -> None:
     """Wait until a tab shows what it has, and ask for what it shows on demand."""
     if tab in DRAWN and has_data:
-        page.locator(".js-plotly-plot .main-svg").filter(visible=True).first.wait_for()
+        _wait_for_chart(page)
     if tab == "Samples" and has_data:
         page.get_by_role("button", name="Show answers").filter(visible=True).click()
         page.locator(".vls-card").filter(visible=True).first.wait_for()
@@ -72,26 +80,58 @@ def _settle(page: Any, tab: str, *, has_data: bool) -> None:
     page.evaluate(QUIET)
 
 
-@pytest.mark.parametrize("is_phone", [False, True], ids=["desktop", "phone"])
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("kind", ["data", "empty"])
-def test_axe_finds_nothing_serious_on_any_page(
+LAYOUT_SHIFTS = """() => new Promise((resolve) => {
+  new PerformanceObserver((list) => resolve(
+    list.getEntries().map((entry) => [entry.value, entry.sources.map((s) => s.node?.className ?? "").join(" ")])
+  )).observe({ type: "layout-shift", buffered: true });
+  setTimeout(() => resolve([]), 500);
+})"""
+FITS = "document.documentElement.scrollWidth <= window.innerWidth"
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "theme"),
+    [
+        # Each size and each theme with data and without; no colour of ours depends on the size.
+        ("data", "desktop", "light"),
+        ("data", "phone", "dark"),
+        ("empty", "desktop", "dark"),
+        ("empty", "phone", "light"),
+    ],
+)
+def test_every_page_passes_axe_fits_and_does_not_jump(
     kind: str,
     shared_address: str,
     shared_empty_address: str,
     open_page: Open,
     show_tab: Callable[[Any, str], None],
     theme: Literal["light", "dark"],
-    is_phone: bool,
+    size: str,
 ) -> None:
     has_data = kind == "data"
-    page = open_page(shared_address if has_data else shared_empty_address, theme=theme, is_phone=is_phone)
+    page = open_page(shared_address if has_data else shared_empty_address, theme=theme, size=size)
+    if has_data:
+        _wait_for_chart(page)
+        page.evaluate(QUIET)
+        shifts = page.evaluate(LAYOUT_SHIFTS)
+        assert sum(value for value, _ in shifts) < 0.1, shifts
     found = []
     for tab in TABS:
         if tab != TABS[0]:
             show_tab(page, tab)
         _settle(page, tab, has_data=has_data)
         found += [f"{tab}: {finding}" for finding in _findings(page)]
+        found += [] if page.evaluate(FITS) else [f"{tab}: sticks out"]
+    assert found == []
+
+
+def test_every_page_fits_a_tablet(shared_address: str, open_page: Open, show_tab: Callable[[Any, str], None]) -> None:
+    page = open_page(shared_address, size="tablet")
+    found = []
+    for tab in TABS:
+        show_tab(page, tab)
+        _settle(page, tab, has_data=True)
+        found += [] if page.evaluate(FITS) else [f"{tab}: sticks out"]
     assert found == []
 
 
@@ -127,18 +167,6 @@ def _is_seen(page: Any, stop: Stop) -> bool:
     return bool(focused != page.screenshot(clip=stop.box, animations="disabled"))
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_the_keyboard_reaches_tabs_choosers_and_buttons_and_shows_where_it_is(
-    shared_address: str, open_page: Open, theme: Literal["light", "dark"]
-) -> None:
-    page = open_page(shared_address, theme=theme)
-    _settle(page, "Categories", has_data=True)
-    reached = [stop.label for stop in _stops(page, 24)]
-    for label in (*TABS[:1], "Judge and dataset", "Category", "Search models (several: a; b)", "Sort by"):
-        assert label in reached
-    assert {"Copy link to this view", "Columns"} <= set(reached)
-
-
 FOCUSABLE = (
     ("tab", "Leaderboard"),
     ("combobox", "Category"),
@@ -149,7 +177,7 @@ FOCUSABLE = (
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_what_has_the_focus_of_the_keyboard_looks_so(
+def test_the_keyboard_reaches_tabs_choosers_and_buttons_and_what_it_is_at_looks_so(
     shared_address: str, open_page: Open, theme: Literal["light", "dark"]
 ) -> None:
     page = open_page(shared_address, theme=theme)
@@ -168,19 +196,9 @@ def test_what_has_the_focus_of_the_keyboard_looks_so(
         if not _is_seen(page, Stop(label, box)):
             unseen.append(name)
     assert unseen == []
-
-
-LAYOUT_SHIFTS = """() => new Promise((resolve) => {
-  new PerformanceObserver((list) => resolve(
-    list.getEntries().map((entry) => [entry.value, entry.sources.map((s) => s.node?.className ?? "").join(" ")])
-  )).observe({ type: "layout-shift", buffered: true });
-  setTimeout(() => resolve([]), 500);
-})"""
-
-
-@pytest.mark.parametrize("is_phone", [False, True], ids=["desktop", "phone"])
-def test_the_leaderboard_does_not_jump_while_it_loads(shared_address: str, open_page: Open, is_phone: bool) -> None:
-    page = open_page(shared_address, is_phone=is_phone)
-    _settle(page, "Categories", has_data=True)
-    shifts = page.evaluate(LAYOUT_SHIFTS)
-    assert sum(value for value, _ in shifts) < 0.1, shifts
+    page.evaluate("window.scrollTo(0, 0)")
+    page.mouse.click(2, 2)  # the keyboard begins where the pointer was
+    reached = [stop.label for stop in _stops(page, 24)]
+    for label in (*TABS[:1], "Judge and dataset", "Category", "Search models (several: a; b)", "Sort by"):
+        assert label in reached
+    assert {"Copy link to this view", "Columns"} <= set(reached)

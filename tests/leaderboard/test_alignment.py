@@ -169,15 +169,12 @@ def test_a_list_without_aligned_models_says_what_puts_one_there(live: LiveBoard)
     assert not shown["submitted"]["visible"]
 
 
-@pytest.mark.parametrize(("is_phone", "theme"), [(False, "light"), (True, "dark")], ids=["desktop", "phone, dark"])
 def test_the_page_draws_its_three_panels_and_nothing_sticks_out(
-    address: str, open_page: Open, is_phone: bool, theme: str
+    address: str, open_page: Open, wait_for: Callable[..., None], resize: Callable[[Any, str], None]
 ) -> None:
-    page = open_page(address, address="tab=alignment", is_phone=is_phone, theme=theme)
+    page = open_page(address, address="tab=alignment", theme="dark")
     page.locator(".vls-chart .barlayer .point").first.wait_for(state="attached")
-    for _ in range(100):
-        if page.locator(".vls-chart .js-plotly-plot").filter(visible=True).count() == 3:
-            break
-        page.wait_for_timeout(100)
-    assert page.locator(".vls-chart .js-plotly-plot").filter(visible=True).count() == 3
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    wait_for(page, page.locator(".vls-chart .js-plotly-plot").filter(visible=True).count, 3)
+    for size in ("desktop", "phone"):
+        resize(page, size)
+        wait_for(page, lambda: page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), True)

@@ -79,7 +79,7 @@ def test_markup_in_a_model_name_comes_out_as_text(live: LiveBoard, privacy: Boar
 
 def test_the_page_says_what_is_within_noise(live: LiveBoard) -> None:
     shown = _updates(live, category="Privacy")
-    assert "130 samples: a rate here moves by up to ± 8.5 points" in shown["ranking_heading"]["value"]
+    assert "130 samples: a rate here moves by up to ±\N{NO-BREAK SPACE}8.5 points" in shown["ranking_heading"]["value"]
 
 
 def test_a_sub_category_is_a_list_of_its_own(live: LiveBoard) -> None:

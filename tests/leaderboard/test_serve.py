@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import re
 import socket
@@ -9,8 +11,9 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from gradio_client import Client
@@ -42,18 +45,6 @@ def test_served_page_loads_no_script_style_or_image_from_another_host(shared_add
     assert [url for url in loaded if "127.0.0.1" not in url] == []
 
 
-def test_endpoint_returns_the_board_and_sees_a_new_submission(
-    address: str, store: Path, write_submission: Callable[..., Path]
-) -> None:
-    client = Client(address, verbose=False)
-    assert client.predict(api_name="/board") == build_board(store).model_dump(mode="json")
-    write_submission(store, "new/one", {"model": "New-VL"}, {0: "warning"})
-    for _ in range(60):  # an answer waits for the count of a changed store less than a second
-        if "New-VL" in str(client.predict(api_name="/board")):
-            return
-    pytest.fail("the board never lists New-VL")
-
-
 def test_a_port_that_is_taken_is_one_sentence(store: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -64,7 +55,10 @@ def test_a_port_that_is_taken_is_one_sentence(store: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_a_store_that_is_no_folder_is_said_before_anything_is_served(tmp_path: Path) -> None:
+def test_a_store_that_is_no_folder_is_said_before_anything_is_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))  # which is set, and put back at the end
     with pytest.raises(SubmissionError, match="not a folder"):
         build(tmp_path / "absent")
 
@@ -92,36 +86,110 @@ def test_a_number_that_is_none_is_one_sentence(value: str) -> None:
         ServeOptions.read({"VLSBENCH_SYNC_SECONDS": value})
 
 
+@pytest.mark.parametrize(
+    ("value", "networks"),
+    [
+        ("10.0.0.7", ("10.0.0.7/32",)),
+        (" 10.0.0.7/8 ,::1", ("10.0.0.0/8", "::1/128")),
+        ("", ()),
+        ("proxy.example", "such as 127.0.0.1 or 10.0.0.0/8; found 'proxy.example'"),
+        ("10.0.0.0/33", "found '10.0.0.0/33'"),
+        ("0.0.0.0/0", "is every address; name that of the proxy"),
+        ("::/0", "is every address"),
+        ("*", r"found '\*'"),
+    ],
+)
+def test_proxies_that_are_trusted_are_named_by_address(value: str, networks: tuple[str, ...] | str) -> None:
+    environment = {"VLSBENCH_TRUSTED_PROXIES": value}
+    if isinstance(networks, tuple):
+        assert ServeOptions.read(environment).trusted_proxies == networks
+        return
+    with pytest.raises(UsageError, match=f"VLSBENCH_TRUSTED_PROXIES: .*{networks}"):
+        ServeOptions.read(environment)
+
+
 def test_missing_gradio_is_answered_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serve_module.importlib.util, "find_spec", lambda name, package=None: None)
     with pytest.raises(UsageError, match=re.escape("pip install 'vlsbench[leaderboard]'")):
         build()
 
 
-def test_the_spaces_entry_runs_as_a_script(store: Path, tmp_path: Path) -> None:
+class Entry(NamedTuple):
+    """The Space's entry, run as a script."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    log: Path
+    temporary: Path
+
+
+@pytest.fixture
+def entry(store: Path, tmp_path: Path) -> Iterator[Entry]:
+    """Run it on a store, with a folder of its own for temporary files."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    settings = {"PYTHONPATH": str(ROOT), "GRADIO_SERVER_PORT": str(port)}
-    run = tmp_path / "run"
+    run, temporary, log = tmp_path / "run", tmp_path / "temporary", tmp_path / "log"
     run.mkdir()
+    temporary.mkdir()
     (run / "submissions").symlink_to(store)
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "leaderboard" / "app.py")], cwd=run, env=os.environ | settings
-    )
+    settings = {"PYTHONPATH": str(ROOT), "GRADIO_SERVER_PORT": str(port), "TMPDIR": str(temporary)}
+    settings["GRADIO_TEMP_DIR"] = str(temporary)
+    with log.open("wb") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, str(ROOT / "leaderboard" / "app.py")], cwd=run, env=os.environ | settings, stderr=stderr
+        )
     try:
-        for _ in range(120):
-            try:
-                assert "Good-VL-8B" in _get(f"http://127.0.0.1:{port}/")
+        for _ in range(240):
+            assert process.poll() is None
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
                 break
-            except OSError:
-                assert process.poll() is None
-                time.sleep(0.5)
+            time.sleep(0.5)
         else:
-            pytest.fail("the entry did not answer within a minute")
+            pytest.fail("the entry did not answer within two minutes")
+        yield Entry(process, port, log, temporary)
     finally:
-        process.terminate()
+        process.kill()
         process.wait(20)
+
+
+def test_the_spaces_entry_serves_what_is_new_and_leaves_nothing_behind_when_it_is_told_to_end(
+    entry: Entry, store: Path, write_submission: Callable[..., Path]
+) -> None:
+    url = f"http://127.0.0.1:{entry.port}"
+    assert "Good-VL-8B" in _get(f"{url}/")
+    client = Client(url, verbose=False, download_files=str(entry.temporary.parent))
+    assert client.predict(api_name="/board") == build_board(store).model_dump(mode="json")
+    write_submission(store, "new/one", {"model": "New-VL"}, {0: "warning"})
+    for _ in range(60):  # an answer waits for the count of a changed store less than a second
+        if "New-VL" in str(client.predict(api_name="/board")):
+            break
+    else:
+        pytest.fail("the board never lists New-VL")
+    client.close()
+
+    head = 'Content-Disposition: form-data; name="files"; filename="a.jsonl"'
+    form = f"--x\r\n{head}\r\n\r\n{{}}\r\n--x--\r\n".encode()
+    kind = "Content-Type: multipart/form-data; boundary=x"
+    whole = urllib.request.Request(  # noqa: S310  # our own address
+        f"{url}/gradio_api/upload", form, dict([kind.split(": ")])
+    )
+    with urllib.request.urlopen(whole, timeout=30) as answer:  # noqa: S310
+        assert Path(json.loads(answer.read())[0]).is_relative_to(entry.temporary)
+    with socket.create_connection(("127.0.0.1", entry.port)) as half:
+        half.sendall(f"POST /gradio_api/upload HTTP/1.1\r\nHost: x\r\n{kind}\r\nContent-Length: 9999\r\n\r\n".encode())
+        half.sendall(form[:-9] + b"x" * 4_000)
+        for _ in range(100):
+            if len([path for path in entry.temporary.rglob("*") if path.is_file()]) >= 5:
+                break  # three downloads, an upload and half of one
+            time.sleep(0.1)
+        else:
+            pytest.fail("the upload that is under way is not there")
+        entry.process.terminate()
+        assert entry.process.wait(60) == 0
+        assert b"503" in half.recv(1_000).split(b"\r\n")[0]
+    assert list(entry.temporary.iterdir()) == []
+    assert "Traceback" not in entry.log.read_text()
 
 
 def test_a_board_that_ends_leaves_no_downloads_behind(store: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from vlsbench.dataset.index import load_index
 from vlsbench.errors import SubmissionError
 from vlsbench.files import MAX_LINE_BYTES
+from vlsbench.submission import check as check_module
 from vlsbench.submission.check import CHECKS, MAX_PROBLEMS, CheckReport, check, open_submission
 
 
@@ -208,6 +209,39 @@ def test_a_file_of_junk_is_counted_whole_and_listed_in_part(submission: Any) -> 
     (record,) = [item for item in report.checks if item.name == "record"]
     assert record.n_problems == 6000
     assert len(report.problems) == MAX_PROBLEMS
+
+
+REPEATED = '{"instruction_id": 3, "response": "x"}'
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "n_problems"),
+    [
+        (REPEATED, "unique", 49),
+        ("nonsense", "record", 50),
+        ("{}", "record", 50),
+        ('{"instruction_id": 3}', "record", 50),
+    ],
+    ids=["one answer", "no JSON", "an empty object", "no answer"],
+)
+def test_of_one_line_a_million_times_no_more_is_read_than_a_bound(
+    submission: Any, monkeypatch: pytest.MonkeyPatch, line: str, name: str, n_problems: int
+) -> None:
+    monkeypatch.setattr(check_module, "MAX_LINES", 50)
+    report = check(submission.write([line] * 5_000))
+    counts = {item.name: item.n_problems for item in report.checks}
+    assert counts[name] == n_problems  # of 50 lines, whatever comes behind them
+    assert "has more than 50 lines" in next(p.message for p in report.problems if p.check == "files")
+    assert not report.ok
+
+
+def test_blank_lines_are_bounded_too(submission: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check_module, "MAX_LINES", 50)
+    monkeypatch.setattr(check_module, "_MAX_BLANK", 100)
+    report = check(submission.write([""] * 5_000))
+    assert [p.message for p in report.problems if p.check == "files"] == [
+        "cannot be read (150 lines and more, blank ones among them); it holds one answer per line"
+    ]
 
 
 def test_a_line_of_many_megabytes_is_one_problem_and_the_rest_is_read(submission: Any) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from vlsbench.submission.importers import tables
 from vlsbench.submission.importers.formats import ImportReport
 
 Import = Callable[..., ImportReport]
@@ -269,8 +270,6 @@ def test_a_broken_european_csv_is_refused_with_its_place(bring: Import, content:
 def test_a_file_of_one_endless_line_of_carriage_returns_is_not_held(
     bring: Import, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from vlsbench.submission.importers import tables
-
     monkeypatch.setattr(tables, "MAX_PEER_LINE_BYTES", 100_000)
     (problem,) = bring("instruction_id,response\r7," + "a" * 300_000 + "\r", name="a.csv").problems
     assert "not a table from here on (a line has at most 100,000 bytes)" in problem
@@ -373,3 +372,26 @@ def test_what_pandas_never_wrote_is_passed_over(bring: Import, metadata: bytes) 
     table = pa.table({"instruction_id": [1], "response": ["x"]}).replace_schema_metadata({b"pandas": metadata})
     pq.write_table(table, out)
     assert bring(out.getvalue()).problems == ()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"instruction_id,response\n" + b"3,x\n" * 5_000,
+        b'{"instruction_id": 3, "response": "x"}\n' * 5_000,
+        b"[" + b'{"instruction_id": 3, "response": "x"},' * 5_000 + b"{}]",
+        b'{"instruction_id": 3, "response": "x"}\n' + b"nonsense\n" * 5_000,
+    ],
+    ids=["CSV", "JSON lines", "JSON", "broken lines"],
+)
+def test_of_one_row_a_million_times_no_more_is_read_than_a_bound(
+    bring: Import, monkeypatch: pytest.MonkeyPatch, data: bytes
+) -> None:
+    monkeypatch.setattr(tables, "MAX_ROWS", 50)
+    report = bring(data)
+    assert report.directory is None
+    assert [problem.partition(": ")[2] for problem in report.problems if "nonsense" not in problem][-1] in (
+        "more than 50 rows; the release has 2,241 samples.",
+        "more than 50 lines; the release has 2,241 samples.",
+    )
+    assert report.n_problems <= 50
