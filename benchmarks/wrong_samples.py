@@ -387,6 +387,8 @@ def _true_and_categories(rng: random.Random, pairs: Sequence[Pair]) -> Rows:
 def _llava(rng: random.Random, pairs: Sequence[Pair]) -> Rows:
     """LLaVA's own answer file."""
     chosen = some(rng, pairs)
+    if chosen != list(pairs[: len(chosen)]):
+        chosen = told_by_text(chosen)  # of rows here and there, the order does not tell twins that lie close together
     base = rng.randrange(2)
     return [
         {
@@ -610,6 +612,14 @@ def _references(rng: random.Random, pairs: Sequence[Pair]) -> Rows:
     )
     rows = [{"instruction_id": p.number, gold: f"{GOLD_TEXT} {p.number}"} for p in chosen]
     return rows if not name else add(rows, name, [said(p) for p in chosen])
+
+
+@kind(importable=False)
+def _classified(rng: random.Random, pairs: Sequence[Pair]) -> Rows:
+    """What a classifier made of the answers, under the name of an answer, beside the answers."""
+    name, guess = rng.choice(("answer", "text", "output")), rng.choice(("pred", "prediction", "predicted"))
+    values: list[Any] = rng.choice((["safe", "unsafe"], ["yes", "no"], [0, 1], ["A", "B", "C"]))
+    return [{"instruction_id": p.number, name: said(p), guess: rng.choice(values)} for p in some(rng, pairs)]
 
 
 @kind(importable=False)
