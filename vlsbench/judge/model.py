@@ -231,6 +231,10 @@ class ModelJudge(OpenJudge):
             asyncio.run(run.ask_all(ordered))
         run.report()
 
+    def check_samples(self, responses: Sequence[Response]) -> None:
+        """Look for what it is to see; see `vlsbench.judge.run.OpenJudge`."""
+        self.look_up(responses)
+
     def look_up(self, responses: Sequence[Response]) -> dict[int, Sample]:
         """Find the sample of every response, with the texts the judge is to see.
 

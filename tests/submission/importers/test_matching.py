@@ -148,7 +148,7 @@ REFERENCES = [
     ({"answer": "GOLD", "pred": "it said"}, "it said"),
     ({"answer": "GOLD", "prediction": "it said"}, "it said"),
     ({"answer": "GOLD", "prediction": "No"}, None),  # one word: what a classifier made of the answer, as likely
-    ({"answer": "GOLD", "pred": 1}, None),
+    ({"answer": "GOLD", "pred": "1"}, None),
     ({"answer": "GOLD", "output": "said"}, None),
     ({"answer": "GOLD", "response": "said"}, None),
     ({"response": "GOLD", "prediction": "said"}, None),
