@@ -35,9 +35,20 @@ def judge(
     limit: Annotated[int | None, typer.Option(min=1, help="Ask about at most so many responses.")] = None,
     dry_run: DryRun = False,
     batch: Annotated[
-        bool, typer.Option("--batch", help="Ask openai:MODEL in batches: half the price, in a day.")
+        bool,
+        typer.Option(
+            "--batch",
+            help="Ask openai:MODEL in batches: half the price, in a day; the canaries first, in a batch of their own.",
+        ),
     ] = False,
-    batch_wait: Annotated[bool, typer.Option("--batch-wait/--no-wait", help="Stay until the batches are back.")] = True,
+    batch_wait: Annotated[
+        bool,
+        typer.Option(
+            "--batch-wait/--no-wait",
+            help="Stay until the batches are back; --no-wait sends the canaries along with the rest, which is then paid "
+            "whatever comes of them.",
+        ),
+    ] = True,
     *,
     where: EngineSettings,
 ) -> None:
