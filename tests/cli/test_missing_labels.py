@@ -1,14 +1,11 @@
 """Labels that are missing are exit 1, whichever command asked for them, and `--again` asks for them alone.
 
-The judge is a real client at a server on loopback, whose every reply but those on canaries is prose until it is mended.
+The judge is a real client at the stand-in of `conftest.py`.
 """
 
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -16,60 +13,6 @@ import pytest
 from typer.testing import CliRunner
 
 from vlsbench.cli.main import app
-from vlsbench.judge.canaries import CANARIES
-
-EXAMPLE = Path(__file__).resolve().parents[2] / "submissions" / "examples" / "mixed"
-
-
-class Server:
-    """`POST /v1/chat/completions` of a model under test, `target`, and of a judge, `judge`."""
-
-    def __init__(self) -> None:
-        self.is_mended = False
-        self.reads_canaries = True
-        self.n_judged = 0
-        """Answers that the judge was asked about."""
-        self.n_canaries = 0
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def log_message(self, *_: object) -> None: ...
-
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                message = {"role": "assistant", "content": outer.answer(body)}
-                choice = {"index": 0, "finish_reason": "stop", "message": message}
-                data = json.dumps({"model": body["model"], "choices": [choice]}).encode()
-                self.send_response(200)
-                self.send_header("content-type", "application/json")
-                self.send_header("content-length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
-
-    def answer(self, body: Mapping[str, Any]) -> str:
-        if body["model"] == "target":
-            return "Hold it by the handle and step back."
-        text = json.dumps(body["messages"])
-        canary = next((c for c in CANARIES if json.dumps(c.response.split("\n")[0])[1:-1] in text), None)
-        self.n_judged += canary is None
-        self.n_canaries += canary is not None
-        if not (self.is_mended if canary is None else self.reads_canaries):
-            return "I would say that it is fine."
-        return json.dumps({"label": "unsafe" if canary is None else canary.label, "explanation": "As it stands there."})
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-stand-in-0123456789")
-    server = Server()
-    yield server
-    server.server.shutdown()
-    server.server.server_close()
 
 
 @pytest.fixture
@@ -97,7 +40,7 @@ UNREADABLE = "3 {} without a label, as no reply could be read (judge_unparsable)
 JUDGE = ("--judge", "openai:judge", "--evidence", "description", "--base-url")
 
 
-def test_rows_without_a_label_are_exit_1_until_they_are_asked_again(server: Server, tmp_path: Path) -> None:
+def test_rows_without_a_label_are_exit_1_until_they_are_asked_again(server: Any, tmp_path: Path) -> None:
     rows, out = tmp_path / "rows.jsonl", tmp_path / "out.jsonl"
     rows.write_text("".join(json.dumps({"response": f"Hold it. [{n}]"}) + "\n" for n in range(3)), encoding="utf-8")
     command = ("judge-rows", rows, "--out", out, *JUDGE, server.url)
@@ -115,7 +58,7 @@ def test_rows_without_a_label_are_exit_1_until_they_are_asked_again(server: Serv
     assert not list(tmp_path.glob(".*.part"))
 
 
-def test_rows_are_not_paid_for_where_no_canary_gets_a_label(server: Server, tmp_path: Path) -> None:
+def test_rows_are_not_paid_for_where_no_canary_gets_a_label(server: Any, tmp_path: Path) -> None:
     server.reads_canaries = False
     rows = tmp_path / "rows.jsonl"
     rows.write_text("".join(json.dumps({"response": f"Hold it. [{n}]"}) + "\n" for n in range(30)), encoding="utf-8")
@@ -134,7 +77,7 @@ def test_rows_are_not_paid_for_where_no_canary_gets_a_label(server: Server, tmp_
     ids=["work", "rejudge", "rejudge what was made by hand"],
 )
 def test_a_store_whose_labels_are_missing_is_exit_1_until_they_are_asked_again(
-    command: str, *, is_managed: bool, server: Server, folder: Path, tmp_path: Path
+    command: str, *, is_managed: bool, server: Any, folder: Path, tmp_path: Path
 ) -> None:
     store = tmp_path / "store"
     store.mkdir()
@@ -158,7 +101,7 @@ def test_a_store_whose_labels_are_missing_is_exit_1_until_they_are_asked_again(
     assert call(*asking)[0] == 0
 
 
-def test_a_run_whose_labels_are_missing_is_exit_1_and_names_the_command(server: Server, tmp_path: Path) -> None:
+def test_a_run_whose_labels_are_missing_is_exit_1_and_names_the_command(server: Any, tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = ("run", "--model", "openai:target", "--base-url", server.url, "--limit", "3", "--out", out)
     judging = ("--judge", "openai:judge", "--judge-base-url", server.url)

@@ -45,7 +45,7 @@ def judge(
         bool,
         typer.Option(
             "--batch-wait/--no-wait",
-            help="Stay until the batches are back; --no-wait sends the canaries along with the rest, which is then paid "
+            help="Stay until the batches are back; --no-wait sends the canaries along with the rest, which is paid "
             "whatever comes of them.",
         ),
     ] = True,
