@@ -38,8 +38,7 @@ def test_a_judge_that_is_named_by_a_folder_is_shown_by_the_folders_name(
         call("export", name, folder, f"out-{name}")
     for name in ("csv", "html"):
         call("export", name, "store", f"board.{name}")
-    (item,) = build_board(tmp_path / "store").lists
-    assert item.judge == "openai:judge-7b"
+    item = next(item for item in build_board(tmp_path / "store").lists if item.judge == "openai:judge-7b")
     assert item.rows[0].judge_models == ("judge-7b",), "as the server called it"
     written = [path for path in tmp_path.rglob("*") if path.is_file() and "verdicts" not in path.parts]
     assert len(written) > 5

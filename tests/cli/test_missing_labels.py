@@ -88,8 +88,8 @@ def test_a_store_whose_labels_are_missing_is_exit_1_until_they_are_asked_again(
         assert call("accept", row["submission_id"], "--store", store, "--name", "me")[0] == 0
     else:
         folder.rename(store / "mixed")
-    asking = (command, "--store", store, *JUDGE, server.url, "--name", "me")
-    asking = (*asking, "--all") if command == "rejudge" else asking
+    is_for_all = ("--all",) if command == "rejudge" else ()
+    asking = (command, "--store", store, *JUDGE, server.url, "--name", "me", *is_for_all)
     code, said = call(*asking)
     assert (code, server.n_judged) == (1, 3), said
     assert UNREADABLE.format("responses", "the same command") in said
