@@ -88,10 +88,10 @@ _WORDS: Final = (
 
 _HEAD: Final = re.compile(
     r"(?:<\|start\|>\s{0,9}assistant\s{0,9})?<\|channel\|>\s{0,9}(?P<channel>analysis|commentary|final)"
-    r"(?:\b[^<`]{0,200}(?:<\|constrain\|>[^<]{0,50})?<\|message\|>|(?!\s{0,9}<\|))"
+    r"(?:\b[^<`]{0,200}(?:<\|constrain\|>[^<]{0,50})?<\|message\|>|(?!\s{0,9}<\|(?!channel\|>)))"
 )
-"""What a message of the harmony format (gpt-oss) begins with. Only the channel `final` is the answer. The second half is
-missing where a tool took `<|message|>` away."""
+"""What a message of the harmony format (gpt-oss) begins with; tools may take `<|message|>` away. Only the channel `final`
+is the answer."""
 
 _CUT_HEAD: Final = re.compile(r"<\|channel\|>\s{0,9}\w{0,10}\s{0,9}(?:<\|?\w{0,10})?\Z")
 
