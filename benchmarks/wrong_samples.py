@@ -636,8 +636,8 @@ def _questions_as_answers(rng: random.Random, pairs: Sequence[Pair]) -> Rows:
 def _mixed(rng: random.Random, pairs: Sequence[Pair]) -> Rows:
     """Any columns, each of its own row, of another one or absent.
 
-    Left out is what nothing could tell: prompts of other rows where neither an instruction_id nor an image nor
-    categories of the own rows stand beside them.
+    Left out is what nothing could tell: prompts, images or categories of other rows, which their ids may well agree
+    with, where nothing of the own rows stands beside them.
     """
     chosen = some(rng, pairs)
     chosen = shuffled(rng, chosen) if rng.random() < 0.5 else chosen
@@ -654,7 +654,7 @@ def _mixed(rng: random.Random, pairs: Sequence[Pair]) -> Rows:
     how, named = rng.choice(list(ids)), rng.random() < 0.3
     text, picture, sort = (rng.choice(("own", "own", "others", "none")) for _ in range(3))
     tells = (named and how == "true") or "own" in (picture, sort)
-    if (text == "others" and not tells) or (named and how not in ("true", "none") and text != "own"):
+    if ("others" in (text, picture, sort) and not tells) or (named and how not in ("true", "none") and text != "own"):
         text = "own"
     _, rows = answers(rng, chosen)
     if ids[how]:

@@ -90,8 +90,8 @@ _HEAD: Final = re.compile(
     r"(?:<\|start\|>\s{0,9}assistant\s{0,9})?<\|channel\|>\s{0,9}(?P<channel>analysis|commentary|final)"
     r"(?:\b[^<`]{0,200}(?:<\|constrain\|>[^<]{0,50})?<\|message\|>|(?!\s{0,9}<\|(?!channel\|>)))"
 )
-"""What a message of the harmony format (gpt-oss) begins with; tools may take `<|message|>` away. Only the channel `final`
-is the answer."""
+"""What a message of the harmony format (gpt-oss) begins with; tools may take `<|message|>` away. Only the channel
+`final` is the answer."""
 
 _CUT_HEAD: Final = re.compile(r"<\|channel\|>\s{0,9}\w{0,10}\s{0,9}(?:<\|?\w{0,10})?\Z")
 
