@@ -325,7 +325,7 @@ class BatchJudge:
             **judge.endpoint.sdk_options(),
             max_retries=judge.max_retries,
             timeout=judge.timeout_seconds,
-            http_client=guard(openai.DefaultHttpxClient(), max_bytes=MAX_FILE_BYTES),
+            http_client=guard(openai.DefaultHttpxClient(), max_file_bytes=MAX_FILE_BYTES),
         )
 
     @contextlib.contextmanager
