@@ -1,4 +1,4 @@
-"""What a cluster's workers cost, send once more and give up is told where somebody waits; no cluster is needed for it."""
+"""What a cluster's workers cost, send once more and give up is told to who waits; no cluster is needed for it."""
 
 from __future__ import annotations
 
