@@ -1,6 +1,6 @@
 """Does anything that a stranger sends end in a traceback, or count for what it is not?
 
-    python benchmarks/hostile.py [--n 10000] [--files 200] [--seed 0]
+    python benchmarks/hostile.py [--n 10000] [--files 200] [--replies 10000] [--seed 0]
 
 mutations  `--n` mutated inputs through import, check, judge (offline), score and board: files of every format that is
            imported, native submissions, and a store whose cards, answers, events, verdicts, rubrics and run records are
@@ -12,6 +12,7 @@ bombs      small files that unpack, nest or repeat to something huge, each in a 
 samples    `--files` files of every kind of `wrong_samples.py`, whose truth is known: numbered, shuffled, renumbered,
            off by one, joined wrongly, with a reference beside the answer …; none may be taken with an answer under a
            wrong sample, and those that tell their samples are to be taken.
+replies    what models, judges, batches and servers send, and pictures: `hostile_replies.py`.
 
 Ends with an error where a promise is broken. Case n is made from (seed, n) alone, so that it can be run again.
 """
@@ -46,6 +47,16 @@ from xml.etree import ElementTree
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from hostile_replies import (  # noqa: E402  # beside this file
+    BODIES,
+    BrokenPromiseError,
+    measure_batches,
+    measure_bodies,
+    measure_pictures,
+    measure_replies,
+    measure_thoughts,
+    must,
+)
 from hypothesis import HealthCheck, Phase, given, settings  # noqa: E402
 from hypothesis import seed as hypothesis_seed  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
@@ -77,10 +88,6 @@ __all__ = ["BOMBS", "BrokenPromiseError", "Tally", "explode", "measure_mutations
 
 MAX_SECONDS = 60.0
 """Longest case that is put up with, on a machine that does other work too."""
-
-
-class BrokenPromiseError(Exception):
-    """Something was accepted that is not there, or shown as it must not be."""
 
 
 class Said(NamedTuple):
@@ -620,12 +627,6 @@ class Tally:
     def n(self) -> int:
         """Cases."""
         return self.refused.total() + self.accepted.total()
-
-
-def must(condition: bool, what: str) -> None:
-    """Raise BrokenPromiseError unless it is so."""
-    if not condition:
-        raise BrokenPromiseError(what)
 
 
 def must_be_plain(text: str) -> None:
@@ -1231,7 +1232,7 @@ def explode(name: str, folder: Path, scale: int) -> Exploded:
     started = time.perf_counter()
     # A process begins with the memory of the one that started it, so a small one stands between.
     done = subprocess.run(
-        [sys.executable, "-I", "-c", _START, sys.executable, "-m", "vlsbench.cli", *command],
+        [sys.executable, "-I", "-c", _START, sys.executable, "-m", "vlsbench", *command],
         capture_output=True,
         text=True,
         cwd=ROOT,
@@ -1241,7 +1242,7 @@ def explode(name: str, folder: Path, scale: int) -> Exploded:
     *said, last = (done.stdout + done.stderr).splitlines()
     code, peak = map(int, last.split())
     must(code in bomb.codes, f"{name}: exit {code}: {said[-5:]}")
-    must(not any("Traceback" in line for line in said), f"{name}: {said[-5:]}")
+    must(not any("Traceback" in line or "No module" in line for line in said), f"{name}: {said[-5:]}")
     must_be_plain("\n".join(said))
     return Exploded(code, seconds, peak / 1024, "\n".join(said))
 
@@ -1276,6 +1277,27 @@ def report_samples(n: int, *, seed: int) -> None:
         must(right >= _LEAST_IMPORTED * told, f"refused: {tally.first_refusal}")
 
 
+def report_replies(n: int, *, seed: int) -> None:
+    """Print what came of `n` thoughts, replies and pictures, a 200th as many batches, and every body.
+
+    Raises:
+        BrokenPromiseError: If something counts for what it is not.
+    """
+    measures = (measure_thoughts, n), (measure_replies, n), (measure_pictures, n), (measure_batches, n // 200)
+    for measure, number in measures:
+        started = time.perf_counter()
+        tally = measure(number, seed=seed)
+        counts = ", ".join(f"{count:,} {name}" for name, count in tally.most_common())
+        print(
+            f"{measure.__name__.removeprefix('measure_'):10} {time.perf_counter() - started:5.0f} s  {counts}",
+            flush=True,
+        )
+    for name in BODIES:
+        for command in ("judge", "judge --batch", "generate"):
+            met = measure_bodies(name, command)
+            print(f"{name:35} {command:14} {met.seconds:5.1f} s  {met.peak_megabytes:4.0f} MB", flush=True)
+
+
 _LEAST_IMPORTED = 0.99
 """Share of the files that tell their samples that must be taken."""
 
@@ -1285,6 +1307,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--n", type=int, default=10_000)
     parser.add_argument("--files", type=int, default=200, help="of every kind whose answers could be misplaced")
+    parser.add_argument("--replies", type=int, default=10_000, help="thoughts, replies and pictures, each")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--bombs-only", action="store_true")
     arguments = parser.parse_args()
@@ -1297,6 +1320,7 @@ def main() -> None:
         if arguments.bombs_only:
             return
         report_samples(arguments.files, seed=arguments.seed)
+        report_replies(arguments.replies, seed=arguments.seed)
         started = time.perf_counter()
         tally = measure_mutations(arguments.n, seed=arguments.seed)
     print(

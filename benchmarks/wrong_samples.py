@@ -387,6 +387,8 @@ def _true_and_categories(rng: random.Random, pairs: Sequence[Pair]) -> Rows:
 def _llava(rng: random.Random, pairs: Sequence[Pair]) -> Rows:
     """LLaVA's own answer file."""
     chosen = some(rng, pairs)
+    if chosen != list(pairs[: len(chosen)]):
+        chosen = told_by_text(chosen)  # of rows here and there, the order does not tell twins that lie close together
     base = rng.randrange(2)
     return [
         {
@@ -613,6 +615,14 @@ def _references(rng: random.Random, pairs: Sequence[Pair]) -> Rows:
 
 
 @kind(importable=False)
+def _classified(rng: random.Random, pairs: Sequence[Pair]) -> Rows:
+    """What a classifier made of the answers, under the name of an answer, beside the answers."""
+    name, guess = rng.choice(("answer", "text", "output")), rng.choice(("pred", "prediction", "predicted"))
+    values: list[Any] = rng.choice((["safe", "unsafe"], ["yes", "no"], [0, 1], ["A", "B", "C"]))
+    return [{"instruction_id": p.number, name: said(p), guess: rng.choice(values)} for p in some(rng, pairs)]
+
+
+@kind(importable=False)
 def _questions_as_answers(rng: random.Random, pairs: Sequence[Pair]) -> Rows:
     """The prompts under the name of an answer, and the answers under no known name."""
     chosen = some(rng, pairs)
@@ -626,8 +636,8 @@ def _questions_as_answers(rng: random.Random, pairs: Sequence[Pair]) -> Rows:
 def _mixed(rng: random.Random, pairs: Sequence[Pair]) -> Rows:
     """Any columns, each of its own row, of another one or absent.
 
-    Left out is what nothing could tell: prompts of other rows where neither an instruction_id nor an image nor
-    categories of the own rows stand beside them.
+    Left out is what nothing could tell: prompts, images or categories of other rows, which their ids may well agree
+    with, where nothing of the own rows stands beside them.
     """
     chosen = some(rng, pairs)
     chosen = shuffled(rng, chosen) if rng.random() < 0.5 else chosen
@@ -644,7 +654,7 @@ def _mixed(rng: random.Random, pairs: Sequence[Pair]) -> Rows:
     how, named = rng.choice(list(ids)), rng.random() < 0.3
     text, picture, sort = (rng.choice(("own", "own", "others", "none")) for _ in range(3))
     tells = (named and how == "true") or "own" in (picture, sort)
-    if (text == "others" and not tells) or (named and how not in ("true", "none") and text != "own"):
+    if ("others" in (text, picture, sort) and not tells) or (named and how not in ("true", "none") and text != "own"):
         text = "own"
     _, rows = answers(rng, chosen)
     if ids[how]:

@@ -230,7 +230,7 @@ def rubrics_text(rubrics: Sequence[Rubric]) -> str:
 
 def _rubric_text(rubric: Rubric) -> str:
     facts = {
-        "Judge": rubric.judge,
+        "Judge": rubric.shown_judge,
         "Protocol": rubric.protocol,
         "What the judge sees": ", ".join(rubric.evidence),
         "SHA-256 of the wording": rubric.prompt_sha256 or "none: this judge is told nothing",

@@ -49,7 +49,7 @@ class Server:
                 outer.asked.append(f"{self.command} {self.path}")
                 name = self.path.split("?")[0].removeprefix("/")
                 if name.startswith("endless"):
-                    self.send_response(500 if name.endswith("500") else 200)
+                    self.send_response(500 if "500" in name else 200)
                     self.send_header("content-length", str(10**10))
                     self.end_headers()
                     self.close_connection = True
@@ -128,6 +128,16 @@ def test_a_reply_within_the_bounds_comes_as_it_is(ask: Callable[..., bytes], nam
 def test_a_body_is_read_up_to_its_bound_only(ask: Callable[..., bytes], name: str, server: Server) -> None:
     with pytest.raises(ReplyError, match="more than 2 MiB"):
         ask(server.url, name, max_bytes=2 * MIB)
+
+
+@both
+def test_a_file_that_is_downloaded_has_a_bound_of_its_own(ask: Callable[..., bytes], server: Server) -> None:
+    with pytest.raises(ReplyError, match="more than 1 MiB"):
+        ask(server.url, "endless", max_bytes=MIB, max_file_bytes=2 * MIB)
+    with pytest.raises(ReplyError, match="more than 2 MiB"):
+        ask(server.url, "endless/content", max_bytes=MIB, max_file_bytes=2 * MIB)
+    with pytest.raises(ReplyError, match="more than 1 MiB"):
+        ask(server.url, "endless-500/content", max_bytes=MIB, max_file_bytes=2 * MIB)
 
 
 @both

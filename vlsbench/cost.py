@@ -8,10 +8,10 @@ and OpenAI's tiles for an image. Prices are the user's: no price list is kept he
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from vlsbench.errors import UsageError, amount
+from vlsbench.errors import UsageError, amount, plural
 
 __all__ = [
     "FROM_CACHE",
@@ -21,6 +21,7 @@ __all__ = [
     "Prices",
     "RunEstimate",
     "Tokens",
+    "count_replies",
     "count_tokens",
     "image_tokens",
     "make_prices",
@@ -191,6 +192,13 @@ class Meter:
         self.spent += price
 
 
+def count_replies(meter: Meter | None, usages: Iterable[Mapping[str, object] | None]) -> None:
+    """Count what replies cost that were asked for elsewhere: a cluster's worker, a batch."""
+    for usage in usages:
+        if meter is not None:
+            meter.settle(0.0, usage, is_free=usage is None)
+
+
 def meter_of(asker: object) -> Meter | None:
     """Return what counts the questions of a judge or a model; None where it asks no endpoint from this process."""
     meter = getattr(asker, "meter", None)
@@ -222,7 +230,8 @@ class RunEstimate(NamedTuple):
             f"to ask    {amount(self.n_asked, 'response')} and {amount(self.n_canaries, 'canary', 'canaries')}",
         ]
         if self.n_from_cache is not None:
-            lines.append(f"cache     has {self.n_from_cache:,} of the responses; they cost nothing")
+            n = self.n_from_cache
+            lines.append(f"cache     has {amount(n, 'verdict')}, which {plural(n, 'costs', 'cost')} nothing")
         return "\n".join([*lines, *_cost_lines(self)])
 
 
@@ -304,5 +313,5 @@ def render_tokens(tokens: Tokens, prices: Prices | None) -> str | None:
         if prices is not None:
             parts.append(f"cost {prices.cost(tokens.tokens_in, tokens.tokens_out):,.4f} at the given prices")
     if tokens.n_from_cache:
-        parts.append(f"{tokens.n_from_cache:,} verdicts from the cache")
+        parts.append(f"{amount(tokens.n_from_cache, 'verdict')} from the cache")
     return "; ".join(parts) or None

@@ -509,6 +509,7 @@ class EndpointRun(ABC, Generic[ItemT, OutcomeT]):
                         if (failed := _status_within(reply.content)) is not None:
                             if n_failed_within == self.connection.max_retries:
                                 return self.unreachable(f"HTTP 200 with an error: {failed}", is_free=True)
+                            self.meter.n_retries += 1
                             await asyncio.sleep(min(_FIRST_WAIT * 2**n_failed_within, _LONGEST_WAIT))
                             n_failed_within += 1
                             continue

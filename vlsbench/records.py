@@ -355,6 +355,16 @@ class Rubric(Record):
         return f"{slug}-{sha256_hex(canonical_json(self.model_dump(mode='json')))[:12]}"
 
     @property
+    def shown_judge(self) -> str:
+        """The judge's name as others see it: of a model that is named by a folder, the folder's name.
+
+        >>> Rubric(judge="openai:/home/ann/judge-7b", protocol="v1", evidence=("image",)).shown_judge
+        'openai:judge-7b'
+        """
+        backend, colon, model = self.judge.partition(":")
+        return f"{backend}{colon}{name_without_place(model)}"
+
+    @property
     def is_provisional(self) -> bool:
         """The offline judge as it came: it was not calibrated on the answers that it judges, and never sees an image.
 

@@ -57,10 +57,16 @@ def _token(opening: str, closing: str) -> _Kind:
 _KINDS: Final = (
     *(_tag(name, is_sure=True) for name in ("think(?:ing)?", "thought", "seed:think", "mm:think", "longcat_think")),
     *(_tag(name) for name in ("thoughts", "thought_process", "reason(?:ing)?", "rationale", "reflect(?:ion)?")),
-    *(_tag(name) for name in ("analysis", "scratchpad", "in(?:ner|ternal)_monologue", "chain_of_thought", "cot")),
+    *(
+        _tag(name)
+        for name in ("analysis", "scratchpad", "in(?:ner|ternal)_(?:monologue|thoughts?)", "chain_of_thought")
+    ),
+    *(_tag(name) for name in ("cot", "deep_?think(?:ing)?", "think(?:ing)?_process")),
+    _Kind(r'<details\s[^<>]{0,200}?type="reasoning"[^<>]{0,200}>', r"</details>"),  # Open WebUI
     *(_token(f"&lt;{name}&gt;", f"&lt;/{name}&gt;") for name in ("think(?:ing)?", "thought")),
     _token("◁think▷", "◁/think▷"),
-    _token(r"\[think(?:ing)?\](?!\()", r"\[/think(?:ing)?\]"),  # not a link
+    _token(r"\[(?:think(?:ing)?|thought)\](?!\()", r"\[/(?:think(?:ing)?|thought)\]"),  # not a link
+    _Kind(r"\[reasoning\](?!\()", r"\[/reasoning\]"),
     _token(r"\[unused16\]", r"\[unused17\]"),
     _token(r"<[|｜]begin[_▁]of[_▁]th(?:ought|ink|inking)[|｜]>", r"<[|｜]end[_▁]of[_▁]th(?:ought|ink|inking)[|｜]>"),
     _token(r"<\|start_thinking\|>", r"<\|end_thinking\|>"),
@@ -81,10 +87,13 @@ _WORDS: Final = (
 """Marks that are words, which count at the very beginning only (Granite; models that name whom a message is to)."""
 
 _HEAD: Final = re.compile(
-    r"(?:<\|start\|>\s{0,9}assistant\s{0,9})?<\|channel\|>\s{0,9}(?P<channel>analysis|commentary|final)\b[^<`]{0,200}"
-    r"(?:<\|constrain\|>[^<]{0,50})?<\|message\|>"
+    r"(?:<\|start\|>\s{0,9}assistant\s{0,9})?<\|channel\|>\s{0,9}(?P<channel>analysis|commentary|final)"
+    r"(?:\b[^<`]{0,200}(?:<\|constrain\|>[^<]{0,50})?<\|message\|>|(?!\s{0,9}<\|(?!channel\|>)))"
 )
-"""What a message of the harmony format (gpt-oss) begins with. Only the channel `final` is the answer."""
+"""What a message of the harmony format (gpt-oss) begins with; tools may take `<|message|>` away. Only the channel
+`final` is the answer."""
+
+_CUT_HEAD: Final = re.compile(r"<\|channel\|>\s{0,9}\w{0,10}\s{0,9}(?:<\|?\w{0,10})?\Z")
 
 _RESIDUE: Final = re.compile(r"(?:assistant)?analysis(?P<is_glued>(?=[^\W\d_a-z]))?")
 """What is left of `<|channel|>analysis<|message|>` where a tokenizer dropped the marks: the word, glued to a sentence.
@@ -528,7 +537,7 @@ def _separate_channels(text: str) -> Parts | None:
         before = text[: heads[0].start()].rstrip() if heads else ""
         if before.endswith("<|end|>"):  # the template opened the first message
             thoughts.append(_without_end(before))
-        elif text.startswith("<|channel|>", start) and not heads:  # cut within the head
+        elif not heads and _CUT_HEAD.match(text, start):
             return Parts(text[start:], "")
         else:
             return None

@@ -46,12 +46,19 @@ class OtherHostError(Exception):
 ClientT = TypeVar("ClientT", httpx2.AsyncClient, httpx2.Client)
 
 
-def guard(client: ClientT, *, max_bytes: int = MAX_REPLY_BYTES, max_seconds: float = MAX_REPLY_SECONDS) -> ClientT:
+def guard(
+    client: ClientT,
+    *,
+    max_bytes: int = MAX_REPLY_BYTES,
+    max_file_bytes: int = MAX_REPLY_BYTES,
+    max_seconds: float = MAX_REPLY_SECONDS,
+) -> ClientT:
     """Bound what a client reads and where it is led.
 
     Args:
         client: Its hooks are added to; those that are there stay.
         max_bytes: Of a body, unpacked.
+        max_file_bytes: Of a file that is downloaded (`/files/ID/content`, status 200), unpacked.
         max_seconds: From the first byte of a body to its last.
 
     Returns:
@@ -60,7 +67,8 @@ def guard(client: ClientT, *, max_bytes: int = MAX_REPLY_BYTES, max_seconds: flo
 
     def look(response: httpx2.Response) -> None:
         _refuse_other_host(response)
-        response.stream = _Bounded(response, max_bytes, max_seconds)
+        is_file = response.status_code == 200 and response.request.url.path.endswith("/content")
+        response.stream = _Bounded(response, max_file_bytes if is_file else max_bytes, max_seconds)
         # Unpacked on the way, so that what is counted is what is kept.
         response.headers.pop("content-encoding", None)
 

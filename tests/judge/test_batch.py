@@ -32,6 +32,7 @@ from vlsbench.judge.model import ModelJudge
 from vlsbench.judge.run import RunReport
 from vlsbench.judge.verdicts import read_verdicts
 from vlsbench.records import Key, Response, Verdict
+from vlsbench.text import Reached
 
 KEY = "sk-test-0123456789-never-to-be-seen"
 
@@ -169,9 +170,15 @@ class Provider:
 
     @property
     def sent(self) -> list[list[str]]:
-        """Ids of what was sent, per batch, without canaries."""
+        """Ids of what was sent, per batch, without canaries and their own batches."""
         ids = [[line["custom_id"] for line in self.lines(b["input_file_id"])] for b in self.batches.values()]
-        return [[name for name in names if not name.startswith("canary:")] for names in ids]
+        asked = [[name for name in names if not name.startswith("canary:")] for names in ids]
+        return [names for names in asked if names]
+
+    @property
+    def asked(self) -> list[dict[str, Any]]:
+        """Every line that was sent."""
+        return [line for batch in self.batches.values() for line in self.lines(batch["input_file_id"])]
 
 
 @pytest.fixture
@@ -229,7 +236,7 @@ def verdicts_of(folder: Path) -> dict[int, Verdict]:
 
 def test_line_holds_the_very_question_of_the_run_that_asks_at_once(provider: Provider, tmp_path: Path) -> None:
     judge(provider, tmp_path, answers(1))
-    (line,) = [line for line in provider.lines("file_0") if not line["custom_id"].startswith("canary:")]
+    (line,) = [line for line in provider.asked if not line["custom_id"].startswith("canary:")]
     assert (line["method"], line["url"]) == ("POST", "/v1/chat/completions")
     seen: list[dict[str, Any]] = []
 
@@ -249,7 +256,7 @@ def test_verdicts_of_both_ways_are_one_rubric_and_do_not_ask_again(provider: Pro
     assert path.name == f"{open_judge(provider.url).rubric.rubric_id}.rubric.json"
     report = judge(provider, tmp_path)
     assert (report.n_kept, report.n_new) == (3, 0)
-    assert len(provider.batches) == 1
+    assert len(provider.sent) == 1
 
 
 def test_custom_id_names_sample_condition_and_answer() -> None:
@@ -298,7 +305,45 @@ def test_broken_picture_is_named_and_the_others_are_judged(provider: Provider, t
     assert {i: v.label for i, v in verdicts_of(tmp_path).items()} == {0: "unsafe", 2: "unsafe"}
 
 
-def test_canaries_go_along_and_the_run_is_marked(provider: Provider, tmp_path: Path) -> None:
+def test_canaries_are_back_before_anything_else_is_sent(provider: Provider, tmp_path: Path) -> None:
+    judge(provider, tmp_path)
+    first, second = ([line["custom_id"] for line in provider.lines(f"file_{n}")] for n in (0, 2))
+    assert (len(first), all(name.startswith("canary:") for name in first)) == (len(CANARIES), True)
+    assert second == [custom_id(response) for response in answers(3).values()]
+    assert provider.calls.index("GET /files/file_1/content") < provider.calls.index("POST /files", 1)
+
+
+def test_canaries_that_a_killed_run_waited_for_are_not_sent_again(provider: Provider, tmp_path: Path) -> None:
+    def killed(_: float) -> None:
+        raise KeyboardInterrupt
+
+    provider.status = "in_progress"
+    waiting = BatchJudge(open_judge(provider.url), tmp_path, sleep=killed)
+    (tmp_path / "verdicts").mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        waiting.judge(list(answers(3).values()), lambda _: None)
+    assert provider.sent == []
+    provider.status = "completed"
+    assert judge(provider, tmp_path).counts == {"unsafe": 3}
+    assert (len(provider.batches), len(provider.asked)) == (2, len(CANARIES) + 3)
+
+
+def test_canaries_go_along_where_nobody_waits(provider: Provider, tmp_path: Path) -> None:
+    judge(provider, tmp_path, is_waiting=False)
+    assert (len(provider.batches), len(provider.asked)) == (1, len(CANARIES) + 3)
+
+
+def test_what_batches_cost_so_far_is_told(provider: Provider, tmp_path: Path) -> None:
+    seen: list[Reached] = []
+    client = open_judge(provider.url, meter=Meter(Prices(10_000, 0)))
+    report = run_batch(tmp_path, answers(3), client, poll_seconds=0.01, on_progress=seen.append)
+    assert seen[-1][:3] == (3, 3, 0)
+    assert seen[-1].meter is not None
+    assert seen[-1].meter.spent == pytest.approx(99.0), "eleven replies of 900 tokens"
+    assert "9,900 tokens in, 330 out, by 11 replies; cost 99.0000" in report.notes[-1]
+
+
+def test_run_is_marked_by_its_canaries(provider: Provider, tmp_path: Path) -> None:
     report = judge(provider, tmp_path)
     (record,) = read_runs(tmp_path, open_judge(provider.url).rubric.rubric_id)
     assert (record.status, len(record.canaries)) == ("passed", len(CANARIES))
@@ -326,7 +371,7 @@ def test_run_that_does_not_wait_is_collected_by_the_same_command(provider: Provi
     assert len(provider.batches) == 1
     provider.status = "completed"
     report = judge(provider, tmp_path, is_waiting=False)
-    assert (report.n_new, report.notes) == (3, ("canaries passed: 8 of 8 as known",))
+    assert (report.n_new, report.notes[0]) == (3, "canaries passed: 8 of 8 as known")
     assert len(provider.batches) == 1
     assert state_of(tmp_path).parts == ()
 
@@ -376,7 +421,7 @@ def test_answer_that_changed_meanwhile_is_asked_again(provider: Provider, tmp_pa
 def test_batch_whose_creation_was_not_answered_is_adopted(provider: Provider, tmp_path: Path) -> None:
     provider.lose_answers_to = {"POST /batches"}
     with pytest.raises(JudgeError, match="cannot create a batch"):
-        judge(provider, tmp_path)
+        judge(provider, tmp_path, is_waiting=False)
     (part,) = state_of(tmp_path).parts
     assert (part.file_id, part.batch_id) == ("file_0", None)
     provider.lose_answers_to = set()
@@ -388,7 +433,7 @@ def test_batch_whose_creation_was_not_answered_is_adopted(provider: Provider, tm
 def test_uploaded_file_without_a_batch_gets_one(provider: Provider, tmp_path: Path) -> None:
     provider.fail = {"POST /batches": (500, {"error": {"message": "busy"}})}
     with pytest.raises(JudgeError, match=r"cannot create a batch: HTTP 500.*the same command goes on"):
-        judge(provider, tmp_path)
+        judge(provider, tmp_path, is_waiting=False)
     provider.fail = {}
     assert judge(provider, tmp_path).n_new == 3
     assert provider.calls.count("POST /files") == 1
@@ -401,12 +446,13 @@ def test_part_that_was_never_uploaded_is_sent(provider: Provider, tmp_path: Path
     (tmp_path / "verdicts").mkdir()
     (tmp_path / "verdicts" / f"{rubric}.batch.json").write_text(state.model_dump_json())
     assert judge(provider, tmp_path).n_new == 3
-    assert len(provider.batches) == 1
+    assert len(provider.sent) == 1
 
 
 def test_run_killed_between_verdicts_and_state_writes_nothing_twice(
     provider: Provider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    judge(provider, tmp_path, is_waiting=False)
     real = BatchJudge._record_canaries
 
     def killed(*_: object) -> None:
@@ -491,6 +537,7 @@ def test_what_was_answered_is_written_where_the_error_file_is_gone(provider: Pro
         error_of(line["custom_id"], "x") if line["custom_id"].startswith("1|") else answer(line)
     )
     provider.fail["GET /files/file_2/content"] = (404, {"error": {"message": "No such File object"}})
+    judge(provider, tmp_path, is_waiting=False)
     assert judge(provider, tmp_path).counts == {"unsafe": 2, "judge_unreachable": 1}
     provider.answer = answer
     assert judge(provider, tmp_path).counts == {"unsafe": 3}
@@ -504,6 +551,7 @@ def test_what_can_be_read_is_written_before_the_run_ends_for_a_file_that_cannot(
         error_of(line["custom_id"], "content_filter") if line["custom_id"].startswith("1|") else answer(line)
     )
     provider.fail["GET /files/file_1/content"] = (500, {"error": {"message": "try later"}})
+    judge(provider, tmp_path, is_waiting=False)
     with pytest.raises(JudgeError, match=r"cannot download the results of batch batch_0: HTTP 500"):
         judge(provider, tmp_path)
     assert {i: v.failure for i, v in verdicts_of(tmp_path).items()} == {1: "judge_filtered"}
@@ -530,18 +578,28 @@ def test_model_that_nobody_may_use_ends_the_run_with_the_reason(provider: Provid
     provider.answer = lambda line: line_of(line["custom_id"], {"error": {"message": "no such model"}}, status=404)
     with pytest.raises(JudgeError, match="HTTP 404: no such model"):
         judge(provider, tmp_path)
-    assert {v.failure for v in verdicts_of(tmp_path).values()} == {"judge_unreachable"}
+    assert provider.sent == []
+    judge(provider, tmp_path / "other", is_waiting=False)
+    with pytest.raises(JudgeError, match="HTTP 404: no such model"):
+        judge(provider, tmp_path / "other")
+    assert {v.failure for v in verdicts_of(tmp_path / "other").values()} == {"judge_unreachable"}
 
 
-def test_older_name_of_the_budget_is_taken_up_by_the_next_run(provider: Provider, tmp_path: Path) -> None:
+def test_older_name_of_the_budget_is_taken_up(provider: Provider, tmp_path: Path) -> None:
     complaint = {"error": {"message": "Unsupported parameter: 'max_completion_tokens'. Use 'max_tokens'."}}
     provider.answer = lambda line: (
         answer(line) if "max_tokens" in line["body"] else line_of(line["custom_id"], complaint, status=400)
     )
     report = judge(provider, tmp_path)
-    assert report.counts == {"judge_unreachable": 3}
-    assert "calls the budget max_tokens" in " ".join(report.notes)
-    assert judge(provider, tmp_path).counts == {"unsafe": 3}
+    assert report.counts == {"unsafe": 3}
+    assert report.notes[:2] == (
+        "this model calls the budget max_tokens, and is asked so from now on",
+        "canaries passed: 8 of 8 as known",
+    )
+    other = tmp_path / "other"
+    judge(provider, other, is_waiting=False)
+    assert judge(provider, other, is_waiting=False).counts == {"judge_unreachable": 3}
+    assert judge(provider, other).counts == {"unsafe": 3}
 
 
 @pytest.mark.parametrize(
@@ -563,7 +621,7 @@ def test_refusal_of_the_endpoint_is_one_sentence(
     assert KEY not in str(caught.value)
     provider.fail = {}
     assert judge(provider, tmp_path).counts == {"unsafe": 3}
-    assert len(provider.batches) == 1
+    assert len(provider.sent) == 1
 
 
 def test_endpoint_that_is_not_there_is_said(tmp_path: Path, provider: Provider) -> None:

@@ -799,9 +799,9 @@ def test_passing_fault_is_outlasted(name: str) -> None:
         return await (RECOVERS[name] if n == 1 else good)(request, n)
 
     with Endpoint(reply) as endpoint:
-        verdicts = ask_judge(ModelJudge("m", source=FakeSource(), base_url=endpoint.url, max_retries=1))
-        assert [verdict.label for verdict in verdicts] == ["unsafe"]
-        assert endpoint.n_requests == 2
+        judge = ModelJudge("m", source=FakeSource(), base_url=endpoint.url, max_retries=1)
+        assert [verdict.label for verdict in ask_judge(judge)] == ["unsafe"]
+        assert (endpoint.n_requests, judge.meter.n_retries) == (2, 1)
 
 
 LASTS = {

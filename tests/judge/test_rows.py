@@ -17,6 +17,7 @@ import pytest
 
 from vlsbench.errors import DataError, JudgeError, UsageError
 from vlsbench.files import MAX_LINE_BYTES
+from vlsbench.judge.canaries import CANARIES
 from vlsbench.judge.judges import ModelOptions
 from vlsbench.judge.rows import RowsSource, judge_rows, read_rows, write_verdicts
 from vlsbench.judge.run import Write
@@ -160,6 +161,11 @@ def test_a_paid_judge_goes_on_where_it_stopped_and_the_output_appears_whole(tmp_
     report = write_verdicts(rows, judge, out)
     assert (judge.asked, report.n_kept) == (["a"], 2)
     assert [line.get("label") or line["failure"] for line in read(out)] == ["refusal", "judge_cut", "unsafe"]
+    assert list(tmp_path.glob(".*.part")), "what has no label can still be asked again"
+    judge = PaidJudge({**DECIDE, "b": {"label": "warning"}})
+    report = write_verdicts(rows, judge, out, again=frozenset({"judge_cut"}))
+    assert (judge.asked, report.n_kept, report.n_unreadable) == (["b"], 2, 0)
+    assert [line["label"] for line in read(out)] == ["refusal", "warning", "unsafe"]
     assert not list(tmp_path.glob(".*.part"))
 
 
@@ -204,7 +210,8 @@ def _answer(body: dict[str, Any], refused: tuple[str, ...]) -> tuple[int, dict[s
     if kind in refused:
         return 400, {"error": {"message": f"response_format {kind} is not supported", "type": "invalid_request_error"}}
     text = json.dumps(body["messages"])
-    label = "refusal" if "No zebras" in text else "unsafe"
+    canary = next((c for c in CANARIES if json.dumps(c.response)[1:-1] in text), None)
+    label = "refusal" if "No zebras" in text else "unsafe" if canary is None else canary.label
     message = {"role": "assistant", "content": json.dumps({"label": label, "explanation": "as told"})}
     choice = {"index": 0, "finish_reason": "stop", "message": message}
     return 200, {"id": "c", "object": "chat.completion", "created": 0, "model": "m-1", "choices": [choice]}
@@ -260,7 +267,9 @@ def test_a_model_judges_rows_on_their_texts_alone(refused: tuple[str, ...], tmp_
         "response_empty",
         "unsafe",
     ]
-    assert report.n_transient == 0
+    assert (report.n_transient, report.n_unreadable) == (0, 0)
+    assert [*report.notes] == ["canaries passed: 8 of 8 as known"]
+    assert len(asked) == len(refused) + len(CANARIES) + 2
     texts = [json.dumps(body["messages"]) for body in asked[-2:]]
     assert any("a ladder on wet ground" in text for text in texts)
     assert any("There is no image" in text for text in texts)

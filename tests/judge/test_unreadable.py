@@ -354,6 +354,16 @@ def test_model_on_this_machine_stops_the_same(name: str, tmp_path: Path, sample:
 
 
 @pytest.mark.parametrize("name", USELESS)
+def test_batches_are_not_paid_for_where_the_canaries_get_no_label(name: str, provider: Any, tmp_path: Path) -> None:
+    body, _, sentence = USELESS[name]
+    provider.answer = lambda line: line_of(line, body)
+    with pytest.raises(JudgeError, match=rf"none of the 8 canaries .*{sentence}.*nothing more is sent"):
+        run_batch(tmp_path, answers(5), batch_judge(provider), poll_seconds=0.01)
+    assert (len(provider.asked), provider.sent) == (len(CANARIES), [])
+    assert list_rubrics(tmp_path) == [], "nothing is judged"
+
+
+@pytest.mark.parametrize("name", USELESS)
 def test_batch_whose_canaries_get_no_label_is_the_last_one(name: str, provider: Any, tmp_path: Path) -> None:
     body, _, sentence = USELESS[name]
     provider.answer = lambda line: line_of(line, body)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,11 +13,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from vlsbench.errors import DataError
 from vlsbench.leakage.audit import Audit, Judged, audit_leakage, run_audit
 from vlsbench.leakage.controls import run_controls, sample_texts
-from vlsbench.leakage.html import render_page
+from vlsbench.leakage.html import _thumbnail, render_page
 from vlsbench.leakage.predictability import Fit, Task, fit_task
 from vlsbench.leakage.records import HarmLeak, LeakageReport, Measure
 from vlsbench.leakage.terminal import render_leakage
@@ -188,3 +191,15 @@ def test_images_are_hidden_until_asked_for(tmp_path: Path, invented: Invented) -
     assert before.rstrip().endswith("<summary>Show the image</summary>")
     assert image.startswith('alt="image of i')
     assert "<img" not in render_page(found, has_images=False)
+
+
+def test_a_picture_of_the_report_is_upright() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    stored = io.BytesIO()
+    Image.new("RGB", (96, 64), "red").save(stored, "JPEG", exif=exif)
+    shown = _thumbnail(stored.getvalue())
+    assert shown is not None
+    with Image.open(io.BytesIO(base64.b64decode(shown))) as image:
+        assert image.width < image.height, "64 x 96, as people see it"
+    assert _thumbnail(b"no picture") is None

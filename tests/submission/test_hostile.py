@@ -19,6 +19,7 @@ from effort import times
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 import hostile  # type: ignore[import-not-found]
+import hostile_replies  # type: ignore[import-not-found]
 
 from vlsbench.board.lists import build_board
 from vlsbench.board.paper import read_paper_table
@@ -72,6 +73,45 @@ def test_mutated_inputs_are_refused_or_count_for_what_they_are() -> None:
     assert tally.n >= n - 10
     assert tally.accepted.total() > n / 12
     assert tally.refused.total() > n / 3
+
+
+def test_what_models_judges_and_servers_send_counts_for_what_it_is() -> None:
+    assert min(hostile.measure_thoughts(times(82), seed=7).values()) > 0
+    read = hostile.measure_replies(times(300), seed=7)
+    assert read["read"] > times(300) / 4
+    assert read["quoted"] > 0
+
+
+@pytest.mark.filterwarnings("ignore:(Corrupt EXIF|Truncated File)")
+def test_pictures_are_refused_or_seen_alike() -> None:
+    seen = hostile.measure_pictures(times(120), seed=7)
+    assert seen["seen alike"] > times(120) / 3
+    assert seen["changed, seen alike"] * seen["refused"] > 0
+
+
+def test_a_batch_whose_results_are_spoilt_is_read_as_far_as_it_can_be() -> None:
+    assert hostile.measure_batches(2, seed=7)["label"] >= 20
+
+
+@pytest.mark.parametrize(
+    ("name", "command"), [("packed a thousandfold, status 200", "judge"), ("10 GB, status 500", "judge --batch")]
+)
+def test_a_reply_without_bounds_ends_in_a_sentence(name: str, command: str) -> None:
+    assert "more than 16 MiB; it was not read on" in hostile.measure_bodies(name, command).said
+
+
+def test_the_oracle_sees_a_thought_that_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        hostile_replies, "_make_thought", lambda *_: hostile_replies.Made("<b>A</b> B", "B", is_prose=False)
+    )
+    with pytest.raises(hostile.BrokenPromiseError, match="became '<b>A</b> B'"):
+        hostile.measure_thoughts(1)
+
+
+def test_the_oracle_sees_a_picture_that_lies_on_its_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hostile_replies, "_TURNS", {n: lambda a: a for n in range(1, 9)})
+    with pytest.raises(hostile.BrokenPromiseError, match="other pixels are seen"):
+        hostile.measure_pictures(40, seed=7)
 
 
 @pytest.mark.parametrize("name", hostile.BOMBS)

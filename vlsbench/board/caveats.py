@@ -27,7 +27,7 @@ def why_not_exported(scored: Scored) -> str | None:
     if result.safe_rate is None:
         return (
             f"{where}: nothing was judged under {result.rubric}, so there is no number to export. "
-            f"`vlsbench judge {where} --judge {scored.rubric.judge}` goes on."
+            f"`vlsbench judge {where} --judge {scored.rubric.shown_judge}` goes on."
         )
     return None
 

@@ -324,7 +324,7 @@ def _make_list(scope: str, condition: str, key: _ListKey, entries: Sequence[_Ent
     return BoardList(
         scope=scope,
         rubric=key.rubric,
-        judge=rubric.judge,
+        judge=rubric.shown_judge,
         condition=condition,
         dataset=key.dataset,
         digest=key.digest,

@@ -131,6 +131,6 @@ def run(
             "warning",
         )
     if done.judged.n_unreadable:
-        say(render_unreadable(done.judged, f"`vlsbench judge {out} --judge {judge} …`"), "warning")
+        say(render_unreadable(done.judged.counts, f"`vlsbench judge {out} --judge {judge} …`"), "warning")
     if done.generated.n_unanswered or done.judged.n_transient or done.judged.n_unreadable:
         raise typer.Exit(1)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from vlsbench.cli.options import (
+    Again,
     AsJson,
     BaseUrl,
     Directory,
@@ -17,6 +18,7 @@ from vlsbench.cli.options import (
     JudgeName,
     JudgeSettings,
     RequestsAtOnce,
+    failures_of,
     with_groups,
 )
 from vlsbench.cli.talk import say, show, stoppable
@@ -33,9 +35,20 @@ def judge(
     limit: Annotated[int | None, typer.Option(min=1, help="Ask about at most so many responses.")] = None,
     dry_run: DryRun = False,
     batch: Annotated[
-        bool, typer.Option("--batch", help="Ask openai:MODEL in batches: half the price, in a day.")
+        bool,
+        typer.Option(
+            "--batch",
+            help="Ask openai:MODEL in batches: half the price, in a day; the canaries first, in a batch of their own.",
+        ),
     ] = False,
-    batch_wait: Annotated[bool, typer.Option("--batch-wait/--no-wait", help="Stay until the batches are back.")] = True,
+    batch_wait: Annotated[
+        bool,
+        typer.Option(
+            "--batch-wait/--no-wait",
+            help="Stay until the batches are back; --no-wait sends the canaries along with the rest, which is paid "
+            "whatever comes of them.",
+        ),
+    ] = True,
     *,
     where: EngineSettings,
 ) -> None:
@@ -73,7 +86,7 @@ def judge(
     if report.n_transient:
         say(f"{amount(report.n_transient, 'response')} without a label; the same command tries again.", "warning")
     if report.n_unreadable:
-        say(render_unreadable(report), "warning")
+        say(render_unreadable(report.counts), "warning")
     if report.n_transient or report.n_unreadable:
         raise typer.Exit(1)
 
@@ -113,14 +126,17 @@ def judge_rows(
     evidence: Annotated[str | None, typer.Option(help="For openai:MODEL: description (default) or reason.")] = None,
     concurrency: RequestsAtOnce = 16,
     base_url: BaseUrl = None,
+    again: Again = None,
 ) -> None:
     """Judge rows of any other data: each has a `response`, nothing else is required."""
     from vlsbench.judge.judges import ModelOptions
     from vlsbench.judge.rows import judge_rows as judge_file
     from vlsbench.judge.rows import render_rows
+    from vlsbench.judge.run import render_unreadable
     from vlsbench.text import Progress
 
-    with Progress() as progress:
+    asked_again = failures_of(again)
+    with stoppable("finished verdicts are"), Progress() as progress:
         report = judge_file(
             rows,
             out,
@@ -128,10 +144,14 @@ def judge_rows(
             protocol=protocol,
             base_url=base_url,
             concurrency=concurrency,
+            again=asked_again,
             options=ModelOptions(evidence=evidence),
             on_progress=progress,
         )
-    print(render_rows(report))
+    show(render_rows(report))
     if report.n_transient:
         say(f"{amount(report.n_transient, 'row')} without a label; the same command tries again.", "warning")
+    if report.n_unreadable:
+        say(render_unreadable(report.counts, noun="row"), "warning")
+    if report.n_transient or report.n_unreadable:
         raise typer.Exit(1)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from vlsbench.text import OnProgress
 
 __all__ = [
+    "Again",
     "AsJson",
     "BaseUrl",
     "DataPath",
@@ -62,6 +63,7 @@ __all__ = [
     "TargetSettings",
     "WhoWrites",
     "WorkSettings",
+    "failures_of",
     "with_groups",
 ]
 
@@ -109,7 +111,21 @@ ModelName = Annotated[str | None, typer.Option("--name", help="Of the model on t
 
 JudgeName = Annotated[str, typer.Option("--judge", help="offline, openai:MODEL, …; `vlsbench judges` lists them.")]
 Protocol = Annotated[str | None, typer.Option(help="How it judges: v1 (default), paper, …")]
+Again = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FAILURE,…",
+        help="Ask again where this came of it: judge_unparsable, judge_cut, judge_refused, judge_filtered.",
+    ),
+]
 RequestsAtOnce = Annotated[int, typer.Option(min=1, max=1024, help="Requests in flight at once.")]
+
+
+def failures_of(again: str | None) -> frozenset[Failure]:
+    """Return the failures that `Again` names; none where it is not given."""
+    from vlsbench.judge.run import check_again
+
+    return frozenset() if again is None else check_again(again)
 
 
 @dataclass(frozen=True)
@@ -242,19 +258,11 @@ class JudgeSettings:
     price_out: PriceOut = None
     max_cost: MaxCost = None
     batch_size: Annotated[int | None, typer.Option(min=1, help="Questions at once of transformers:MODEL.")] = None
-    again: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FAILURE,…",
-            help="Ask again where this came of it: judge_unparsable, judge_cut, judge_refused, judge_filtered.",
-        ),
-    ] = None
+    again: Again = None
 
     def failures_again(self) -> frozenset[Failure]:
         """Return the failures to ask about again."""
-        from vlsbench.judge.run import check_again
-
-        return frozenset() if self.again is None else check_again(self.again)
+        return failures_of(self.again)
 
     def model_options(self) -> ModelOptions:
         """Return what is set of a model judge beyond its name, protocol and endpoint."""

@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
+from vlsbench.cost import Meter
 from vlsbench.engine.shards import Begun, KeyedLine, Shard, Tail, new_shard, read_left_shards, remove_shards
 from vlsbench.engine.work import (
     BlockReport,
@@ -181,12 +182,14 @@ class RayCluster:
         *,
         agreed: Description,
         shards: Shards[RecordT],
+        meter: Meter | None = None,
     ) -> int:
         """Work on items all over the cluster and pass the records to `write` as they come.
 
         Args:
             agreed: What every worker has to have opened.
             shards: Where the records wait on their way.
+            meter: Told what the workers sent once more or gave up, block by block.
 
         Returns:
             How many questions got no reply.
@@ -204,6 +207,9 @@ class RayCluster:
             with merge:
                 for report in self._work_on_blocks(work, items, path, decides(agreed)):
                     reports.append(report)
+                    if meter is not None:
+                        meter.n_retries += report.n_retries
+                        meter.n_unanswered += report.n_unanswered
                     merge.check()
                     if report.error is not None and not is_about_pictures(report.error):
                         raise report.error.restore()
@@ -238,8 +244,8 @@ class RayCluster:
         )
         for batch in done.iter_batches(batch_size=None, prefetch_batches=0, batch_format="numpy"):
             for text in batch["report"]:
-                n_unanswered, error = json.loads(str(text))
-                yield BlockReport(n_unanswered, None if error is None else Sent(*error))
+                n_unanswered, error, n_retries = json.loads(str(text))
+                yield BlockReport(n_unanswered, None if error is None else Sent(*error), n_retries)
         ray.kill(shard)
 
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
+from vlsbench.cost import Meter, count_replies, make_prices, meter_of
 from vlsbench.engine.cluster import Item, RayCluster, Scout, Shards
 from vlsbench.engine.work import JudgeDescription, JudgeWork, TargetDescription, TargetWork, decides, key_of
 from vlsbench.errors import UsageError
@@ -137,6 +138,7 @@ class _RayTarget:
         self.model = described.model
         self.revision = described.revision
         self.settings = described.settings
+        self.meter = Meter(make_prices(work.options.price_in, work.options.price_out, None))
         self._cluster = cluster
         self._work = work
         self._described = described
@@ -148,13 +150,19 @@ class _RayTarget:
         # Neighbours share an image, which a worker then reads and encodes once.
         ordered = sorted(questions, key=lambda q: (q.image, q.picture or "", q.instruction_id, q.condition))
         left = {key_of(question): question for question in ordered}
+
+        def write_and_count(responses: Sequence[Response]) -> None:
+            count_replies(self.meter, (response.usage for response in responses))
+            write(responses)
+
         self._shards.take_left(lambda response: left.pop(key_of(response), None) is not None, write)
         return self._cluster.run(
             replace(self._work, has_answered=has_answered or len(left) < len(questions)),
             [Item(key, canonical_json(question._asdict())) for key, question in left.items()],
-            write,
+            write_and_count,
             agreed=self._described,
             shards=self._shards,
+            meter=self.meter,
         )
 
 
@@ -170,6 +178,11 @@ class _Spread:
         """Have workers decide on responses, under the rubric of `judge`; see `vlsbench.judge.run.Asks`."""
         described = JudgeDescription(__version__, judge.rubric, judge.has_canaries, judge.output_format)
         left = {key_of(response): response for response in responses}
+        meter = meter_of(judge)
+
+        def write_and_count(verdicts: Sequence[Verdict]) -> None:
+            count_replies(meter, (verdict.usage for verdict in verdicts))
+            write(verdicts)
 
         def is_wanted(verdict: Verdict) -> bool:
             response = left.get(key_of(verdict))
@@ -189,9 +202,10 @@ class _Spread:
         self._cluster.run(
             work,
             [Item(key, response.model_dump_json(exclude_none=True)) for key, response in left.items()],
-            write,
+            write_and_count,
             agreed=described,
             shards=shards,
+            meter=meter,
         )
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, cast
 
 import vlsbench.errors
+from vlsbench.cost import meter_of
 from vlsbench.dataset.source import open_source
 from vlsbench.engine.shards import KeyedLine
 from vlsbench.errors import DataError, VLSBenchError
@@ -74,6 +75,8 @@ class BlockReport(NamedTuple):
 
     n_unanswered: int = 0
     error: Sent | None = None
+    n_retries: int = 0
+    """Questions that were sent once more."""
 
 
 class TargetDescription(NamedTuple):
@@ -112,6 +115,9 @@ class _Opened(Protocol):
     def describe(self) -> Description: ...
 
     def work_on(self, items: Sequence[str], keep: Keep) -> int: ...
+
+    @property
+    def n_retries(self) -> int: ...
 
     def over_the_sample(self) -> _Opened: ...
 
@@ -168,6 +174,10 @@ class _OpenedTarget:
     def describe(self) -> TargetDescription:
         target = self._target
         return TargetDescription(__version__, target.name, target.model, target.revision, target.settings)
+
+    @property
+    def n_retries(self) -> int:
+        return _retries_of(self._target)
 
     def work_on(self, items: Sequence[str], keep: Keep) -> int:
         def write(responses: Sequence[Response]) -> None:
@@ -234,6 +244,10 @@ class _OpenedJudge:
         judge = self._judge
         return JudgeDescription(__version__, judge.rubric, judge.has_canaries, judge.output_format)
 
+    @property
+    def n_retries(self) -> int:
+        return _retries_of(self._judge)
+
     def work_on(self, items: Sequence[str], keep: Keep) -> int:
         def write(verdicts: Sequence[Verdict]) -> None:
             keep([KeyedLine(key_of(v), v.model_dump_json(exclude_defaults=True)) for v in verdicts])
@@ -243,6 +257,11 @@ class _OpenedJudge:
 
     def over_the_sample(self) -> _OpenedJudge:
         return _OpenedJudge(self._judge.with_source(open_source(None, name="sample")))
+
+
+def _retries_of(asker: object) -> int:
+    meter = meter_of(asker)
+    return 0 if meter is None else meter.n_retries
 
 
 def key_of(item: Question | Response | Verdict) -> Key:
@@ -285,7 +304,10 @@ class Worker:
     def run(self, items: Sequence[str], keep: Keep) -> BlockReport:
         """Work on one block; what came of it before an error is kept."""
         try:
-            return BlockReport(self._open().work_on(items, keep))
+            opened = self._open()
+            n_before = opened.n_retries
+            n_unanswered = opened.work_on(items, keep)
+            return BlockReport(n_unanswered, n_retries=opened.n_retries - n_before)
         except (VLSBenchError, OSError) as error:
             return BlockReport(error=Sent.of(error))
 

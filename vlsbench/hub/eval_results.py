@@ -118,7 +118,7 @@ def notes_of(scored: Scored, task: Task, rates: Rates) -> str:
     most = None if rate is None else rate + rates.n_unjudged / rates.n_samples
     budget = "not declared" if result.max_new_tokens is None else str(result.max_new_tokens)
     parts = [
-        f"judge {scored.rubric.judge}",
+        f"judge {scored.rubric.shown_judge}",
         f"rubric {result.rubric}",
         f"max_new_tokens {budget}",
         f"N {rates.n_samples}",

@@ -223,7 +223,7 @@ def _metric(scored: Scored, task: Task) -> Document:
     rubric = scored.rubric
     details = {
         "rubric": scored.result.rubric,
-        "judge": rubric.judge,
+        "judge": rubric.shown_judge,
         "protocol": rubric.protocol,
         "judge_sees": ", ".join(rubric.evidence),
         "judge_models": ", ".join(scored.result.judge_models),
@@ -255,7 +255,7 @@ def _is_language_model(rubric: Rubric) -> bool:
 
 def _llm_scoring(scored: Scored) -> Document:
     rubric, models = scored.rubric, scored.result.judge_models
-    name, kind = rubric.judge.rpartition(":")[2], kind_of(rubric)
+    name, kind = rubric.shown_judge.rpartition(":")[2], kind_of(rubric)
     is_run_here = kind is not None and kind.has_weights
     info = {
         "name": name,

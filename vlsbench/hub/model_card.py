@@ -127,7 +127,7 @@ def model_card_snippet(scored: Scored) -> str:
         f"Model: {escape_markdown(card.model)}"
         + ("" if card.revision is None else f", revision {escape_markdown(card.revision)}"),
         f"Dataset: {escape_markdown(_dataset_name(scored.submission.index))}; digest `{result.dataset.digest[:12]}`",
-        f"Judge: {escape_markdown(scored.rubric.judge)}, rubric `{result.rubric}`",
+        f"Judge: {escape_markdown(scored.rubric.shown_judge)}, rubric `{result.rubric}`",
         f"Answer budget (`max_new_tokens`): {budget}",
         f"Coverage: {percent(result.coverage)}% of the samples have a label; whatever the others are, the "
         f"safe rate is {percent_interval(result.bounds)}%",
@@ -166,8 +166,8 @@ def bibtex(scored: Scored, *, year: int | None = None) -> str:
     note = (
         f"Safe rate {percent(result.safe_rate)}% (95% interval {percent_interval(result.safe_rate_ci)}), refusal "
         f"{percent(result.refusal_rate)}%, warning {percent(result.warning_rate)}%, N {result.n_samples}, coverage "
-        f"{percent(result.coverage)}%; dataset {_dataset_name(scored.submission.index)}; judge {scored.rubric.judge}, "
-        f"rubric {result.rubric}; max_new_tokens {budget}"
+        f"{percent(result.coverage)}%; dataset {_dataset_name(scored.submission.index)}; judge "
+        f"{scored.rubric.shown_judge}, rubric {result.rubric}; max_new_tokens {budget}"
     )
     fields = {
         "title": f"{{VLSBench}} result of {escape_bibtex(card.model)}",

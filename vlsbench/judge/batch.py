@@ -12,13 +12,16 @@ budget goes by its newer name, `max_completion_tokens`, which all models of the 
 where a batch complains. What is not in a body and so not in the rubric: batches answer later and may run elsewhere.
 
 The output format is not negotiated: a day is too long to be told no. `json_schema` is taken unless one is named. Where
-a batch comes back because the model takes no temperature, the next one goes without, under that rubric. The canaries
-go with the first file of a submission. A cache is not asked, and `--max-cost` cannot stop a batch.
+a batch comes back because the model takes no temperature, the next one goes without, under that rubric. A run that
+waits sends the canaries in a batch of their own and nothing else before they are back: where none got a label, the rest
+is not paid. A run that goes away sends them along with the rest. A cache is not asked, and `--max-cost` cannot stop a
+batch.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import logging
 import tempfile
@@ -33,6 +36,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple
 
 from pydantic import Field, ValidationError
 
+from vlsbench.cost import count_replies, count_tokens, render_tokens
 from vlsbench.dataset.pictures import fit_picture
 from vlsbench.endpoint import REASON_CHARACTERS, is_filtered, refused_parameter
 from vlsbench.errors import DataError, JudgeError, SubmissionError, UsageError, amount, numbered
@@ -65,6 +69,8 @@ _POLL_SECONDS: Final = 30.0
 """Between two looks at what is under way: a batch takes minutes to a day."""
 
 _ENDED: Final = frozenset({"completed", "expired", "cancelled", "failed"})
+
+_BUDGET_FIELDS: Final = ("max_completion_tokens", "max_tokens")
 
 _CANARY: Final = "canary:"
 """Before the id of a line that is no response of the submission."""
@@ -140,7 +146,7 @@ def run_batch(
     judge = _choose(directory, responses, judge)
     batch = BatchJudge(judge, directory, limit=limit, is_waiting=is_waiting, poll_seconds=poll_seconds)
     report = run(directory, responses, batch, again=again, on_progress=on_progress)
-    return report._replace(n_pending=batch.n_left, notes=(*report.notes, *batch.notes))
+    return report._replace(n_pending=batch.n_left, notes=(*report.notes, *batch.notes, *batch.tokens_notes()))
 
 
 def _choose(directory: Path, responses: Mapping[Key, Response], judge: ModelJudge) -> ModelJudge:
@@ -186,6 +192,8 @@ class BatchJudge:
         if judge.meter.max_cost is not None:
             raise UsageError("--max-cost cannot stop a batch; see what it costs with --dry-run, and use --limit.")
         self.rubric = judge.rubric
+        self.meter = judge.meter
+        """What came back, for who waits."""
         self.notes: list[str] = []
         self.n_under_way = 0
         """Responses whose batches had not ended when `judge` returned."""
@@ -199,10 +207,14 @@ class BatchJudge:
         self._sleep = sleep
         self._path = _path_of(directory, judge)
         self._state = BatchState(rubric=judge.rubric.rubric_id, endpoint=judge.endpoint.shown)
+        self._usages: list[Mapping[str, object] | None] = []
+        """Of what came back in this run."""
         self._written: set[str] = set()
         """Lines with a verdict of this run, be it that nothing came of them: the next run asks those again."""
         self._dead: list[str] = []
         """Reasons of batches of which not one line was answered."""
+        self._has_canaries = False
+        """Canaries came back in this run."""
         self._no_label: str | None = None
         """Why no canary got a label."""
 
@@ -215,10 +227,12 @@ class BatchJudge:
             self._adopt(client)
             self._collect(client, wanted, write)
             self._stop_where_nothing_is_answered()
-            not_now = self._written.union(*(part.custom_ids for part in self._state.parts))
-            unsent = [response for name, response in wanted.items() if name not in not_now]
+            if self._is_waiting and self._unsent(wanted):
+                self._await_canaries(client, wanted, write)
+            unsent = self._unsent(wanted)
             self.n_left = 0 if self._limit is None else max(0, len(unsent) - self._limit)
-            broken = self._send(client, unsent[: self._limit], samples)
+            sent = unsent[: self._limit]
+            broken = self._send(client, sent, samples, has_canaries=bool(sent) and not self._has_canaries)
             while self._is_waiting and self._state.parts:
                 self._collect(client, wanted, write)
                 if self._state.parts:
@@ -237,6 +251,34 @@ class BatchJudge:
                 f"{amount(len(broken), 'picture')} cannot be used; the other samples are sent: instruction_id {ids}. "
                 f"First: {broken[first]}"
             )
+
+    def tokens_notes(self) -> list[str]:
+        """Say what came back in this run took; nothing where nothing says."""
+        tokens = render_tokens(count_tokens(self._usages), self.meter.prices)
+        return [] if tokens is None else [tokens]
+
+    def _unsent(self, wanted: Mapping[str, Response]) -> list[Response]:
+        """Find what is neither decided in this run nor under way."""
+        not_now = self._written.union(*(part.custom_ids for part in self._state.parts))
+        return [response for name, response in wanted.items() if name not in not_now]
+
+    def _await_canaries(self, client: openai.OpenAI, wanted: Mapping[str, Response], write: Write) -> None:
+        """Have the canaries judged before anything else is sent, unless they just came back."""
+
+        def are_under_way() -> bool:
+            return any(name.startswith(_CANARY) for part in self._state.parts for name in part.custom_ids)
+
+        for _ in _BUDGET_FIELDS:  # once more where the model calls its budget otherwise
+            field = self._state.budget_field
+            if not self._has_canaries and not are_under_way():
+                self._send(client, (), {}, has_canaries=True)
+            while are_under_way():
+                self._collect(client, wanted, write)
+                if are_under_way():
+                    self._sleep(self._poll_seconds)
+            self._stop_where_nothing_is_answered()
+            if field == self._state.budget_field:
+                break
 
     # State
 
@@ -283,7 +325,7 @@ class BatchJudge:
             **judge.endpoint.sdk_options(),
             max_retries=judge.max_retries,
             timeout=judge.timeout_seconds,
-            http_client=guard(openai.DefaultHttpxClient(), max_bytes=MAX_FILE_BYTES),
+            http_client=guard(openai.DefaultHttpxClient(), max_file_bytes=MAX_FILE_BYTES),
         )
 
     @contextlib.contextmanager
@@ -326,15 +368,19 @@ class BatchJudge:
                 self._put_part(part, part.model_copy(update={"batch_id": batch.id}))
 
     def _send(
-        self, client: openai.OpenAI, responses: Sequence[Response], samples: Mapping[int, Sample]
+        self, client: openai.OpenAI, responses: Sequence[Response], samples: Mapping[int, Sample], *, has_canaries: bool
     ) -> dict[int, DataError]:
-        """Upload and create batches; return the pictures that could not be read."""
+        """Upload and create batches; return the pictures that could not be read.
+
+        Args:
+            has_canaries: The canaries come first.
+        """
         broken: dict[int, DataError] = {}
-        if not responses:
-            return broken
         with tempfile.TemporaryDirectory(prefix="vlsbench-batch-") as folder:
             path = Path(folder) / f"{self.rubric.rubric_id}.jsonl"
-            for names in self._write_files(path, responses, samples, broken):
+            canaries = self._canary_lines() if has_canaries else ()
+            lines = itertools.chain(canaries, self._lines(responses, samples, broken))
+            for names in self._write_files(path, lines):
                 part = BatchPart(custom_ids=tuple(names))
                 self._put_part(None, part)
                 with self._trying("upload a file"):
@@ -367,11 +413,8 @@ class BatchJudge:
 
     # Files
 
-    def _write_files(
-        self, path: Path, responses: Sequence[Response], samples: Mapping[int, Sample], broken: dict[int, DataError]
-    ) -> Iterator[list[str]]:
+    def _write_files(self, path: Path, lines: Iterator[tuple[str, bytes]]) -> Iterator[list[str]]:
         """Write one file after the other to `path`, none beyond the limits; yield the ids in each."""
-        lines = self._lines(responses, samples, broken)
         line = next(lines, None)
         while line is not None:
             names: list[str] = []
@@ -384,10 +427,7 @@ class BatchJudge:
                     line = next(lines, None)
             yield names
 
-    def _lines(
-        self, responses: Sequence[Response], samples: Mapping[int, Sample], broken: dict[int, DataError]
-    ) -> Iterator[tuple[str, bytes]]:
-        """Make the lines: canaries first, so that all of them are in one file."""
+    def _canary_lines(self) -> Iterator[tuple[str, bytes]]:
         from vlsbench.dataset.source import open_source
 
         with open_source(None, name="sample") as source:
@@ -396,6 +436,10 @@ class BatchJudge:
             known = asking.look_up(canaries)
             for canary in canaries:
                 yield self._line(f"{_CANARY}{custom_id(canary)}", asking, known[canary.instruction_id], canary)
+
+    def _lines(
+        self, responses: Sequence[Response], samples: Mapping[int, Sample], broken: dict[int, DataError]
+    ) -> Iterator[tuple[str, bytes]]:
         for response in responses:
             sample = samples[response.instruction_id]
             try:
@@ -439,6 +483,8 @@ class BatchJudge:
             missing = unreachable(f"batch {batch_id} {batch.status} without a result for this line")
             names = [name for name in part.custom_ids if name not in left]
             outcomes = {name: lines[name].outcome if name in lines else missing for name in names}
+            count_replies(self.meter, (outcome.usage for outcome in outcomes.values()))
+            self._usages += [outcome.usage for outcome in outcomes.values()]
             write(
                 [
                     self._judge.make_verdict(wanted[name], outcome)
@@ -447,15 +493,16 @@ class BatchJudge:
                 ]
             )
             self._written.update(outcomes)
-            self._record_canaries(part, outcomes)
+            field = next((line.wants_field for line in lines.values() if line.wants_field is not None), None)
+            if field is None:  # else nobody was asked, and canaries say nothing of the judge
+                self._record_canaries(part, outcomes)
             if problem is not None and left:
                 unread.append(problem)
                 self._put_part(part, part.model_copy(update={"custom_ids": left}))
                 continue
-            field = next((line.wants_field for line in lines.values() if line.wants_field is not None), None)
             if field is not None:
                 self._save(budget_field=field)
-                self.notes.append(f"this model calls the budget {field}; the same command asks again with it")
+                self.notes.append(f"this model calls the budget {field}, and is asked so from now on")
             elif not any(line.is_answered for line in lines.values()) and batch.status != "expired":
                 self._dead.append(_why_dead(batch, lines))
             self._put_part(part, None)
@@ -538,6 +585,7 @@ class BatchJudge:
         canaries = _canaries()
         if not any(name in canaries for name in part.custom_ids):
             return
+        self._has_canaries = True
         verdicts = [
             self._judge.make_verdict(canary, outcomes[name]) for name, canary in canaries.items() if name in outcomes
         ]

@@ -6,7 +6,7 @@ misses them is not to be trusted with the rest, be it the model, a broken chat t
 image. Marked only: the verdicts stay, `read_runs` shows the mark beside them. Where not one got a label, the run stops.
 
 The history of runs of a rubric is `verdicts/<rubric_id>.run.json`; a run adds a record and changes none. `watch` judges
-the canaries of a run that is about to begin; batches bring their own along, and tell them by the same record.
+the canaries of a run that is about to begin, `ask_canaries` those of one that keeps no history.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ __all__ = [
     "RunRecord",
     "Watched",
     "append_run",
+    "ask_canaries",
     "canary_responses",
     "make_record",
     "read_results",
@@ -306,9 +307,27 @@ def watch(directory: Path, judge: Watched, *, one_first: bool = False) -> tuple[
         verdicts = _judge_canaries(judge, one_first=one_first)
         record = make_record(verdicts, judge.output_format)
         append_run(directory, rubric_id, record)
-    if (why := why_no_label(judge.rubric, verdicts)) is not None:
-        raise JudgeError(f"{why} Nothing else was asked.")
+    _refuse_without_label(judge.rubric, verdicts)
     return record, verdicts
+
+
+def ask_canaries(judge: Watched, *, one_first: bool = False) -> RunRecord:
+    """Judge the canaries of a run that keeps no history; stop where none of them got a label.
+
+    Args:
+        one_first: As `watch` takes it.
+
+    Raises:
+        JudgeError: As `watch`.
+    """
+    verdicts = _judge_canaries(judge, one_first=one_first)
+    _refuse_without_label(judge.rubric, verdicts)
+    return make_record(verdicts, judge.output_format)
+
+
+def _refuse_without_label(rubric: Rubric, verdicts: Sequence[Verdict]) -> None:
+    if (why := why_no_label(rubric, verdicts)) is not None:
+        raise JudgeError(f"{why} Nothing else was asked.")
 
 
 def _judge_canaries(judge: Watched, *, one_first: bool) -> list[Verdict]:

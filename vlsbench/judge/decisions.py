@@ -10,6 +10,7 @@ Not agreed on with any endpoint and never run against the real one. As of openai
 
 from __future__ import annotations
 
+import copy
 import json
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
@@ -208,20 +209,13 @@ class DecisionJudge(OpenJudge):
 
     def with_source(self, source: PictureSource, *, use_cache: bool = True) -> DecisionJudge:
         """Return the same judge over other samples."""
-        asking = self._asking
-        return DecisionJudge(
-            asking.model,
-            source=source,
-            evidence=asking.evidence,
-            prompt_path=asking.prompt_path,
-            max_side=asking.max_side,
-            base_url=asking.endpoint.url,
-            api_key=asking.endpoint.key,
-            concurrency=asking.concurrency,
-            max_retries=asking.max_retries,
-            timeout_seconds=asking.timeout_seconds,
-            http_client=self._http_client,
-        )
+        other = copy.copy(self)
+        other._asking = self._asking.variant(source=source, use_cache=use_cache)
+        return other
+
+    def check_samples(self, responses: Sequence[Response]) -> None:
+        """Look for what it is to see; see `vlsbench.judge.run.OpenJudge`."""
+        self._asking.check_samples(responses)
 
     def question(self, sample: Sample, response: Response, url: str | None) -> list[dict[str, Any]]:
         """Make the input of one request: the evidence of the model judge, in this endpoint's words."""

@@ -149,6 +149,10 @@ class LocalJudge(OpenJudge):
             batch_size=self.batch_size,
         )
 
+    def check_samples(self, responses: Sequence[Response]) -> None:
+        """Look for what it is to see; see `vlsbench.judge.run.OpenJudge`."""
+        self._look_up(responses)
+
     def judge(self, responses: Sequence[Response], write: Write) -> None:
         """Judge every response, the longest first; see `vlsbench.judge.run.Judge`.
 

@@ -50,7 +50,7 @@ from vlsbench.judge.reply import (
     unreachable,
 )
 from vlsbench.judge.run import FormatRefusedError, OpenJudge, TemperatureRefusedError, Write
-from vlsbench.records import Failure, Key, Response, Rubric, Verdict
+from vlsbench.records import Failure, Key, Response, Rubric, Verdict, name_without_place
 
 if TYPE_CHECKING:
     import httpx2
@@ -231,6 +231,10 @@ class ModelJudge(OpenJudge):
             asyncio.run(run.ask_all(ordered))
         run.report()
 
+    def check_samples(self, responses: Sequence[Response]) -> None:
+        """Look for what it is to see; see `vlsbench.judge.run.OpenJudge`."""
+        self.look_up(responses)
+
     def look_up(self, responses: Sequence[Response]) -> dict[int, Sample]:
         """Find the sample of every response, with the texts the judge is to see.
 
@@ -318,7 +322,7 @@ class ModelJudge(OpenJudge):
             rubric=self._rubric_id,
             raw=conceal(outcome.raw, limit=REASON_CHARACTERS if is_unreachable else RAW_CHARACTERS),
             explanation=None if outcome.explanation is None else conceal(outcome.explanation),
-            judge_model=None if outcome.judge_model is None else conceal(outcome.judge_model, limit=250),
+            judge_model=outcome.judge_model and conceal(name_without_place(outcome.judge_model), limit=250),
             usage=outcome.usage,
             response_sha256=response.digest,
         )

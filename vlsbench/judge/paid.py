@@ -77,7 +77,7 @@ def run_paid(
         pending = find_pending(directory, responses, judge.rubric, limit=limit, again=again)
         if not pending.asked:
             break
-        judge.look_up(pending.asked)
+        judge.check_samples(pending.asked)
         try:
             record, verdicts = watch(directory, judge, one_first=one_first)
         except SettingRefusedError as error:

@@ -1,10 +1,11 @@
 """Judge rows that belong to no benchmark: any file of JSON lines that have a `response`.
 
 So a judge can be measured on other people's labelled data. Every row is read and checked before anything is judged,
-and the output appears whole or not at all. Verdicts of a judge that is paid by the call are kept in a file beside the
-output until all of them are there, so that a killed run goes on where it stopped.
+and the output appears whole or not at all. A judge that is not free judges its canaries first, and its verdicts are
+kept in a file beside the output until every label is there, so that a killed run goes on where it stopped and what has
+no label can be asked again.
 
-Leaves out: images and canaries. A model judge sees the texts of a row, nothing else.
+Leaves out images: a model judge sees the texts of a row, nothing else.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
@@ -32,10 +34,19 @@ from vlsbench.files import (
     sha256_hex,
     write_atomic,
 )
+from vlsbench.judge.canaries import ask_canaries, render_record
 from vlsbench.judge.judges import ModelOptions, find_kind, kind_of, open_judge
-from vlsbench.judge.run import Judge, OpenJudge, SettingRefusedError, Write, candidates_left
+from vlsbench.judge.run import (
+    AGAIN,
+    Judge,
+    OpenJudge,
+    SettingRefusedError,
+    Write,
+    candidates_left,
+    count_unreadable,
+)
 from vlsbench.judge.verdicts import read_verdicts, verdicts_that_hold
-from vlsbench.records import IMAGE_TEXT, TRANSIENT_FAILURES, Key, Response, ResponseFailure, Verdict
+from vlsbench.records import IMAGE_TEXT, TRANSIENT_FAILURES, Failure, Key, Response, ResponseFailure, Verdict
 from vlsbench.text import OnProgress, Reached
 
 if TYPE_CHECKING:
@@ -92,11 +103,18 @@ class RowsReport(NamedTuple):
     """Verdicts that an earlier, unfinished run had decided."""
     counts: Mapping[str, int]
     """Rows by label or failure."""
+    notes: tuple[str, ...] = ()
+    """Sentences about this run: its canaries."""
 
     @property
     def n_transient(self) -> int:
         """Failures that the same command tries again."""
         return sum(count for name, count in self.counts.items() if name in TRANSIENT_FAILURES)
+
+    @property
+    def n_unreadable(self) -> int:
+        """Replies without a label that can be read; only `again` asks again."""
+        return count_unreadable(self.counts)
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -272,6 +290,7 @@ def judge_rows(
     protocol: str | None = None,
     base_url: str | None = None,
     concurrency: int = 16,
+    again: AbstractSet[Failure] = frozenset(),
     options: ModelOptions = ModelOptions(),  # noqa: B008  # frozen
     on_progress: OnProgress = lambda reached: None,
 ) -> RowsReport:
@@ -285,12 +304,14 @@ def judge_rows(
         path: JSON lines with a `response`; see `read_rows`.
         out: Written whole or not at all.
         name: Of the judge; see `open_row_judges` for this and what follows.
+        again: Failures of an earlier run to ask about again; see `vlsbench.judge.run.AGAIN`.
         on_progress: Told how many rows are judged, of how many.
 
     Raises:
         DataError: If any line is not a row, or lacks what a model judge is to see; nothing is judged then.
         UsageError: If there is no such judge, or `out` is `path`.
-        JudgeError: If a model judge cannot go on; what it had decided is kept, and the same call goes on.
+        JudgeError: If a model judge cannot go on, or gives none of its canaries a label; what it had decided is kept,
+            and the same call goes on.
     """
     path, out = Path(path), Path(out)
     if out.is_symlink():
@@ -306,7 +327,7 @@ def judge_rows(
     while True:
         judge = judges[0]
         try:
-            return write_verdicts(rows, judge, out, on_progress=on_progress)
+            return write_verdicts(rows, judge, out, again=again, one_first=len(judges) > 1, on_progress=on_progress)
         except SettingRefusedError as error:
             judges = candidates_left(judges, judge, error)
             if not judges:
@@ -318,12 +339,17 @@ def write_verdicts(
     judge: Judge,
     out: Path,
     *,
+    again: AbstractSet[Failure] = frozenset(),
+    one_first: bool = False,
     on_progress: OnProgress = lambda reached: None,
 ) -> RowsReport:
     """Judge rows with a judge that is open, and write `out`; see `judge_rows`.
 
     Verdicts of any judge that is not free (the offline one takes a second to ask again) are first kept in a hidden
-    file beside `out` under the digest of judge and rows; it is removed once no row is left to try again.
+    file beside `out` under the digest of judge and rows; it is removed once no row is left to ask again.
+
+    Args:
+        one_first: Ask about one canary alone: the judge may refuse how it is asked.
     """
     named = {row.number: verdict for row in rows if (verdict := _named(row)) is not None}
     asked = {(row.number, IMAGE_TEXT): row.response for row in rows if row.number not in named}
@@ -338,6 +364,7 @@ def write_verdicts(
         on_progress(Reached(len(verdicts), len(rows), n_failed, meter))
 
     kind = kind_of(judge.rubric)
+    notes: tuple[str, ...] = ()
     if kind is not None and kind.is_free:
         n_kept = 0
         responses = list(asked.values())
@@ -347,11 +374,11 @@ def write_verdicts(
     else:
         kept = _kept_path(rows, judge, out)
         with exclusive(kept):
-            n_kept = _judge_kept(judge, asked, kept, keep)
+            n_kept, notes = _judge_kept(judge, asked, kept, keep, again=again, one_first=one_first)
             _write(rows, verdicts, out)
-            if not any(verdict.failure in TRANSIENT_FAILURES for verdict in verdicts.values()):
+            if not any(verdict.failure in TRANSIENT_FAILURES.union(AGAIN) for verdict in verdicts.values()):
                 kept.unlink(missing_ok=True)
-    return RowsReport(out, len(rows), n_kept, Counter(str(v.label or v.failure) for v in verdicts.values()))
+    return RowsReport(out, len(rows), n_kept, Counter(str(v.label or v.failure) for v in verdicts.values()), notes)
 
 
 def _kept_path(rows: Sequence[Row], judge: Judge, out: Path) -> Path:
@@ -360,16 +387,24 @@ def _kept_path(rows: Sequence[Row], judge: Judge, out: Path) -> Path:
     return out.with_name(f".{out.name}.{digest[:12]}.part")
 
 
-def _judge_kept(judge: Judge, asked: Mapping[Key, Response], kept: Path, keep: Write) -> int:
-    """Ask about what `kept` has no verdict on, and put every verdict there as it comes.
+def _judge_kept(
+    judge: Judge,
+    asked: Mapping[Key, Response],
+    kept: Path,
+    keep: Write,
+    *,
+    again: AbstractSet[Failure],
+    one_first: bool,
+) -> tuple[int, tuple[str, ...]]:
+    """Ask about what `kept` has no verdict on, canaries first, and put every verdict there as it comes.
 
     Returns:
-        How many verdicts were there before.
+        How many verdicts were there before, and what is to be said of the canaries.
     """
     before = {
         key: verdict
         for key, verdict in verdicts_that_hold(read_verdicts(kept), asked).items()
-        if verdict.failure not in TRANSIENT_FAILURES
+        if verdict.failure not in TRANSIENT_FAILURES | again
     }
     keep(list(before.values()))
 
@@ -378,9 +413,13 @@ def _judge_kept(judge: Judge, asked: Mapping[Key, Response], kept: Path, keep: W
         keep(new)
 
     todo = [response for key, response in asked.items() if key not in before]
+    notes: tuple[str, ...] = ()
+    if todo and isinstance(judge, OpenJudge) and judge.has_canaries:
+        judge.check_samples(todo)
+        notes = (render_record(ask_canaries(judge, one_first=one_first)),)
     if todo:
         judge.judge(todo, write)
-    return len(before)
+    return len(before), notes
 
 
 def _named(row: Row) -> Verdict | None:
@@ -408,4 +447,6 @@ def render_rows(report: RowsReport) -> str:
     """Render what judging a file of rows left behind."""
     counts = ", ".join(f"{count} {name}" for name, count in sorted(report.counts.items(), key=lambda c: -c[1]))
     kept = f", {report.n_kept} of them by an earlier run" if report.n_kept else ""
-    return f"{amount(report.n_rows, 'row')} judged{kept}: {counts}\nwritten to {report.path}"
+    return "\n".join(
+        [*report.notes, f"{amount(report.n_rows, 'row')} judged{kept}: {counts}", f"written to {report.path}"]
+    )

@@ -45,6 +45,7 @@ __all__ = [
     "ask_itself",
     "candidates_left",
     "check_again",
+    "count_unreadable",
     "find_pending",
     "render_run",
     "render_unreadable",
@@ -156,7 +157,7 @@ class RunReport(NamedTuple):
     @property
     def n_unreadable(self) -> int:
         """Replies without a label that can be read; only `--again` asks again."""
-        return sum(count for name, count in self.counts.items() if name in _UNREADABLE)
+        return count_unreadable(self.counts)
 
 
 class Pending(NamedTuple):
@@ -279,6 +280,13 @@ class OpenJudge(ABC):
         """Return the same judge over other samples; itself where it sees none."""
         return self
 
+    def check_samples(self, responses: Sequence[Response]) -> None:  # noqa: B027  # a judge of answers alone has nothing to look for
+        """Look for what it is to see of the samples before it asks anything, canaries included.
+
+        Raises:
+            DataError: If samples lack it; the message names the ids.
+        """
+
     def run(self, directory: Path, responses: Mapping[Key, Response], options: RunOptions) -> RunReport:
         """Judge what has no verdict yet, canaries first.
 
@@ -350,7 +358,9 @@ def run_watched(
 ) -> RunReport:
     """Judge what has no verdict yet, canaries first where the judge has them; see `run`."""
     notes: list[str] = []
-    if judge.has_canaries and find_pending(directory, responses, judge.rubric, limit=limit, again=again).asked:
+    pending = find_pending(directory, responses, judge.rubric, limit=limit, again=again)
+    if judge.has_canaries and pending.asked:
+        judge.check_samples(pending.asked)
         record, _ = watch(directory, judge)
         notes.append(render_record(record))
     report = run(directory, responses, judge, limit=limit, again=again, asks=asks, on_progress=on_progress)
@@ -379,11 +389,22 @@ def _keep_rubric(path: Path, rubric: Rubric) -> None:
         raise JudgeError(f"{path}: not the rubric its name says; was it edited? Move it away and judge again.")
 
 
-def render_unreadable(report: RunReport, command: str = "the same command") -> str:
-    """Say which labels are missing for want of a reply that can be read, and how to ask again."""
-    found = [name for name in AGAIN if name in _UNREADABLE and report.counts.get(name)]
+def count_unreadable(counts: Mapping[str, int]) -> int:
+    """Count the verdicts, by label or failure, for want of a reply that can be read."""
+    return sum(count for name, count in counts.items() if name in _UNREADABLE)
+
+
+def render_unreadable(counts: Mapping[str, int], command: str = "the same command", *, noun: str = "response") -> str:
+    """Say which labels are missing for want of a reply that can be read, and how to ask again.
+
+    Args:
+        counts: Verdicts, by label or failure.
+        command: What to run once more.
+        noun: What was judged.
+    """
+    found = [name for name in AGAIN if name in _UNREADABLE and counts.get(name)]
     return (
-        f"{amount(report.n_unreadable, 'response')} without a label, as no reply could be read ({', '.join(found)}); "
+        f"{amount(count_unreadable(counts), noun)} without a label, as no reply could be read ({', '.join(found)}); "
         f"{command} with --again {','.join(found)} asks again."
     )
 

@@ -14,7 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Final
 
-from vlsbench.errors import amount
+from vlsbench.dataset.pictures import Picture, open_picture
+from vlsbench.errors import DataError, amount
 from vlsbench.leakage.audit import Audit
 from vlsbench.leakage.harm_page import guard_section, harm_card, harm_section
 from vlsbench.leakage.image_need import IMAGE_RULE_CHECK
@@ -301,12 +302,9 @@ def _picture(audit: Audit, item_id: str) -> str:
 
 
 def _thumbnail(data: bytes) -> str | None:
-    from PIL import Image, UnidentifiedImageError
-
     try:
-        with Image.open(io.BytesIO(data)) as opened:
-            image = opened.convert("RGB")
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError):
+        image = open_picture(Picture(data, "image/png"))  # decoded by what it holds
+    except DataError:
         return None
     image.thumbnail((_THUMBNAIL, _THUMBNAIL))
     out = io.BytesIO()

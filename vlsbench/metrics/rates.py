@@ -28,6 +28,7 @@ from vlsbench.records import (
     ScoredDataset,
     Settings,
     Verdict,
+    name_without_place,
 )
 from vlsbench.taxonomy import CATEGORY_NAMES, SUB_CATEGORY_NAMES
 
@@ -290,7 +291,7 @@ def score_outcomes(
         dataset=ScoredDataset(name=index.name, config=index.config, revision=index.revision, digest=index.digest),
         interval=INTERVAL_OF,
         visual_reliance=reliance,
-        judge_models=tuple(sorted({v.judge_model for v in verdicts.values() if v.judge_model is not None})),
+        judge_models=tuple(sorted({name_without_place(v.judge_model) for v in verdicts.values() if v.judge_model})),
         conditions=conditions,
     )
     return ScoredOutcomes(result, counted)

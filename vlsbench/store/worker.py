@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple
 
 from vlsbench.errors import SubmissionError, UsageError, VLSBenchError, amount, visible
 from vlsbench.judge.judges import ModelOptions, find_kind, open_judge
-from vlsbench.judge.run import RunReport, render_unreadable
+from vlsbench.judge.run import RunReport, count_unreadable, render_unreadable
 from vlsbench.judge.verdicts import list_rubrics
 from vlsbench.records import TRANSIENT_FAILURES, Failure
 from vlsbench.screening.flags import read_safety_reasons, screen
@@ -151,6 +151,7 @@ class Worker:
     def _pass(self, find: Callable[[], Iterator[StoredSubmission | Done]], limit: int | None) -> WorkReport:
         """Go over the store; what another worker held is tried once more at the end."""
         done: dict[str, Done] = {}
+        n_judged = 0
         who = who_writes(self.store, self.name)
         self._rubric_ids("sample")  # a judge that does not exist is found before anything is done
         for _ in range(2):
@@ -158,9 +159,13 @@ class Worker:
                 name = item.submission_id
                 if name in done and done[name].outcome != "held":
                     continue
-                if limit is not None and WorkReport(tuple(done.values())).n_judged >= limit:
+                if isinstance(item, Done):
+                    result: Done | None = item
+                elif limit is not None and n_judged >= limit:
                     break
-                result = item if isinstance(item, Done) else self._try(item, who)
+                else:
+                    result = self._try(item, who)
+                    n_judged += result is not None and result.outcome not in ("waiting", "held")
                 if result is not None:
                     done[name] = result
                     self.on_done(result)
@@ -180,7 +185,10 @@ class Worker:
                 continue
             if standing.state in ("withdrawn", "rejected"):
                 continue
-            if self._is_done(item.directory, standing, tries_failures=tries_failures):
+            judged = self._find_judged(item.directory, standing, tries_failures=tries_failures)
+            if judged is not None:
+                if tries_failures and (missing := _labels_missing(judged)) is not None:
+                    found.append(("", missing))
                 continue
             when = standing.received.when if standing.received else ""
             waits = standing.checked is not None and not self._may_judge(standing)
@@ -200,7 +208,9 @@ class Worker:
                 continue
             if standing.state in ("withdrawn", "rejected"):
                 continue
-            if self._is_done(item.directory, standing, tries_failures=True):
+            if (judged := self._find_judged(item.directory, standing, tries_failures=True)) is not None:
+                if (missing := _labels_missing(judged)) is not None:
+                    yield missing
                 continue
             if not self._may_judge(standing):
                 yield Done(item.submission_id, "waiting", self._how_to_accept(item.submission_id))
@@ -210,20 +220,20 @@ class Worker:
     def _may_judge(self, standing: Standing) -> bool:
         return find_kind(self.judge).is_free or self.is_for_all or standing.is_accepted
 
-    def _is_done(self, directory: Path, standing: Standing, *, tries_failures: bool) -> bool:
-        """Say whether a rubric of this judge is published; where its rubrics cannot be told beforehand, it is not.
+    def _find_judged(self, directory: Path, standing: Standing, *, tries_failures: bool) -> Judged | None:
+        """Return what this judge is done with; None where it is not, or where its rubrics cannot be told beforehand.
 
         Verdicts that somebody moved away are judged again, as the board asks for where they are not those of the event.
         """
         if standing.checked is None:
-            return False
+            return None
         for rubric in self._rubric_ids(standing.checked.dataset) & standing.published:
             judged = standing.judged.get(rubric)
             if judged is None or not _is_there(directory, rubric):
                 continue
             if not (tries_failures and any(judged.counts.get(f) for f in TRANSIENT_FAILURES | self.again)):
-                return True
-        return False
+                return judged
+        return None
 
     def _rubric_ids(self, dataset: Literal["release", "sample"]) -> frozenset[str]:
         """Return the rubrics under which this judge may judge; empty where only a run can tell."""
@@ -264,7 +274,8 @@ class Worker:
 
     def _judge_managed(self, found: Managed, lease: Lease, who: str) -> Done | None:
         name, standing = found.submission_id, found.standing
-        if standing.state in ("withdrawn", "rejected") or self._is_done(found.directory, standing, tries_failures=True):
+        is_over = standing.state in ("withdrawn", "rejected")
+        if is_over or self._find_judged(found.directory, standing, tries_failures=True) is not None:
             return None  # another worker, or a person, was faster
         if content_id(found.directory) != name:
             raise SubmissionError(f"{name}: card or answers are not those that were submitted; restore them.")
@@ -361,7 +372,7 @@ class Worker:
                 f"{note}; {amount(n_left, 'answer is', 'answers are')} without a label, the same command tries again",
             )
         if run.n_unreadable:
-            return Done(name, "stopped", f"{note}; {render_unreadable(run)}")
+            return Done(name, "stopped", f"{note}; {render_unreadable(run.counts)}")
         return Done(name, "published", note)
 
     def _judge_by_hand(self, item: StoredSubmission, lease: Lease) -> Done | None:
@@ -372,7 +383,9 @@ class Worker:
         run = self._ask(submission)
         rubric_id = run.path.stem
         if not run.n_new and (item.directory / "results" / f"{rubric_id}.json").exists():
-            return None
+            if not run.n_unreadable:
+                return None
+            return Done(name, "stopped", f"{rubric_id}: {render_unreadable(run.counts)}")
         write_result(score_submission(submission, rubric_id))
         lease.save(_rubric_files(name, work, rubric_id), f"Judge {name}")
         self.store.close_workplace(name)
@@ -382,11 +395,18 @@ class Worker:
             )
             return Done(name, "stopped", f"{rubric_id}: {note}")
         if run.n_unreadable:
-            return Done(name, "stopped", f"{rubric_id}: {render_unreadable(run)}")
+            return Done(name, "stopped", f"{rubric_id}: {render_unreadable(run.counts)}")
         return Done(name, "published", f"{rubric_id}: {amount(run.n_new, 'verdict')}")
 
     def _how_to_accept(self, name: str) -> str:
         return f"`vlsbench accept {name}` lets {self.judge} judge it"
+
+
+def _labels_missing(judged: Judged) -> Done | None:
+    """Say of what is judged that labels are missing which only `again` asks for; None where none is."""
+    if not count_unreadable(judged.counts):
+        return None
+    return Done(judged.submission_id, "stopped", f"{judged.rubric_id}: {render_unreadable(judged.counts)}")
 
 
 class _Writing:

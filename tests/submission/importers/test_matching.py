@@ -145,8 +145,10 @@ def test_a_row_number_beside_the_true_id_is_not_taken_for_it(bring: Import, writ
 
 REFERENCES = [
     ({"answer": "GOLD", "model_output": "said"}, "said"),
-    ({"answer": "GOLD", "pred": "said"}, "said"),
-    ({"answer": "GOLD", "prediction": "said"}, "said"),
+    ({"answer": "GOLD", "pred": "it said"}, "it said"),
+    ({"answer": "GOLD", "prediction": "it said"}, "it said"),
+    ({"answer": "GOLD", "prediction": "No"}, None),  # one word: what a classifier made of the answer, as likely
+    ({"answer": "GOLD", "pred": "1"}, None),
     ({"answer": "GOLD", "output": "said"}, None),
     ({"answer": "GOLD", "response": "said"}, None),
     ({"response": "GOLD", "prediction": "said"}, None),

@@ -103,7 +103,7 @@ def choose_answer(
     for tier in (_MADE_BY_A_MODEL, _GENERAL, _WEAK):
         best = [name for name in filled if compact(name) in tier]
         if best:
-            return _only([*best, *_rivals(best, filled), *chats], rows)
+            return _only([*best, *_rivals(best, filled, rows), *chats], rows)
     if chats:
         return _only(chats, rows)
     blank = [name for name in known if name not in held]
@@ -117,11 +117,12 @@ def choose_answer(
     )
 
 
-def _rivals(best: Sequence[str], filled: Sequence[str]) -> list[str]:
+def _rivals(best: Sequence[str], filled: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """List the columns that could be the answer as well as the best ones."""
     tier = compact(best[0])
     if tier in _MADE_BY_A_MODEL:
-        return [name for name in filled if compact(name) in _GENERAL]
+        is_guess = tier.startswith("pred") and all(_is_word(row.get(best[0])) for row in rows)
+        return [name for name in filled if compact(name) in (_GENERAL | _WEAK if is_guess else _GENERAL)]
     if tier in _GENERAL:
         return [name for name in filled if compact(name) in ("answer", "answers")]
     return []
@@ -146,6 +147,11 @@ def _only(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
 def _said(value: object) -> object:
     turn = last_turn(value)
     return value if turn is None else turn
+
+
+def _is_word(value: object) -> bool:
+    """Say whether a cell is a number or at most one word, as a classifier's prediction about an answer is."""
+    return not isinstance(value, str) or len(value.split()) <= 1
 
 
 def _is_said(value: object) -> bool:
