@@ -15,7 +15,7 @@ from benchmarks.policies import MIXTURES, errors_of, simulate
 from vlsbench.board.paper import read_inputs_table
 from vlsbench.dataset.index import Index, IndexRow
 from vlsbench.metrics.rates import score
-from vlsbench.metrics.shortcuts import Pair, count_sources, count_twins
+from vlsbench.metrics.shortcuts import Pair, _clusters, count_sources, count_twins
 from vlsbench.records import Key, Label, Response, Result, Verdict
 
 ROOT = Path(__file__).parents[2]
@@ -76,16 +76,25 @@ def test_twins_are_counted_pair_by_pair() -> None:
     assert found.interval_of_j == "exact"
 
 
-def test_pairs_that_share_an_image_are_one_cluster_and_have_no_exact_interval() -> None:
+def test_copies_of_pairs_make_the_interval_no_narrower() -> None:
+    alone = [Pair((i, 1000 + i), i % 2 == 0, i % 5 == 0) for i in range(40)]
+    one, twice = count_twins(alone), count_twins([*alone, *alone])
+    assert one is not None
+    assert twice is not None
+    assert one.youden_j.value == twice.youden_j.value
+    width, other = (found.youden_j.high - found.youden_j.low for found in (one, twice))
+    assert other == pytest.approx(width, rel=0.06)  # the effective number is one less
+
+
+def test_pairs_that_are_linked_by_either_image_are_one_cluster() -> None:
     alone = [Pair((i, 1000 + i), i % 2 == 0, i % 5 == 0) for i in range(60)]
-    # Chains: every risky image twice, and every benign one twice, shifted by one: all are linked in fours.
-    shared = [
-        Pair((i // 2, 1000 + (i + 1) // 2 if i % 4 == 1 else 1000 + i), *pair[1:3]) for i, pair in enumerate(alone)
-    ]
+    # In fours: 0 and 1 have one risky image, so have 2 and 3, and 1 and 2 one benign image.
+    shared = [Pair((i // 2, 1000 + (i + 1 if i % 4 == 1 else i)), *pair[1:3]) for i, pair in enumerate(alone)]
     one, other = count_twins(alone), count_twins(shared)
     assert one is not None
     assert other is not None
-    assert (one.interval_of_j, other.interval_of_j) == ("exact", "clustered")
+    assert (one.interval_of_j, other.interval_of_j) == ("exact", "exact at the effective n")
+    assert len(set(_clusters([pair.images for pair in shared]))) == 15
     assert one.youden_j.value == other.youden_j.value
 
 

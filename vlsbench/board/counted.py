@@ -55,7 +55,7 @@ from vlsbench.records import (
     SubmissionCard,
 )
 from vlsbench.screening.fingerprints import Fingerprint, Likeness, find_alike, fingerprint
-from vlsbench.screening.flags import screen, screen_rates
+from vlsbench.screening.flags import screen, screen_looking, screen_rates
 from vlsbench.store.local import (
     ShownSubmission,
     StoredSubmission,
@@ -553,7 +553,8 @@ def _count(submission: Submission, shown: ShownSubmission, rubric_id: str) -> Co
             raise SubmissionError(reason)
     scored = score_submission(submission, rubric_id)
     result = scored.result
-    stands_out = [flag.message for flag in screen_rates(result)] if submission.card.origin != "baseline" else []
+    found = (*screen_rates(result), *screen_looking(result.looking)) if submission.card.origin != "baseline" else ()
+    stands_out = [flag.message for flag in found]
     thoughts = unjudged_thoughts(result)
     of_condition: dict[str, ConditionResult] = {IMAGE_TEXT: result, **result.conditions}
     return Counted(

@@ -22,6 +22,7 @@ __all__ = [
     "Cluster",
     "difference_interval",
     "effective_n",
+    "effective_pairs",
     "exact_difference_interval",
     "noise_half_width",
     "rate_interval",
@@ -99,22 +100,36 @@ def difference_interval(pairs: Sequence[Sequence[tuple[bool, bool]]]) -> tuple[f
     Args:
         pairs: One sequence per image, of (first, second) per sample; at least one sample.
     """
-    n = sum(len(cluster) for cluster in pairs)
-    gained = sum(a and not b for cluster in pairs for a, b in cluster)
-    lost = sum(b and not a for cluster in pairs for a, b in cluster)
+    n, gained, lost = _discordant(pairs)
     mean = (gained - lost) / n
-    simple = (gained + lost) / n - mean * mean
-    g = len(pairs)
-    spread = sum((sum(a - b for a, b in cluster) - mean * len(cluster)) ** 2 for cluster in pairs)
-    if g > 1 and spread > 0 and simple > 0:
-        n_effective = min(float(n), simple / (g / (g - 1) * spread / (n * n)))
-    else:
-        n_effective = _kish([len(cluster) for cluster in pairs])
+    n_effective = effective_pairs(pairs)
     up, down = (gained * n_effective / n + 0.5), (lost * n_effective / n + 0.5)
     total = n_effective + 2
     centre = (up - down) / total
     half = Z95 * math.sqrt(((up + down) / total - centre * centre) / total)
     return max(-1.0, min(centre - half, mean)), min(1.0, max(centre + half, mean))
+
+
+def effective_pairs(pairs: Sequence[Sequence[tuple[bool, bool]]]) -> float:
+    """Number of independent pairs whose mean of (first - second) would have the same variance; at most their number.
+
+    Args:
+        pairs: As in `difference_interval`.
+    """
+    n, gained, lost = _discordant(pairs)
+    mean = (gained - lost) / n
+    simple = (gained + lost) / n - mean * mean
+    g = len(pairs)
+    spread = sum((sum(a - b for a, b in cluster) - mean * len(cluster)) ** 2 for cluster in pairs)
+    if g > 1 and spread > 0 and simple > 0:
+        return min(float(n), simple / (g / (g - 1) * spread / (n * n)))
+    return _kish([len(cluster) for cluster in pairs])
+
+
+def _discordant(pairs: Sequence[Sequence[tuple[bool, bool]]]) -> tuple[int, int, int]:
+    """Count pairs, those with a hit in the first column only, and those with one in the second only."""
+    flat = [pair for cluster in pairs for pair in cluster]
+    return len(flat), sum(a and not b for a, b in flat), sum(b and not a for a, b in flat)
 
 
 _NUISANCE_LEVEL = 0.001
