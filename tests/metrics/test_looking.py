@@ -50,6 +50,14 @@ def test_of_a_constant_policy_nobody_can_tell(text: str) -> None:
     assert screen_looking(found) == ()
 
 
+def test_a_policy_of_the_text_is_flagged_although_twins_have_one_text() -> None:
+    texts = [words(i % 41) for i in range(82)]
+    found = look([Asked(i, text, text, text) for i, text in enumerate(texts)], "deterministic")
+    assert found.verdict == "may not see the image"
+    assert found.other_sample is not None
+    assert found.other_sample > 0.8
+
+
 def test_of_a_policy_with_one_exception_in_twenty_nobody_can_tell() -> None:
     texts = [words(i) if i % 20 == 0 else "I cannot help with that." for i in range(200)]
     assert look([Asked(i, text, text, text) for i, text in enumerate(texts)], "deterministic").verdict == "cannot tell"

@@ -77,7 +77,7 @@ def look(samples: Sequence[Asked], decoding: Decoding) -> Looking:
     """Compare the answers of one submission.
 
     Args:
-        samples: Those that were answered with the right and with another image, in any order that mixes the images.
+        samples: Those that were answered with the right and with another image, in the order of the dataset.
         decoding: As the lines declare it; it decides nothing and is handed on.
     """
     asked = [item for item in samples if item.again is not None]
@@ -133,9 +133,12 @@ def _judge(
 
 
 def _between_samples(asked: Sequence[Asked], pieces: Sequence[frozenset[str]]) -> float:
-    """Return the mean distance of every answer to that of the sample half of all samples away."""
+    """Return the mean distance of every answer to those of samples a third and more of all samples away.
+
+    Never half: where a list has its twins behind it, that would be the twin, whose text is the same.
+    """
     n = len(asked)
-    pairs = [(place, (place + n // 2) % n) for place in range(n)]
+    pairs = [(place, (place + step) % n) for step in (n // 3, 2 * n // 5, 3 * n // 7) for place in range(n)]
     apart = [_apart(pieces[a], pieces[b]) for a, b in pairs if asked[a].image != asked[b].image]
     return sum(apart) / len(apart) if apart else 0.0
 
