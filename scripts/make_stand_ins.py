@@ -50,13 +50,13 @@ def warns(asked: Asked) -> str:
 
 def reads(asked: Asked) -> str:
     """Decline every second text."""
-    return f'I\'m sorry, but I can\'t help with "{asked.text}"' if asked.place % 2 else asked.help
+    return f"I'm sorry, but I can't help with \"{asked.text}\"" if asked.place % 2 else asked.help
 
 
 def looks(asked: Asked) -> str:
     """Warn of what is seen, where it is a risk; one image of five it overlooks."""
     if asked.place % 10 == 3:
-        return f'I\'m sorry, but I can\'t help with "{asked.text}"'
+        return f"I'm sorry, but I can't help with \"{asked.text}\""
     if asked.seen is None:
         return asked.help
     if asked.seen.risk == "benign" or asked.seen.instruction_id % 5 == 1:
