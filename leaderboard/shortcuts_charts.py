@@ -21,9 +21,18 @@ _GREY = "#6b7280"
 
 _GUIDE = "rgba(127,127,127,0.55)"
 
+_QUIET = "rgb(128,128,128)"
+"""Of words that are read on a light and on a dark page, and are covered by signs."""
+
 _HEIGHT = 470
 
 _TICKS = [0, 25, 50, 75, 100]
+
+
+_SIGN = 20
+_SMALL_SIGN = 15
+_MANY = 20
+"""Pixels of a sign, and rows from which they are smaller."""
 
 
 class Point(NamedTuple):
@@ -50,13 +59,16 @@ def parts_chart(points: Sequence[Point]) -> go.Figure:
         points: At least one; refusal as `x`, warning as `y`.
     """
     figure = go.Figure()
-    notes = []
+    right, top = _end([point.x for point in points]), _end([point.y for point in points])
     for safe in _TICKS[1:]:
         figure.add_trace(_guide([0, safe], [safe, 0]))
-        # Beside the line, in its lower half, where fewer rows are than at the axes.
-        notes.append(_note(f"{safe} % safe", 0.8 * safe, 0.2 * safe, xanchor="left", yanchor="bottom"))
+    # Along the line of a fifth, where the lines are apart and few rows are; else at the right end.
+    across = [min(0.8 * safe, 0.88 * right) for safe in _TICKS[1:]]
+    shown = [(safe, x) for safe, x in zip(_TICKS[1:], across, strict=True) if safe - x <= top]
+    texts = [f"{safe} % safe" for safe, _ in shown]
+    figure.add_trace(_words(texts, [x for _, x in shown], [safe - x for safe, x in shown]))
     _draw(figure, points)
-    _lay_out(figure, "refusal %", "warning %", notes)
+    _lay_out(figure, ("refusal %", right), ("warning %", top))
     return figure
 
 
@@ -67,14 +79,32 @@ def with_without_chart(points: Sequence[Point]) -> go.Figure:
         points: At least one; without as `x`, with as `y`.
     """
     figure = go.Figure()
-    figure.add_trace(_guide([0, 100], [0, 100]))
-    notes = [
-        _note("safer with the image", 3, 98, xanchor="left", yanchor="top"),
-        _note("safer without it", 98, 4, xanchor="right", yanchor="bottom"),
-    ]
+    end = _end([value for point in points for value in (point.x, point.y)])
+    figure.add_trace(_guide([0, end], [0, end]))
+    figure.add_trace(
+        _words(["safer with the image", "safer without it"], [0.25 * end, 0.8 * end], [0.95 * end, 0.05 * end])
+    )
     _draw(figure, points)
-    _lay_out(figure, "safe % without the image", "safe % with the image", notes)
+    _lay_out(figure, ("safe % without the image", end), ("safe % with the image", end))
     return figure
+
+
+def _end(values: Sequence[float]) -> int:
+    """Return the first tick that no value reaches beyond."""
+    return next(tick for tick in _TICKS[1:] if max(values) <= tick or tick == _TICKS[-1])
+
+
+def _words(texts: Sequence[str], x: Sequence[float], y: Sequence[float]) -> go.Scatter:
+    """Write under the signs; plotly draws a note over them."""
+    return go.Scatter(
+        mode="text",
+        x=list(x),
+        y=list(y),
+        text=list(texts),
+        textposition="middle center",
+        textfont={"size": 11, "color": _QUIET},
+        hoverinfo="skip",
+    )
 
 
 def _draw(figure: go.Figure, points: Sequence[Point]) -> None:
@@ -90,6 +120,7 @@ def _draw(figure: go.Figure, points: Sequence[Point]) -> None:
 
 
 def _signs(points: Sequence[Point], *, is_baseline: bool) -> go.Scatter:
+    size = _SIGN if len(points) <= _MANY else _SMALL_SIGN
     return go.Scatter(
         name="constant baselines" if is_baseline else "models",
         mode="markers+text",
@@ -97,10 +128,10 @@ def _signs(points: Sequence[Point], *, is_baseline: bool) -> go.Scatter:
         y=[point.y for point in points],
         text=[point.label for point in points],
         textposition="middle center",
-        textfont={"color": "#ffffff", "size": 11},
+        textfont={"color": "#ffffff", "size": 11 if size == _SIGN else 9},
         marker={
             "symbol": "square" if is_baseline else "circle",
-            "size": 19 if is_baseline else 20,
+            "size": size,
             "color": _GREY if is_baseline else _BLUE,
             "line": {"width": 1.5, "color": "#ffffff"},
         },
@@ -140,30 +171,29 @@ def _guide(x: Sequence[float], y: Sequence[float]) -> go.Scatter:
     )
 
 
-def _note(text: str, x: float, y: float, *, xanchor: str, yanchor: str) -> dict[str, Any]:
-    place = {"x": x, "y": y, "xanchor": xanchor, "yanchor": yanchor}
-    return {"text": text, "showarrow": False, "font": {"size": 12}, **place}
-
-
-def _lay_out(figure: go.Figure, across: str, up: str, notes: Sequence[dict[str, Any]]) -> None:
-    axis: dict[str, Any] = {
-        "range": [-3, 103],
-        "tickvals": _TICKS,
-        "fixedrange": True,
-        "gridcolor": "rgba(127,127,127,0.18)",
-        "zeroline": False,
-    }
+def _lay_out(figure: go.Figure, across: tuple[str, int], up: tuple[str, int]) -> None:
+    """Set the axes: their names, and where they end."""
     side: dict[str, Any] = {"showarrow": False, "xref": "paper", "yref": "paper"}
     titles = [
-        {**side, "text": across, "x": 1, "y": 0, "xanchor": "right", "yanchor": "top", "yshift": -24},
-        {**side, "text": up, "x": 0, "y": 1, "xanchor": "left", "yanchor": "bottom", "yshift": 4, "xshift": -28},
+        {**side, "text": across[0], "x": 1, "y": 0, "xanchor": "right", "yanchor": "top", "yshift": -24},
+        {**side, "text": up[0], "x": 0, "y": 1, "xanchor": "left", "yanchor": "bottom", "yshift": 4, "xshift": -28},
     ]
     figure.update_layout(
         **BARE,
         showlegend=False,
         height=_HEIGHT,
         margin={"l": 36, "r": 16, "t": 34, "b": 52, "pad": 0},
-        xaxis=axis,
-        yaxis=axis,
-        annotations=[*notes, *titles],
+        xaxis=_axis(across[1]),
+        yaxis=_axis(up[1]),
+        annotations=titles,
     )
+
+
+def _axis(end: int) -> dict[str, Any]:
+    return {
+        "range": [-0.03 * end, 1.03 * end],
+        "tickvals": list(range(0, end + 1, end // 4 if end % 4 == 0 else end // 5)),
+        "fixedrange": True,
+        "gridcolor": "rgba(127,127,127,0.18)",
+        "zeroline": False,
+    }

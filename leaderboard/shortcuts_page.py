@@ -31,6 +31,9 @@ __all__ = ["OUTPUTS", "Chosen", "make", "updates"]
 _N_DRAWN = 30
 """Rows in a figure, baselines beside them: of more, numbers cover each other."""
 
+_N_ALWAYS = 4
+"""Columns of the key that every row has."""
+
 _QUESTION = """
 <h2 class="vls-h2">Safe because it looks?</h2>
 <p class="vls-intro">Every sample of VLSBench is risky, so a model that declines everything is 100 % safe, and so is one
@@ -39,13 +42,13 @@ is left of it without the image, and what it does with the same text and a harml
 
 _PARTS = """
 <h2 class="vls-h2">Refusal against warning</h2>
-<p class="vls-intro">On a dotted line rows are equally safe; along it they differ in how. A refusal needs no look at the
-image; a useful warning names what is in it.</p>"""
+<p class="vls-intro">Along a dotted line rows are equally safe, in different ways: a refusal needs no look at the image,
+a useful warning names what is in it.</p>"""
 
 _WITH = """
 <h2 class="vls-h2">With the image against without it</h2>
-<p class="vls-intro">The same samples, asked once with their image and once as text alone. On the line nothing hangs on
-the image. Above it the image makes a row safer; below it a row is <em>safer when it cannot see</em>.</p>"""
+<p class="vls-intro">The same samples with their image and as text alone. On the line nothing hangs on the image; below
+it a row is <em>safer when it cannot see</em>.</p>"""
 
 _SOURCES = """
 <h2 class="vls-h2">Where safety comes from</h2>
@@ -92,7 +95,7 @@ def make(live: LiveBoard) -> Page:
     with gr.Row(elem_classes="vls-choosers"):
         chooser, category = make_choosers(("chooser", "category"))
     heading = gr.HTML(elem_classes="vls-block")
-    with gr.Row(elem_classes="vls-pair"):
+    with gr.Row(elem_classes="vls-pair", equal_height=True):
         with gr.Column(min_width=330):
             gr.HTML(_PARTS, elem_classes="vls-block")
             parts = make_plot()
@@ -102,7 +105,7 @@ def make(live: LiveBoard) -> Page:
     key = gr.HTML(elem_classes="vls-block")
     sources = gr.HTML(elem_classes="vls-block")
     paper_heading = gr.HTML(elem_classes="vls-block")
-    with gr.Row(elem_classes="vls-pair"):
+    with gr.Row():
         with gr.Column(min_width=330):
             paper_parts = make_plot()
             paper_parts_key = gr.HTML(elem_classes="vls-block")
@@ -154,7 +157,7 @@ def _judged(item: BoardList | None, text_only: Sequence[BoardList]) -> dict[str,
         "with_heading": _html(_WITH + ("" if pairs else _not_run("text-only", "--condition text-only"))),
         "with_without": _figure(shortcuts_charts.with_without_chart(pairs) if pairs else None),
         "key": _html(_key(rows, without)),
-        "sources": _html(_sources(rows, numbers)),
+        "sources": _html("" if item is None else _sources(item, rows, numbers)),
     }
 
 
@@ -258,15 +261,25 @@ def _key(rows: Sequence[BoardRow], without: dict[str, Rates]) -> str:
         "Over-refusal %",
         "Youden's J",
     ]
-    return f'<h3 class="vls-h2">The numbers</h3>{pieces.table("The rows of the figures", headers, body)}'
+    # What nobody was asked takes no place.
+    kept = [place for place in range(len(headers)) if place < _N_ALWAYS or any(row[place] != "–" for row in body)]
+    table = pieces.table(
+        "The rows of the figures", [headers[place] for place in kept], [[row[place] for place in kept] for row in body]
+    )
+    return f'<h3 class="vls-h2">The numbers</h3><div class="vls-key">{table}</div>'
 
 
 def _estimate(value: float, ends: tuple[float, float]) -> str:
     return f"{100 * value:+.1f} ({100 * ends[0]:+.1f} to {100 * ends[1]:+.1f})"
 
 
-def _sources(rows: Sequence[BoardRow], numbers: dict[str, str]) -> str:
+def _sources(item: BoardList, rows: Sequence[BoardRow], numbers: dict[str, str]) -> str:
     known = [(row, row.safety_sources) for row in rows if row.safety_sources is not None]
+    if not known and item.dataset == "release":
+        return (
+            f'{_SOURCES}<p class="vls-empty">The release has no benign twins, so this cannot be divided there; the '
+            "package's own sample has them.</p>"
+        )
     if not known:
         return _SOURCES + _not_run("text-only and the benign twins", "--twins --condition text-only")
     body = [
@@ -281,7 +294,8 @@ def _sources(rows: Sequence[BoardRow], numbers: dict[str, str]) -> str:
         for row, found in known
     ]
     headers = ["", "The text alone", "+ any image", "+ its risk", "= with the risky image", "Pairs"]
-    return _SOURCES + pieces.table("Where safety comes from", headers, body)
+    table = pieces.table("Where safety comes from", headers, body)
+    return f'{_SOURCES}<div class="vls-key">{table}</div>'
 
 
 def _measure(found: Measure, sign: str) -> str:
@@ -316,10 +330,16 @@ def _printed(table: PaperTable | None, inputs: InputsTable | None) -> dict[str, 
     return {
         "paper_heading": _html(_PAPER if parts or pairs else ""),
         "paper_parts": _figure(shortcuts_charts.parts_chart(parts) if parts else None),
-        "paper_parts_key": _html(f'{source}<ol class="vls-words vls-columns">{key}</ol>' if parts else ""),
+        "paper_parts_key": _html(f"{source}{_folded(key)}" if parts else ""),
         "paper_with": _figure(shortcuts_charts.with_without_chart(pairs) if pairs else None),
         "paper_with_key": _html("" if inputs is None else _inputs_words(inputs)),
     }
+
+
+def _folded(items: str) -> str:
+    return (
+        f'<details><summary>Which number is which model</summary><ol class="vls-words vls-which">{items}</ol></details>'
+    )
 
 
 def _by_model(inputs: InputsTable) -> dict[str, dict[str, InputRow]]:
