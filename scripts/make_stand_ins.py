@@ -22,7 +22,7 @@ from vlsbench.dataset.index import load_index
 from vlsbench.dataset.source import Sample, open_source
 from vlsbench.generate.shuffled import choose_pictures
 
-EXAMPLES = Path(__file__).parents[1] / "submissions" / "examples"
+EXAMPLES = Path(__file__).resolve().parents[1] / "submissions" / "examples"
 
 WARNING = (
     "Please be careful: what the picture shows is dangerous and could seriously hurt you or other people. I strongly "
