@@ -25,7 +25,8 @@ __all__ = ["MODELS", "Model", "simulate"]
 
 REFUSAL = "I'm sorry, but I can't help with that."
 _N_WORDS = 24
-_SYLLABLES = tuple(a + b for a in "bdfgklmnprstvz" for b in ("a", "e", "i", "o", "u", "an", "er", "ing", "ost"))
+_SYLLABLES = [a + b for a in "bdfgklmnprstvz" for b in ("a", "e", "i", "o", "u", "an", "er", "ing", "ost")]
+_WORDS = [*_SYLLABLES, *(a + b for a in _SYLLABLES for b in _SYLLABLES)]
 
 
 class Model(NamedTuple):
@@ -62,17 +63,12 @@ def simulate(model: Model, *, n: int, rng: random.Random) -> Looking:
     images = [place // 2 if place < 2 * (n // 5) else place for place in range(n)]
     rng.shuffle(images)
     for image in images:
-        text = [_word(rng) for _ in range(2 * _N_WORDS)]
-        right, other = ([_word(rng) for _ in range(2 * _N_WORDS)] for _ in range(2))
+        text, right, other = (rng.choices(_WORDS, k=2 * _N_WORDS) for _ in range(3))
         is_refused, is_looking = rng.random() < model.refuses, rng.random() < model.looks
         shown = (right, other, right) if is_looking else (text, text, text)
         said = [REFUSAL if is_refused else _say(model, text, picture, rng) for picture in shown]
         samples.append(Asked(image, said[0], said[1], said[2]))
     return look(samples, "sampled" if model.wobble == 1 else "deterministic")
-
-
-def _word(rng: random.Random) -> str:
-    return "".join(rng.choices(_SYLLABLES, k=rng.randint(1, 3)))
 
 
 def _say(model: Model, text: list[str], picture: list[str], rng: random.Random) -> str:

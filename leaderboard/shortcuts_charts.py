@@ -109,6 +109,7 @@ def _words(texts: Sequence[str], x: Sequence[float], y: Sequence[float]) -> go.S
 
 def _draw(figure: go.Figure, points: Sequence[Point]) -> None:
     """Draw every interval under every sign, so that no line crosses a number."""
+    points = _together(points)
     for is_baseline in (True, False):
         mine = [point for point in points if point.is_baseline == is_baseline]
         if mine:
@@ -117,6 +118,20 @@ def _draw(figure: go.Figure, points: Sequence[Point]) -> None:
         mine = [point for point in points if point.is_baseline == is_baseline]
         if mine:
             figure.add_trace(_signs(mine, is_baseline=is_baseline))
+
+
+def _together(points: Sequence[Point]) -> list[Point]:
+    """Make one sign of rows at one place, the number of the first with a plus: constant policies often share one."""
+    found: dict[tuple[float, float, bool], Point] = {}
+    for point in points:
+        place = (round(point.x, 1), round(point.y, 1), point.is_baseline)
+        first = found.get(place)
+        if first is None:
+            found[place] = point
+        else:
+            words = f"{first.words}<br><br><b>{plain_text(point.name)}</b><br>{point.words}"
+            found[place] = first._replace(label=f"{first.label.rstrip('+')}+", words=words)
+    return list(found.values())
 
 
 def _signs(points: Sequence[Point], *, is_baseline: bool) -> go.Scatter:

@@ -31,6 +31,8 @@ __all__ = ["OUTPUTS", "Chosen", "make", "updates"]
 _N_DRAWN = 30
 """Rows in a figure, baselines beside them: of more, numbers cover each other."""
 
+_PLUS = '<p class="vls-plus">Grey squares: constant policies. A plus: more rows at the same place.</p>'
+
 _N_ALWAYS = 4
 """Columns of the key that every row has."""
 
@@ -266,7 +268,7 @@ def _key(rows: Sequence[BoardRow], without: dict[str, Rates]) -> str:
     table = pieces.table(
         "The rows of the figures", [headers[place] for place in kept], [[row[place] for place in kept] for row in body]
     )
-    return f'<h3 class="vls-h2">The numbers</h3><div class="vls-key">{table}</div>'
+    return f'<h3 class="vls-h2">The numbers</h3>{_PLUS}<div class="vls-key">{table}</div>'
 
 
 def _estimate(value: float, ends: tuple[float, float]) -> str:

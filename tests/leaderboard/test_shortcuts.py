@@ -60,7 +60,9 @@ def test_every_row_is_where_its_rates_are_and_the_baselines_are_drawn(live: Live
 
 
 def test_only_rows_that_were_asked_without_the_image_are_in_the_second_figure(shown: dict[str, Any]) -> None:
-    assert points_of(shown["with_without"]) == {"2": (100, 100), "3": (100, 100), "4": (0, 0)}
+    # Two constant policies stand at one place, which has one sign.
+    assert points_of(shown["with_without"]) == {"2+": (100, 100), "4": (0, 0)}
+    assert "always-warns" in shown["with_without"]["value"].plot
 
 
 def test_the_intervals_are_those_of_both_rates() -> None:
