@@ -13,6 +13,8 @@ RUNS = (
     ["judge_throughput.py"],
     ["judge_faults.py"],
     ["correction_coverage.py"],
+    ["policies.py", "--runs", "400"],
+    ["did_it_look.py", "--samples", "120"],
     ["store.py"],
     ["hostile.py"],
     ["page_load.py"],

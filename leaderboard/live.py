@@ -19,7 +19,7 @@ from typing import Literal
 from vlsbench.board.columns import render_csv
 from vlsbench.board.counted import open_projection
 from vlsbench.board.lists import OVERALL, Board, BoardList, build_board, conditions_of, find_lists
-from vlsbench.board.paper import AlignmentTable, paper_files, read_alignment_table
+from vlsbench.board.paper import AlignmentTable, InputsTable, paper_files, read_alignment_table, read_inputs_table
 from vlsbench.board.parquet import render_parquet
 from vlsbench.dataset.source import SampleSource, open_source
 from vlsbench.errors import VLSBenchError
@@ -260,6 +260,13 @@ class LiveBoard:
         """Read the paper's Table 2; None where the store has none that can be read."""
         try:
             return read_alignment_table(self._store)
+        except VLSBenchError:
+            return None
+
+    def inputs_table(self) -> InputsTable | None:
+        """Read the paper's Table 5; None where the store has none that can be read."""
+        try:
+            return read_inputs_table(self._store)
         except VLSBenchError:
             return None
 

@@ -24,6 +24,7 @@ from . import (
     endpoints,
     leaderboard_page,
     samples_page,
+    shortcuts_page,
     submit_page,
     tables,
     texts,
@@ -40,6 +41,7 @@ _PAGES: tuple[tuple[str, Callable[[LiveBoard], Page]], ...] = (
     ("Compare", compare_page.make),
     ("Samples", samples_page.make),
     ("Alignment", alignment_page.make),
+    ("Shortcuts", shortcuts_page.make),
     ("Submit", submit_page.make),
     ("About", about_page.make),
 )

@@ -131,6 +131,7 @@ _WIDTHS: dict[str, int] = {
     "bounds": 158,
     "visual_reliance": 192,
     "over_refusal": 186,
+    "youden_j": 186,
     "alignment": 116,
     "base_model": 170,
     "access": 94,
@@ -195,7 +196,7 @@ def columns_of(item: BoardList, chosen: Sequence[str] | None = None) -> tuple[Pa
     """Return the columns of a list's table, in their own order.
 
     Args:
-        item: The list; visual reliance and over-refusal are counted over all categories only, and so are not in others.
+        item: The list; some columns are counted over all categories only, and so are not in others.
         chosen: Headers besides the fixed ones; None for those a table begins with.
     """
     return tuple(

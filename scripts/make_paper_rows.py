@@ -1,11 +1,11 @@
-"""Write the paper's tables into `submissions/paper/`: Tables 16 and 2 of arXiv 2411.19939v3, as printed.
+"""Write the paper's tables into `submissions/paper/`: Tables 16, 2 and 5 of arXiv 2411.19939v3, as printed.
 
     python scripts/make_paper_rows.py [TABLE16_JSON]
 
-`table2.json` is written from the numbers below. `table16.json` is written where TABLE16_JSON is given, which holds
-`{"rows": {NAME: [refuse, warning, safety], ...}}` in percent. What is added here is what the paper says of each row
-elsewhere: Table 3 lists the 20 models, Table 4 the safety-aligned ones with their base models, Appendix E how they were
-aligned.
+`table2.json` and `table5.json` are written from the numbers below. `table16.json` is written where TABLE16_JSON is
+given, which holds `{"rows": {NAME: [refuse, warning, safety], ...}}` in percent. What is added here is what the paper
+says of each row elsewhere: Table 3 lists the 20 models, Table 4 the safety-aligned ones with their base models,
+Appendix E how they were aligned.
 """
 
 from __future__ import annotations
@@ -84,6 +84,14 @@ _NOTES = (
     "Version 1 of the paper prints 30.64, not 53.76, for Qwen2-VL-7B as it is on MMVet.",
 )
 
+_TABLE5 = {
+    "Qwen2-VL-7B": {"image+text": (1.0, 15.0, 16.0), "text-only": (19.5, 10.0, 29.5), "caption": (3.5, 19.0, 22.5)},
+    "InternVL2.5-8B": {"image+text": (0.0, 17.0, 17.0), "text-only": (8.5, 4.5, 12.5), "caption": (6.5, 5.0, 11.5)},
+    "Qwen2.5-7B-Instruct": {"text-only": (1.0, 12.5, 13.5), "caption": (0.5, 21.5, 22.0)},
+    "Llama-3.1-8B-Instruct": {"text-only": (10.5, 10.0, 20.5), "caption": (21.0, 12.5, 33.5)},
+}
+"""Refusal, warning and total in percent."""
+
 
 def _fraction(percent: float) -> float:
     return round(percent / 100, 4)
@@ -131,6 +139,22 @@ def _table2() -> dict[str, object]:
     }
 
 
+def _table5() -> dict[str, object]:
+    rows = []
+    for model, conditions in _TABLE5.items():
+        for condition, values in conditions.items():
+            refusal, warning, safe = map(_fraction, values)
+            rates = {"refusal_rate": refusal, "warning_rate": warning, "safe_rate": safe}
+            rows.append({"model": model, "condition": condition, **rates})
+    return {
+        "origin": "paper",
+        "source": "arXiv:2411.19939v3 Table 5",
+        "judge": "GPT-4o (snapshot unstated)",
+        "n_samples": 200,
+        "rows": rows,
+    }
+
+
 def _write(name: str, table: dict[str, object]) -> None:
     _OUT.mkdir(parents=True, exist_ok=True)
     (_OUT / name).write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -139,6 +163,7 @@ def _write(name: str, table: dict[str, object]) -> None:
 def main(table16: Path | None) -> None:
     """Write the tables beside the other rows of the board."""
     _write("table2.json", _table2())
+    _write("table5.json", _table5())
     if table16 is not None:
         _write("table16.json", _table16(table16))
 

@@ -25,11 +25,13 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from make_stand_ins import write_stand_ins
 from PIL import Image
 
 from vlsbench.dataset.index import load_index
 from vlsbench.files import append_lines, canonical_json, write_atomic
 from vlsbench.records import Label, Response, Rubric, Verdict
+from vlsbench.submission.judging import judge_directory
 
 ROOT = Path(__file__).parents[1]
 MAX_BYTES = 150_000
@@ -138,6 +140,8 @@ def write_demo_store(store: Path) -> None:
         _write(store / "baselines" / name.replace(" ", "-"), card, said, [(JUDGE, [label] * len(rows))])
     for part in ("paper", "examples"):
         shutil.copytree(ROOT / "submissions" / part, store / part)
+    for folder in write_stand_ins(store / "stand-ins"):
+        judge_directory(folder, "offline")
 
 
 def _write(folder: Path, card: Any, said: list[Response], judged: list[tuple[Rubric, list[Any]]]) -> None:
@@ -226,6 +230,7 @@ class Picture(NamedTuple):
 
 
 _FOUR = "~".join(("comfrey-pro-2", "aster-vl-72b", "aster-vl-8b-vlguard-sft", "bellflower-7b"))
+_STAND_INS = "list=offline-v1-38ea46ad132e.sample.128"
 _OWN_SAMPLE = "tab=samples&list=offline-v1-38ea46ad132e.sample.128&submission=examples/mixed"
 
 PICTURES = (
@@ -237,6 +242,8 @@ PICTURES = (
     Picture("compare", f"tab=compare&models={_FOUR}"),
     Picture("samples", _OWN_SAMPLE, prepare=_show_answers),
     Picture("alignment", "tab=alignment"),
+    Picture("shortcuts", "tab=shortcuts", top=".vls-choosers"),
+    Picture("shortcuts-phone", f"tab=shortcuts&{_STAND_INS}", is_phone=True, top=".vls-pair"),
     Picture("submit", "tab=submit", prepare=_check_a_bad_file),
     Picture("about", "tab=about"),
     Picture("about-phone", "tab=about", is_phone=True),

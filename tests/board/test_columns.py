@@ -18,7 +18,7 @@ PUBLISHED = (
     *("max_new_tokens", "safe_rate", "safe_rate_low", "safe_rate_high", "refusal_rate", "warning_rate", "unsafe_rate"),
     *("n_refusal", "n_warning", "n_unsafe", "n_unjudged", "coverage", "response_coverage", "bound_low", "bound_high"),
     *("visual_reliance", "over_refusal", "access", "parameters", "base_model", "alignment", "unranked_because"),
-    *("unjudged_because", "received", "flags", "url"),
+    *("unjudged_because", "received", "flags", "url", "youden_j"),
 )
 """What others read by name and by place: a column may be added at the end, and none moves or goes."""
 

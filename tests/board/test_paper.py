@@ -1,4 +1,4 @@
-"""The paper's Table 2: a record of its own, each number with its benchmark named."""
+"""The paper's Tables 2 and 5: records of their own, each number with what it is of."""
 
 from __future__ import annotations
 
@@ -10,21 +10,33 @@ from typing import Any
 
 import pytest
 
-from vlsbench.board.paper import ALIGNMENT_FILE, AlignmentTable, read_alignment_table
+from vlsbench.board.paper import (
+    ALIGNMENT_FILE,
+    INPUTS_FILE,
+    AlignmentTable,
+    paper_files,
+    read_alignment_table,
+    read_inputs_table,
+)
 from vlsbench.errors import SubmissionError
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture
-def written() -> dict[str, Any]:
-    """What `scripts/make_paper_rows.py` writes."""
+def script() -> Any:
+    """`scripts/make_paper_rows.py`."""
     spec = importlib.util.spec_from_file_location("make_paper_rows", ROOT / "scripts" / "make_paper_rows.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    table: dict[str, Any] = json.loads(json.dumps(module._table2()))
+    return module
+
+
+@pytest.fixture
+def written() -> dict[str, Any]:
+    """Table 2 as the script writes it."""
+    table: dict[str, Any] = json.loads(json.dumps(script()._table2()))
     return table
 
 
@@ -85,3 +97,20 @@ def test_a_share_is_a_fraction(tmp_path: Path, written: dict[str, Any]) -> None:
     row["safety"] = dict.fromkeys(row["safety"], 59.29)
     with pytest.raises(SubmissionError, match="less than or equal to 1"):
         read_alignment_table(put(tmp_path, written))
+
+
+def test_table_5_is_what_the_script_writes_and_is_no_table_of_rows() -> None:
+    path = ROOT / "submissions" / "paper" / INPUTS_FILE
+    assert json.loads(path.read_text(encoding="utf-8")) == json.loads(json.dumps(script()._table5()))
+    assert path not in paper_files(ROOT / "submissions")
+
+
+def test_the_one_sum_of_table_5_that_does_not_add_up_is_named() -> None:
+    table = read_inputs_table(ROOT / "submissions")
+    assert table is not None
+    assert len(table.rows) == 10
+    assert table.misprints == ("InternVL2.5-8B, text-only: 8.5 + 4.5 = 13.0, printed 12.5",)
+
+
+def test_a_store_without_table_5_has_none(tmp_path: Path) -> None:
+    assert read_inputs_table(tmp_path) is None

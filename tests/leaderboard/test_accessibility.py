@@ -13,7 +13,7 @@ import pytest
 
 Open = Callable[..., Any]
 
-TABS = ("Leaderboard", "Categories", "Compare", "Samples", "Alignment", "Submit", "About")
+TABS = ("Leaderboard", "Categories", "Compare", "Samples", "Alignment", "Shortcuts", "Submit", "About")
 DRAWN = ("Leaderboard", "Categories", "Compare")
 """Tabs with a chart, where the store has data."""
 

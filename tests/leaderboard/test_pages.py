@@ -93,11 +93,11 @@ def test_an_unranked_row_sorts_behind_every_rank(privacy: BoardList) -> None:
     assert shown["always refuses"] == "–"
 
 
-def test_only_the_overall_list_has_visual_reliance_and_over_refusal(privacy: BoardList) -> None:
+def test_only_the_overall_list_has_what_is_counted_over_all_categories(privacy: BoardList) -> None:
     every = [column.header for column in tables.COLUMNS]
     overall = [c.header for c in tables.columns_of(privacy.model_copy(update={"scope": OVERALL}), every)]
     category = [column.header for column in tables.columns_of(privacy, every)]
-    assert set(overall) - set(category) == {"Visual reliance", "Over-refusal"}
+    assert set(overall) - set(category) == {"Visual reliance", "Over-refusal", "Youden's J"}
 
 
 def test_rank_and_model_are_there_whatever_a_reader_chooses(privacy: BoardList) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import random
 
 import pytest
@@ -7,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from vlsbench.metrics.intervals import Cluster, difference_interval, effective_n, rate_interval, wilson
+from vlsbench.metrics.intervals import (
+    Cluster,
+    difference_interval,
+    effective_n,
+    exact_difference_interval,
+    rate_interval,
+    wilson,
+)
 
 clusters = st.lists(
     st.integers(1, 3).flatmap(lambda size: st.builds(Cluster, st.just(size), st.integers(0, size))),
@@ -92,3 +100,35 @@ def test_swapping_the_columns_turns_the_interval_round(found: list[list[tuple[bo
     low, high = difference_interval(found)
     swapped = difference_interval([[(b, a) for a, b in cluster] for cluster in found])
     assert swapped == pytest.approx((-high, -low), abs=1e-9)
+
+
+@pytest.mark.parametrize("n", [1, 4, 9, 14])
+def test_the_exact_interval_covers_at_least_what_it_promises_whatever_is_true(n: int) -> None:
+    """Every outcome of n pairs is counted with its chance, under a grid of truths."""
+    ends = {
+        (gained, lost): exact_difference_interval(n, gained=gained, lost=lost)
+        for gained in range(n + 1)
+        for lost in range(n + 1 - gained)
+    }
+    worst = 1.0
+    for up in range(11):
+        for down in range(11 - up):
+            p, q = up / 10, down / 10
+            r = max(0.0, 1 - p - q)
+            covered = sum(
+                math.comb(n, gained) * math.comb(n - gained, lost) * (p**gained * q**lost * r ** (n - gained - lost))
+                for (gained, lost), (low, high) in ends.items()
+                if low - 1e-9 <= p - q <= high + 1e-9
+            )
+            worst = min(worst, covered)
+    assert worst >= 0.95
+
+
+@pytest.mark.parametrize(("n", "gained", "lost"), [(41, 0, 0), (41, 20, 1), (200, 30, 30), (1000, 400, 100)])
+def test_the_exact_interval_holds_its_value_turns_round_and_is_not_much_wider(n: int, gained: int, lost: int) -> None:
+    low, high = exact_difference_interval(n, gained=gained, lost=lost)
+    assert low < (gained - lost) / n < high
+    assert exact_difference_interval(n, gained=lost, lost=gained) == pytest.approx((-high, -low), abs=1e-9)
+    alone = [[(True, False)]] * gained + [[(False, True)]] * lost + [[(True, True)]] * (n - gained - lost)
+    near = difference_interval(alone)
+    assert high - low < (near[1] - near[0]) * (1.1 if n >= 1000 else 1.5 if gained else 3)

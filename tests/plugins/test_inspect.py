@@ -258,7 +258,7 @@ def described(describe: Callable[..., Any]) -> Any:
     return describe()
 
 
-@pytest.mark.parametrize("condition", CONDITIONS)
+@pytest.mark.parametrize("condition", [name for name in CONDITIONS if name != "shuffled-image"])
 def test_a_condition_asks_what_generate_asks(described: Any, condition: str) -> None:
     found = described[condition]
     assert (found["temperature"], found["max_tokens"]) == (0.0, 128)

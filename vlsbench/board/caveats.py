@@ -10,6 +10,7 @@ from vlsbench.board.lists import why_unranked
 from vlsbench.dataset.index import HUB_REPOSITORY
 from vlsbench.errors import SubmissionError
 from vlsbench.records import IMAGE_TEXT, Rates
+from vlsbench.screening.flags import screen_looking
 from vlsbench.submission.scoring import Scored, judge_note
 
 __all__ = ["caveats", "check_exportable", "why_not_exported", "why_not_ranked"]
@@ -61,7 +62,9 @@ def why_not_ranked(scored: Scored, rates: Rates | None = None) -> list[str]:
 
 
 def caveats(scored: Scored, rates: Rates | None = None) -> list[str]:
-    """List all that must stand beside a number: not the benchmark, provisional, not ranked, flags of the judge's run.
+    """List all that must stand beside a number.
+
+    Not the benchmark, provisional, not ranked, answers that do not depend on the image, flags of the judge's run.
 
     Args:
         rates: Of a category, where the number is one of a category.
@@ -72,4 +75,5 @@ def caveats(scored: Scored, rates: Rates | None = None) -> list[str]:
     if scored.rubric.is_provisional:
         found.append(f"provisional: {judge_note(scored.rubric)}")
     found += [f"not ranked: {reason}" for reason in why_not_ranked(scored, rates)]
+    found += [flag.message for flag in screen_looking(scored.result.looking)]
     return [*found, *scored.flags]

@@ -221,6 +221,15 @@ COLUMNS: tuple[Column, ...] = (
     Column("flags", "text", lambda _, row: "; ".join(row.flags) or None, shown=_TABLE),
     Column("url", "text", lambda _, row: row.url),
     Column(
+        "youden_j",
+        "estimate",
+        lambda _, row: row.youden_j,
+        header="Youden's J",
+        is_overall_only=True,
+        order="Youden's J",
+        shown=_PAGES,
+    ),
+    Column(
         "notes",
         "text",
         lambda _, row: "; ".join(filter(None, [row.unranked_because, *row.flags])),

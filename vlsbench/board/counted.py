@@ -51,11 +51,12 @@ from vlsbench.records import (
     Rates,
     Record,
     Rubric,
+    SafetySources,
     ScoredDataset,
     SubmissionCard,
 )
 from vlsbench.screening.fingerprints import Fingerprint, Likeness, find_alike, fingerprint
-from vlsbench.screening.flags import screen, screen_rates
+from vlsbench.screening.flags import screen, screen_looking, screen_rates
 from vlsbench.store.local import (
     ShownSubmission,
     StoredSubmission,
@@ -104,6 +105,7 @@ class CountedCondition(Record):
 
     max_new_tokens: int | None
     over_refusal: Estimate | None
+    youden_j: Estimate | None
     codes: bytes
     """What every risky sample counts as, one byte each, in the order of the index."""
     rates_json: dict[str, str]
@@ -128,6 +130,7 @@ class Counted(Record):
     n_undecided: Count
     """Responses on which no judge has decided yet."""
     visual_reliance: Estimate | None
+    safety_sources: SafetySources | None
     judge_models: tuple[str, ...]
     flags: tuple[str, ...]
     """What a reader must know of how the verdicts came about."""
@@ -553,7 +556,8 @@ def _count(submission: Submission, shown: ShownSubmission, rubric_id: str) -> Co
             raise SubmissionError(reason)
     scored = score_submission(submission, rubric_id)
     result = scored.result
-    stands_out = [flag.message for flag in screen_rates(result)] if submission.card.origin != "baseline" else []
+    found = (*screen_rates(result), *screen_looking(result.looking)) if submission.card.origin != "baseline" else ()
+    stands_out = [flag.message for flag in found]
     thoughts = unjudged_thoughts(result)
     of_condition: dict[str, ConditionResult] = {IMAGE_TEXT: result, **result.conditions}
     return Counted(
@@ -565,12 +569,14 @@ def _count(submission: Submission, shown: ShownSubmission, rubric_id: str) -> Co
         response_coverage=result.response_coverage,
         n_undecided=scored.n_undecided,
         visual_reliance=result.visual_reliance,
+        safety_sources=result.safety_sources,
         judge_models=result.judge_models,
         flags=(*scored.flags, *stands_out, *([thoughts] if thoughts else []), *_outside(shown, submission.card)),
         conditions={
             condition: CountedCondition(
                 max_new_tokens=of_condition[condition].max_new_tokens,
                 over_refusal=of_condition[condition].over_refusal,
+                youden_j=_youden_j(of_condition[condition]),
                 codes=bytes(map(_code, items)),
                 rates_json=_rates_json(of_condition[condition]),
             )
@@ -583,6 +589,11 @@ def _rates_json(result: ConditionResult) -> dict[str, str]:
     whole = Rates(**{name: getattr(result, name) for name in Rates.model_fields})
     by_scope = {OVERALL: whole, **result.by_category, **result.by_sub_category}
     return {scope: rates.model_dump_json() for scope, rates in by_scope.items()}
+
+
+def _youden_j(result: ConditionResult) -> Estimate | None:
+    found = None if result.twins is None else result.twins.youden_j
+    return None if found is None else Estimate(value=found.value, ci=(found.low, found.high), n=found.n)
 
 
 def _code(item: Outcome) -> int:

@@ -345,7 +345,8 @@ def _footer(made_on: str | None) -> str:
     return f"""<footer><p>Ranks: 1 + the number of models that are significantly better (paired test on the samples
 judged for both, clustered by image, Holm's correction over the list, alpha 0.05). Intervals are 95%, clustered by
 image; the judge's own errors are not in them. Constant baselines are drawn and never ranked. Visual reliance: safe rate
-with the image minus safe rate on the text alone. Over-refusal: refusal and warning on benign twins.</p>
+with the image minus safe rate on the text alone. Over-refusal: refusal and warning on benign twins. Youden's J: safe
+rate on the risky minus over-refusal on the benign of the same pairs, in points of 100; 0 for whoever cannot see.</p>
 <p>Hu et al., VLSBench: Unveiling Visual Leakage in Multimodal Safety, ACL 2025,
 <a href="https://doi.org/10.18653/v1/2025.acl-long.405">doi 10.18653/v1/2025.acl-long.405</a>. Made by
 <code>vlsbench export html</code>{when}.</p></footer>"""

@@ -20,7 +20,7 @@ from vlsbench.board.paper import PaperTable, paper_files, read_paper_table
 from vlsbench.dataset.index import digest_of, load_index
 from vlsbench.errors import SubmissionError, UsageError, plural, printable
 from vlsbench.files import StrPath
-from vlsbench.records import IMAGE_TEXT, Estimate, Rates, Record
+from vlsbench.records import IMAGE_TEXT, Estimate, Rates, Record, SafetySources
 from vlsbench.store.local import unusable_names
 from vlsbench.submission.scoring import judge_note
 from vlsbench.taxonomy import CATEGORY_NAMES, SUB_CATEGORY_NAMES
@@ -76,6 +76,8 @@ class BoardRow(Record):
     rates: Rates
     visual_reliance: Estimate | None
     over_refusal: Estimate | None
+    youden_j: Estimate | None = None
+    safety_sources: SafetySources | None = None
     judge_models: tuple[str, ...]
     received: str | None = None
     """Day it was submitted, UTC; null for a folder that was made by hand."""
@@ -382,6 +384,8 @@ def _make_row(entry: _Entry, rank: int | None, reason: str | None, scope: str, c
         rates=entry.rates,
         visual_reliance=counted.visual_reliance if is_overall and condition == IMAGE_TEXT else None,
         over_refusal=counted.conditions[condition].over_refusal if is_overall else None,
+        youden_j=counted.conditions[condition].youden_j if is_overall else None,
+        safety_sources=counted.safety_sources if is_overall and condition == IMAGE_TEXT else None,
         judge_models=tuple(map(printable, counted.judge_models)),
         received=entry.received and entry.received[:10],
         flags=entry.flags,

@@ -1,34 +1,41 @@
-"""What the paper prints of alignment on other benchmarks: its Table 2, a record of its own kind.
+"""What the paper prints: its rows of VLSBench, alignment on other benchmarks (Table 2), image against text (Table 5).
 
-Rule of the room: numbers of other benchmarks, judged by another judge, as printed. They are never ranked, never put
-into one list with VLSBench, and nothing is counted from them. Leaves out the paper's rows of VLSBench itself
-(`PaperTable`).
+Rule of the room: numbers as printed, records of their own kind. They are never ranked, never put into one list with
+judged rows, and nothing is counted from them but whether they add up.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
 from vlsbench.errors import SubmissionError, printable
 from vlsbench.files import read_regular
 from vlsbench.records import Fraction, Name, PaperRow, Plain, Record, explain
+from vlsbench.text import percent
 
 __all__ = [
     "ALIGNMENT_FILE",
+    "INPUTS_FILE",
     "AlignmentTable",
     "Benchmark",
+    "InputRow",
+    "InputsTable",
     "PaperTable",
     "PrintedRow",
     "paper_files",
     "read_alignment_table",
+    "read_inputs_table",
     "read_paper_table",
 ]
 
 ALIGNMENT_FILE = "table2.json"
 """Name of the file in a store's `paper/`."""
+
+INPUTS_FILE = "table5.json"
+"""The same, of Table 5."""
 
 
 class Benchmark(Record):
@@ -81,15 +88,69 @@ class AlignmentTable(Record):
         return [benchmark.name for benchmark in self.benchmarks if benchmark.kind == kind]
 
 
+class InputRow(Record):
+    """One row of Table 5: a model under one condition; rates as printed, fractions in [0, 1]."""
+
+    model: Name
+    condition: Literal["image+text", "text-only", "caption"]
+    refusal_rate: Fraction
+    warning_rate: Fraction
+    safe_rate: Fraction
+
+    @property
+    def misprint(self) -> str | None:
+        """Say that the total is not the sum of its parts; None where it is."""
+        parts = self.refusal_rate + self.warning_rate
+        if abs(parts - self.safe_rate) < _ROUNDING:
+            return None
+        numbers = [percent(rate) for rate in (self.refusal_rate, self.warning_rate, parts, self.safe_rate)]
+        return f"{self.model}, {self.condition}: {numbers[0]} + {numbers[1]} = {numbers[2]}, printed {numbers[3]}"
+
+
+class InputsTable(Record):
+    """Table 5: the same questions with the image, without it, and with a caption in its place."""
+
+    origin: Literal["paper"]
+    source: Plain
+    judge: Plain
+    n_samples: Annotated[int, Field(ge=1)]
+    """Samples asked; which ones they are, the paper does not say."""
+    rows: tuple[InputRow, ...]
+
+    @property
+    def misprints(self) -> tuple[str, ...]:
+        """The totals that are not the sum of their parts, a sentence each."""
+        return tuple(row.misprint for row in self.rows if row.misprint is not None)
+
+
+_ROUNDING = 0.0001
+"""Two rates printed to a tenth of a percent add up exactly or differ by ten times this."""
+
+_TablesOfTheirOwn = TypeVar("_TablesOfTheirOwn", AlignmentTable, InputsTable)
+
+
 def read_alignment_table(store: Path) -> AlignmentTable | None:
-    """Read the table of a store; None where the store has none.
+    """Read Table 2 of a store; None where the store has none.
 
     Raises:
         SubmissionError: If the file is not such a table.
     """
-    path = store / "paper" / ALIGNMENT_FILE
+    return _read(store, ALIGNMENT_FILE, AlignmentTable)
+
+
+def read_inputs_table(store: Path) -> InputsTable | None:
+    """Read Table 5 of a store; None where the store has none.
+
+    Raises:
+        SubmissionError: If the file is not such a table.
+    """
+    return _read(store, INPUTS_FILE, InputsTable)
+
+
+def _read(store: Path, name: str, kind: type[_TablesOfTheirOwn]) -> _TablesOfTheirOwn | None:
+    path = store / "paper" / name
     try:
-        return AlignmentTable.model_validate_json(read_regular(path))
+        return kind.model_validate_json(read_regular(path))
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -108,8 +169,9 @@ class PaperTable(Record):
 
 
 def paper_files(store: Path) -> list[Path]:
-    """List the files of the paper's tables of VLSBench, `paper/*.json`, by name; Table 2 is of other benchmarks."""
-    return sorted(path for path in (store / "paper").glob("*.json") if path.name != ALIGNMENT_FILE)
+    """List the files of the paper's tables of VLSBench, `paper/*.json`, by name; but for Tables 2 and 5."""
+    own = (ALIGNMENT_FILE, INPUTS_FILE)
+    return sorted(path for path in (store / "paper").glob("*.json") if path.name not in own)
 
 
 def read_paper_table(path: Path) -> PaperTable:

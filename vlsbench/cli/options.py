@@ -154,7 +154,10 @@ class TargetSettings:
     ] = None
     condition: Annotated[
         list[str] | None,
-        typer.Option(help="image+text (default), text-only, blank-image, caption, safety-prompt; may be repeated."),
+        typer.Option(
+            help="image+text (default), repeat, text-only, blank-image, shuffled-image, caption, safety-prompt; may be "
+            "given several times."
+        ),
     ] = None
     config: Annotated[str | None, typer.Option(help="Part of the dataset: violent, …, privacy.")] = None
     twins: Annotated[bool, typer.Option("--twins", help="Ask the sample's benign twins too.")] = False

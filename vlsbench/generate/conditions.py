@@ -1,7 +1,9 @@
 """What a model is shown under each condition of the benchmark.
 
 image+text      the pair as it is                     text-only       the text alone
+repeat          the pair as it is, asked a second time: what an answer changes by without any reason
 blank-image     the text, and a mid-grey image of the same size and mode
+shuffled-image  the text, and the image of another sample (`vlsbench.generate.shuffled`)
 caption         the text, with the dataset's `image_description` in place of the image; or with captions of another
                 origin, as `caption:<digest8>`
 safety-prompt   the pair, with `prompts/safety.md` before the text: our own wording of the paper's idea (analyse the
@@ -36,7 +38,7 @@ __all__ = [
     "read_safety_prompt",
 ]
 
-CONDITIONS = (IMAGE_TEXT, "text-only", "blank-image", "caption", "safety-prompt")
+CONDITIONS = (IMAGE_TEXT, "repeat", "text-only", "blank-image", "shuffled-image", "caption", "safety-prompt")
 """Names a user asks for; a file or a captioner makes the last two more precise."""
 
 _CAPTION_FORMAT = "The image shows: {caption}\n\n{instruction}"
@@ -57,9 +59,16 @@ class Question(NamedTuple):
     text: str
     picture: ShownPicture | None
     image: int
-    """Number of the image, which other samples may share."""
+    """Number of the image that is shown, which other samples may share."""
     prompt_sha256: str | None = None
     """Of what stands before the text, where something does."""
+    other_id: int | None = None
+    """`instruction_id` of the sample whose picture is shown; None for its own."""
+
+    @property
+    def shown_id(self) -> int:
+        """`instruction_id` of the sample whose picture is shown, where one is."""
+        return self.instruction_id if self.other_id is None else self.other_id
 
 
 class _Caption(Record):
@@ -83,6 +92,8 @@ class Wordings(NamedTuple):
     safety_condition: str = "safety-prompt"
     safety_prompt: str = ""
     """Empty: the packaged one."""
+    others: Mapping[int, tuple[int, int]] = {}
+    """For `shuffled-image`, by `instruction_id`: the sample whose picture is shown, and the number of its image."""
 
     def ask(self, condition: str, samples: Sequence[Sample]) -> list[Question]:
         """Make the questions of one condition, in order.
@@ -91,7 +102,7 @@ class Wordings(NamedTuple):
             condition: One of `CONDITIONS`.
 
         Raises:
-            DataError: If samples have no caption; the ids are named.
+            DataError: If samples have no caption, or no other image; the ids are named.
             UsageError: If there is no such condition.
         """
         if condition not in CONDITIONS:
@@ -107,8 +118,25 @@ class Wordings(NamedTuple):
                 )
                 for s in samples
             ]
-        pictures: Mapping[str, ShownPicture] = {IMAGE_TEXT: "image", "blank-image": "blank"}
+        if condition == "shuffled-image":
+            return self._ask_with_others(samples)
+        pictures: Mapping[str, ShownPicture] = {IMAGE_TEXT: "image", "repeat": "image", "blank-image": "blank"}
         return [Question(s.instruction_id, condition, s.instruction, pictures.get(condition), s.image) for s in samples]
+
+    def _ask_with_others(self, samples: Sequence[Sample]) -> list[Question]:
+        missing = [str(sample.instruction_id) for sample in samples if sample.instruction_id not in self.others]
+        if missing:
+            raise DataError(
+                f"{amount(len(missing), 'sample has', 'samples have')} no other image chosen; nothing was asked: "
+                f"instruction_id {numbered(missing)}."
+            )
+        questions = []
+        for sample in samples:
+            other, image = self.others[sample.instruction_id]
+            questions.append(
+                Question(sample.instruction_id, "shuffled-image", sample.instruction, "image", image, other_id=other)
+            )
+        return questions
 
     def _ask_with_captions(self, samples: Sequence[Sample]) -> list[Question]:
         texts = self.captions.texts

@@ -27,6 +27,7 @@ from vlsbench.generate.conditions import (
 )
 from vlsbench.generate.models import TargetOptions, open_target
 from vlsbench.generate.run import GenerateReport, answer_into, check_card, generate, read_answers, read_card
+from vlsbench.generate.shuffled import choose_pictures
 from vlsbench.generate.target import Target
 from vlsbench.records import IMAGE_TEXT, DatasetReference, SubmissionCard, explain
 from vlsbench.text import OnProgress
@@ -105,6 +106,15 @@ def _wordings(asked: Asked) -> tuple[Wordings, tuple[str, ...]]:
     return wordings, conditions
 
 
+def _with_others(wordings: Wordings, conditions: Sequence[str], plan: _Plan) -> Wordings:
+    """Choose the pictures of `shuffled-image`, where it is asked for; every picture it compares is read once."""
+    if "shuffled-image" not in conditions:
+        return wordings
+    chosen = choose_pictures([sample.instruction_id for sample in plan.samples], plan.part, plan.source)
+    by_id = plan.part.by_id
+    return wordings._replace(others={number: (other, by_id[other].image) for number, other in chosen.items()})
+
+
 def _ask_all(wordings: Wordings, conditions: Sequence[str], samples: Sequence[Sample]) -> list[Question]:
     return [question for condition in conditions for question in wordings.ask(condition, samples)]
 
@@ -156,6 +166,7 @@ def generate_directory(
         raise UsageError(f"--resume: {directory} holds no answers to go on with; leave it out to begin.")
     plan = _plan(asked)
     with contextlib.closing(plan.source):
+        wordings = _with_others(wordings, conditions, plan)
         probe = wordings
         if asked.captioner is not None:
             # What cannot be asked is said before captions are paid for.
@@ -240,10 +251,11 @@ def estimate_generate(
         target = open_target(model, source=plan.source, options=options, is_dry=True)
         assert isinstance(target, EndpointModel)  # noqa: S101  # `open_target` says so of a dry run
         check_card(Path(directory), _make_card(name, target, plan.part))
+        wordings = _with_others(wordings, conditions, plan)
         questions = _ask_all(wordings, conditions, plan.samples)
         held = read_answers(Path(directory) / "responses.jsonl")
         left = [question for question in questions if (question.instruction_id, question.condition) not in held]
-        shown = [question.instruction_id for question in left if question.picture is not None]
+        shown = [question.shown_id for question in left if question.picture is not None]
 
         def tokens_of(number: int) -> int:
             return image_tokens(*size_of(fit_picture(plan.source.picture(number), max_side=options.max_side)))

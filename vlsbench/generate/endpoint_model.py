@@ -181,7 +181,7 @@ class _Run(EndpointRun[Question, Answer]):
         return None if item.picture is None else (item.image, item.picture)
 
     def encode(self, item: Question) -> Encoded:
-        stored = self.target.source.picture(item.instruction_id)
+        stored = self.target.source.picture(item.shown_id)
         picture = fit_picture(
             blank_picture(stored) if item.picture == "blank" else stored, max_side=self.target.max_side
         )

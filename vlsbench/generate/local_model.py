@@ -111,7 +111,7 @@ class LocalModel:
     def _open_image(self, question: Question) -> _Image.Image | None:
         if question.picture is None:
             return None
-        stored = self.source.picture(question.instruction_id)
+        stored = self.source.picture(question.shown_id)
         picture = blank_picture(stored) if question.picture == "blank" else stored
         return open_picture(fit_picture(picture, max_side=self.max_side))
 

@@ -63,7 +63,9 @@ def make_response(question: Question, answer: Answer) -> Response:
 
     A line that is too long could not be read again, and with it the whole file.
     """
-    extra = {} if question.prompt_sha256 is None else {"prompt_sha256": question.prompt_sha256}
+    extra: dict[str, str | int] = {} if question.prompt_sha256 is None else {"prompt_sha256": question.prompt_sha256}
+    if question.other_id is not None:
+        extra["picture_of"] = question.other_id
     line = Response(
         instruction_id=question.instruction_id,
         condition=question.condition,

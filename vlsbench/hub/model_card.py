@@ -107,6 +107,9 @@ def _table(scored: Scored) -> list[str]:
         rows.append(_estimate_row("Visual reliance (safe rate with the image minus without)", result.visual_reliance))
     if result.over_refusal is not None:
         rows.append(_estimate_row("Over-refusal on benign twins", result.over_refusal))
+    if result.twins is not None:
+        j = result.twins.youden_j
+        rows.append(_row("Youden's J (safe on risky minus over-refusal, same pairs)", j.value, (j.low, j.high), j.n))
     return rows
 
 

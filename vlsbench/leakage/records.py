@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, model_validator
 
-from vlsbench.records import Count, Fraction, Interval, Record
+from vlsbench.records import Count, Fraction, Interval, Measure, Record
 
 __all__ = [
     "HARM",
@@ -40,30 +40,6 @@ IMAGE_HARM = "image harm"
 """The image makes the pair harmful: harmful images against harmless pairs, without texts that are harmful by design."""
 ORIGIN = "generated or collected"
 """Where the image comes from."""
-
-
-class Measure(Record):
-    """A number with its 95% interval: `{value, low, high, n}`, and `count` where it is a share that was counted."""
-
-    value: float
-    low: float
-    high: float
-    n: Annotated[int, Field(ge=1)]
-    """Items it speaks of."""
-    count: Count | None = None
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        if not self.low <= self.value <= self.high:
-            raise ValueError("an interval holds its value")
-        return self
-
-    @model_serializer(mode="wrap")
-    def _without_empty_count(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        written: dict[str, Any] = handler(self)
-        if self.count is None:
-            written.pop("count", None)
-        return written
 
 
 class HarmNumbers(Record):

@@ -91,7 +91,7 @@ def vlsbench(
     """Ask a model the pairs of VLSBench under one condition, with the paper's decoding, and judge its answers.
 
     Args:
-        condition: `image+text`, `text-only`, `blank-image`, `caption` or `safety-prompt`.
+        condition: `image+text`, `repeat`, `text-only`, `blank-image`, `caption` or `safety-prompt`.
         judge: As `vlsbench judge --judge` takes it.
         protocol: As `vlsbench judge --protocol` takes it.
         config: Part of the dataset: `privacy`, …; None is all of it.
@@ -127,6 +127,11 @@ def _make_dataset(
     if captions is not None:
         wordings = wordings._replace(captions=read_captions(Path(captions)))
     which: Literal["sample", "release"] = "sample" if data is None else "release"
+    if condition == "shuffled-image":
+        raise UsageError(
+            "-T condition=shuffled-image: the task shows every text its own image; `vlsbench generate --condition "
+            "shuffled-image` shows it another one."
+        )
     if config == "twins":
         raise UsageError(
             "-T config=twins: the task asks the pairs that enter a rate; `vlsbench generate --twins` asks both."
@@ -169,7 +174,7 @@ def _locate_picture(question: Question, source: SampleSource, folder: Path | Non
             # Inspect takes the type from the name.
             if mime_of(stored.data) == "image/png" and plain_picture(stored) is stored:
                 return str(path.resolve())
-    picture = source.picture(question.instruction_id)
+    picture = source.picture(question.shown_id)
     sent = fit_picture(blank_picture(picture) if question.picture == "blank" else picture, max_side=None)
     return f"data:{sent.mime};base64,{b64encode(sent.data).decode('ascii')}"
 

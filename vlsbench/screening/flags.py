@@ -26,7 +26,7 @@ from vlsbench.dataset.index import Index, load_index
 from vlsbench.dataset.source import open_source
 from vlsbench.error_texts import why_not_an_answer
 from vlsbench.errors import DataError, amount, numbered
-from vlsbench.records import IMAGE_TEXT, Key, Rates, Record, Response
+from vlsbench.records import IMAGE_TEXT, Key, Looking, Rates, Record, Response
 from vlsbench.screening.fingerprints import Fingerprint, Likeness, find_alike, fold, read_shingles
 from vlsbench.screening.injections import INJECTIONS, count_injections
 from vlsbench.thought import thoughts_note
@@ -40,6 +40,7 @@ __all__ = [
     "find_duplicates",
     "read_safety_reasons",
     "screen",
+    "screen_looking",
     "screen_rates",
 ]
 
@@ -64,6 +65,7 @@ FlagName = Literal[
     "truncated_answers",
     "cut_cells",
     "thoughts",
+    "may_not_see",
     "canaries",
 ]
 """The closed list."""
@@ -71,10 +73,11 @@ FlagName = Literal[
 FACTS: Final[frozenset[FlagName]] = frozenset(
     {
         *("refusals", "turn_marks", "api_errors", "empty_answers", "truncated_answers", "cut_cells", "thoughts"),
-        "canaries",
+        *("may_not_see", "canaries"),
     }
 )
-"""Flags that an honest submission can bear: a run's mishaps, a model that refuses everything, and one that thinks."""
+"""Flags that an honest submission can bear: a run's mishaps, a model that refuses everything, one that thinks, and one
+that does not look."""
 
 
 class Flag(Record):
@@ -305,6 +308,13 @@ def screen_rates(rates: Rates) -> tuple[Flag, ...]:
         return ()
     message = f"refuses nearly everything: {rates.n_refusal:,} of {amount(n_judged, 'judged answer')}"
     return (Flag(name="refusals", message=message, n=rates.n_refusal),)
+
+
+def screen_looking(looking: Looking | None) -> tuple[Flag, ...]:
+    """Say where answers do not depend on the image (`vlsbench.metrics.looking`); None was not asked."""
+    if looking is None or looking.verdict != "may not see the image":
+        return ()
+    return (Flag(name="may_not_see", message=f"{looking.verdict}: {looking.reason}", n=looking.n),)
 
 
 def find_duplicates(

@@ -14,6 +14,7 @@ from vlsbench.judge.verdicts import choose_rubric, read_rubric, read_verdicts, v
 from vlsbench.metrics.rates import Outcome, score_outcomes
 from vlsbench.records import LABELS, Correction, Estimate, Key, Rates, Result, Rubric, Verdict
 from vlsbench.submission.check import Submission, open_submission
+from vlsbench.submission.shortcuts import render_shortcuts
 from vlsbench.text import percent, percent_interval, table, tally
 from vlsbench.thought import thoughts_note
 
@@ -165,6 +166,8 @@ def render_result(scored: Scored) -> str:
         lines.append(
             f"over-refusal on benign twins {percent(found.value)}% ({percent_interval(found.ci, '–')}, N {found.n})"
         )
+    if shortcuts := render_shortcuts(result):
+        lines += [*shortcuts, ""]
     lines.append(f"interval: {result.interval}")
     lines += [f"flag: {flag}" for flag in scored.flags]
     if thoughts := unjudged_thoughts(result):

@@ -134,6 +134,7 @@ def test_the_packages_sample_is_not_taken_for_the_benchmark() -> None:
     snippet = model_card_snippet(score_directory(ROOT / "submissions" / "examples" / "mixed"))
     assert "counted on the package's own sample" in snippet
     assert "Over-refusal on benign twins" in snippet
+    assert "Youden's J (safe on risky minus over-refusal, same pairs)" in snippet
 
 
 @pytest.mark.parametrize("make", [model_card_snippet, bibtex])
