@@ -29,6 +29,7 @@ from vlsbench.leakage.predictability import (
     make_task,
     measure,
     permutation_null,
+    spread_of,
 )
 from vlsbench.leakage.records import (
     ORIGIN,
@@ -169,7 +170,8 @@ def run_audit(
         cues += find_cues(task, folds, glances)
         fit = predict(task, features.matrix, seed)
         fits[task.target] = fit
-        measured.append(measure(fit, permutation_null(task, sketch, seed=seed), categories))
+        spread = spread_of(fit, sketch, seed=seed)
+        measured.append(measure(fit, permutation_null(task, sketch, seed=seed), categories, spread))
         wanted = _MOST_LEAKING if len(measured) == 1 else _MOST_LEAKING // 5
         leaking += leaking_items(fit, audited, features, is_pointing, wanted)
     judged = Judged()
