@@ -3,9 +3,9 @@
 Accuracy and shares: Wilson at the effective N of the clustered variance, as for every rate of the package
 (`metrics.intervals`). AUC: the variance of its placement values (DeLong 1988) summed over groups (Obuchowski 1997),
 turned into an effective N at which Wilson's interval is taken, so that bounds stay in [0, 1] and never have zero width.
-Bits: a score interval whose variance grows with the bits. All three take a factor on the variance: of held-out
-predictions the formulas state too little, and `spread.py` says by how much. `benchmarks/leakage_coverage.py` measures
-how often the intervals hold the truth. Pure: no files, no network, no clock.
+Bits: t below; above, a score interval whose variance grows with the bits. All three take a factor on the variance: of
+held-out predictions the formulas state too little, and `spread.py` says by how much. `benchmarks/leakage_coverage.py`
+measures how often the intervals hold the truth. Pure: no files, no network, no clock.
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ def mean_measure(values: Floats, groups: Ints) -> Measure:
 def bits_measure(values: Floats, groups: Ints, *, wider: float = 1.0, least: float = 0.0) -> Measure:
     """Return the mean of bits with its interval.
 
-    It is that of a score test whose variance grows with the mean, as that of bits does: where text tells little, a low
-    estimate has a small variance, and an interval of even sides around it would leave the truth above.
+    Its upper side is that of a score test whose variance grows with the mean, as that of bits does: where text tells
+    little, a low estimate has a small variance, and an upper side as long as the lower would leave the truth above.
 
     Args:
         values: One per item, at least one.
@@ -97,8 +97,7 @@ def bits_measure(values: Floats, groups: Ints, *, wider: float = 1.0, least: flo
     variance = max(wider * mean_variance(values, groups), least)
     square = quantile**2 * variance
     shift = square / (2 * (max(mean, 0.0) + variance**0.5)) if square > 0 else 0.0
-    half = (shift**2 + square) ** 0.5
-    return Measure(value=mean, low=mean - (half - shift), high=mean + shift + half, n=n)
+    return Measure(value=mean, low=mean - square**0.5, high=mean + shift + (shift**2 + square) ** 0.5, n=n)
 
 
 def mean_variance(values: Floats, groups: Ints) -> float:
@@ -166,13 +165,14 @@ def placements(score: Floats, is_positive: Bools, segments: Ints) -> Placed:
     is_new[1:] = (sorted_score[1:] != sorted_score[:-1]) | (segment[1:] != segment[:-1])
     tie = np.cumsum(is_new) - 1
     edges = np.append(np.flatnonzero(is_new), len(order))
-    n_positive = np.bincount(segment, weights=positive)
+    n_positive = np.bincount(segment, weights=positive).astype(np.float64)
     n_negative = np.bincount(segment) - n_positive
 
     def middle(is_one: Bools, per_segment: Floats) -> Floats:
         """Return how many of these stand before a row in its segment, half of the ties among them."""
         before = np.concatenate([[0], np.cumsum(is_one)])
-        return ((before[edges[:-1]] + before[edges[1:]]) / 2)[tie] - (np.cumsum(per_segment) - per_segment)[segment]
+        middle_of_tie = (before[edges[:-1]] + before[edges[1:]]) / 2
+        return np.asarray(middle_of_tie[tie] - (np.cumsum(per_segment) - per_segment)[segment])
 
     above = n_positive[segment] - middle(positive, n_positive)
     better, n_other = np.empty(len(order)), np.empty(len(order))

@@ -283,9 +283,12 @@ def measure(
     is_right = fit.log_probabilities.argmax(axis=1) == task.y
     aucs = _aucs(fit, rows)
     pvi = fit.pvi
-    wider_share = _factor(spread.accuracy, share_variance(is_right, task.groups), len(rows))
-    wider_auc = _factor(spread.auc, auc_variance(aucs, task.groups), len(rows)) if aucs else 1.0
-    wider_bits = _factor(spread.bits, mean_variance(pvi, task.groups), len(rows))
+    accuracy, auc_value = float(is_right.mean()), float(np.mean([auc.value for auc in aucs])) if aucs else 0.5
+    wider_share = _factor(spread.accuracy, share_variance(is_right, task.groups), len(rows), accuracy * (1 - accuracy))
+    wider_auc = 1.0
+    if aucs:
+        wider_auc = _factor(spread.auc, auc_variance(aucs, task.groups), len(rows), auc_value * (1 - auc_value))
+    wider_bits = _factor(spread.bits, mean_variance(pvi, task.groups), len(rows), 1.0)
 
     def bits_of(part: Ints) -> Measure:
         least = spread.bits.per_item / len(part)
@@ -331,8 +334,8 @@ def measure(
     )
 
 
-def _factor(factor: Factor, stated: float, n: int) -> float:
-    return factor.widened(stated, n) / stated if stated > 0 else max(1.0, factor.of_stated)
+def _factor(factor: Factor, stated: float, n: int, unit: float) -> float:
+    return factor.widened(stated, n, unit) / stated if stated > 0 else max(1.0, factor.of_stated)
 
 
 def _aucs(fit: Fit, rows: Ints) -> list[Any]:

@@ -33,6 +33,8 @@ __all__ = ["NO_SPREAD", "Factor", "Spread", "measure_spread"]
 
 _PARTS: Final = 80
 """Parts that are cross-validated: 40 times two halves. A factor's own relative error is then about 0.2."""
+_KNOWN: Final = 1.06
+"""Square of t (40 differences of halves) over normal quantile: the factor is itself an estimate."""
 _PART: Final = 2_500
 """Items of a part of a large set; what is found there is wide for the whole, never narrow."""
 _STEPS: Final = 7
@@ -48,16 +50,18 @@ class Factor(NamedTuple):
     of_stated: float = 1.0
     """Variance between parts over the variance that the formula states for them."""
     per_item: float = 0.0
-    """Variance between parts times the items of a part: over n it is a variance at n items."""
+    """Variance between parts times the items of a part: over n it is a variance at n items. Of a share and of an AUC
+    it is in units of v (1 - v): a whole that is nearer to 1 than its parts varies less."""
 
-    def widened(self, stated: float, n: int) -> float:
+    def widened(self, stated: float, n: int, unit: float = 1.0) -> float:
         """Return the variance to believe: never below what is stated.
 
         Args:
             stated: By the formula.
             n: Items that the number speaks of.
+            unit: Of `per_item`: v (1 - v) of a share or AUC v, 1 of bits.
         """
-        return max(stated * max(1.0, self.of_stated), self.per_item / n)
+        return max(stated * max(1.0, self.of_stated), self.per_item * unit / n)
 
 
 class Spread(NamedTuple):
@@ -91,7 +95,7 @@ class _Parts(NamedTuple):
         """Add up values per part."""
         import numpy as np
 
-        return np.bincount(self.part, weights=values, minlength=self.n_parts)
+        return np.asarray(np.bincount(self.part, weights=values, minlength=self.n_parts), dtype=np.float64)
 
 
 def measure_spread(task: Task, sketch: Any, folds: Ints, *, strength: float, seed: int) -> Spread:
@@ -237,20 +241,27 @@ def _compare(scores: Floats, prior: Floats, y: Ints, group: Ints, parts: _Parts)
         squares = np.bincount(member, weights=influence) ** 2
         return correction * np.bincount(part_of_member, weights=squares, minlength=parts.n_parts)
 
-    def factor(found: Floats, stated: Floats) -> Factor:
+    def factor(found: Floats, stated: Floats, *, is_share: bool = True) -> Factor:
         between = np.nanvar(found.reshape(-1, parts.n_together), axis=1, ddof=1)
         seen = ~np.isnan(between)
         if not seen.any():
             return Factor()
-        variance, formula = float(between[seen].mean()), float(np.nanmean(stated))
-        return Factor(variance / formula if formula > 0 else 1.0, variance * len(y) / parts.n_parts)
+        variance, formula = _KNOWN * float(between[seen].mean()), float(np.nanmean(stated))
+        value = float(np.nanmean(found))
+        unit = value * (1 - value) if is_share else 1.0
+        items = len(y) / parts.n_parts
+        return Factor(variance / formula if formula > 0 else 1.0, variance * items / unit if unit > 0 else 0.0)
 
     accuracy, mean_bits = parts.sums(is_right) / sizes, parts.sums(bits) / sizes
     least = accuracy * (1 - accuracy) / sizes
     stated_accuracy = np.maximum(clustered((is_right - accuracy[parts.part]) / sizes[parts.part]), least)
     stated_bits = clustered((bits - mean_bits[parts.part]) / sizes[parts.part])
     auc, influence = _aucs(log_probabilities, y, parts)
-    return Spread(factor(accuracy, stated_accuracy), factor(auc, clustered(influence)), factor(mean_bits, stated_bits))
+    return Spread(
+        factor(accuracy, stated_accuracy),
+        factor(auc, clustered(influence)),
+        factor(mean_bits, stated_bits, is_share=False),
+    )
 
 
 def _aucs(log_probabilities: Floats, y: Ints, parts: _Parts) -> tuple[Floats, Floats]:
