@@ -2,7 +2,8 @@
 
 Accuracy and shares: Wilson at the effective N of the clustered variance, as for every rate of the package
 (`metrics.intervals`). AUC: the variance of its placement values (DeLong 1988) summed over groups (Obuchowski 1997),
-turned into an effective N at which Wilson's interval is taken, so that bounds stay in [0, 1] and never have zero width.
+turned into an effective N at which Wilson's interval is taken, so that bounds stay in [0, 1] and never have zero width;
+near one half its upper side is longer, as that of bits is.
 Bits: t below; above, a score interval whose variance grows with the bits. All three take a factor on the variance: of
 held-out predictions the formulas state too little, and `spread.py` says by how much. `benchmarks/leakage_coverage.py`
 measures how often the intervals hold the truth. Pure: no files, no network, no clock.
@@ -13,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from vlsbench.leakage.records import Measure
-from vlsbench.metrics.intervals import Cluster, effective_n, wilson
+from vlsbench.metrics.intervals import Z95, Cluster, effective_n, wilson
 
 if TYPE_CHECKING:
     import numpy as np
@@ -204,7 +205,13 @@ def macro_auc(aucs: list[Auc], groups: Ints, n: int, *, wider: float = 1.0) -> M
     least = min(auc.n_least for auc in aucs)
     n_effective = value * (1 - value) / variance if variance > 0 and 0 < value < 1 else least
     low, high = wilson(value, max(1.0, min(n_effective, float(n) * 4) / wider))
+    high = min(1.0, high + _rise(max(value - 0.5, 0.0), wider * variance))
     return Measure(value=value, low=min(low, value), high=max(high, value), n=n)
+
+
+def _rise(signal: float, variance: float) -> float:
+    """Return what the upper side of an AUC gains near one half, where a low estimate has a small variance."""
+    return Z95**2 * variance**1.5 / (2 * (signal**2 + variance)) if variance > 0 else 0.0
 
 
 def auc_variance(aucs: list[Auc], groups: Ints) -> float:
