@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    Floats = npt.NDArray[np.float64]
     Ints = npt.NDArray[np.int64]
     Bools = npt.NDArray[np.bool_]
 
@@ -84,6 +85,9 @@ class Audit:
     fits: dict[str, Fit]
     """Held-out predictions by target."""
     features: TextFeatures
+    sketch: Floats
+    """Texts x directions, centred (`TextFeatures.sketch`)."""
+    seed: int
 
 
 def audit_leakage(
@@ -198,7 +202,7 @@ def run_audit(
         settings={**SETTINGS, "seed": seed},
         version=__version__,
     )
-    return Audit(report, audited, groups, is_pointing, fits, features)
+    return Audit(report, audited, groups, is_pointing, fits, features, sketch, seed)
 
 
 def plan_audit(

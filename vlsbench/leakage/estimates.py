@@ -128,22 +128,30 @@ class Auc(NamedTuple):
     """Effective number of items of the smaller class, where every group is a copy of one item."""
 
 
-def within_fold_auc(score: Floats, is_positive: Bools, folds: Ints, groups: Ints) -> Auc | None:
+def within_fold_auc(
+    score: Floats, is_positive: Bools, folds: Ints, groups: Ints, weights: Floats | None = None
+) -> Auc | None:
     """Compare positives with negatives of their own fold only: scores of two models are not on one scale.
 
     Over pairs of two folds an AUC falls below a half where text tells nothing, because a class that is frequent in a
     fold is rare in the training set of that fold's model.
 
+    Args:
+        weights: Per item, above 0; a pair weighs their product. All 1 where None.
+
     Returns:
         None where no fold holds both.
     """
-    placed = placements(score, is_positive, folds)
-    pairs = float(placed.n_other[is_positive].sum())
+    import numpy as np
+
+    each = np.ones(len(score)) if weights is None else weights
+    placed = placements(score, is_positive, folds, each)
+    pairs = float((each * placed.n_other)[is_positive].sum())
     if not pairs:
         return None
-    value = float(placed.better[is_positive].sum()) / pairs
-    influence = (placed.better - value * placed.n_other) / pairs
-    least = min(_kish(groups[is_positive]), _kish(groups[~is_positive]))
+    value = float((each * placed.better)[is_positive].sum()) / pairs
+    influence = each * (placed.better - value * placed.n_other) / pairs
+    least = min(_kish(groups[part], each[part]) for part in (is_positive, ~is_positive))
     return Auc(value, influence, least)
 
 
@@ -151,41 +159,42 @@ class Placed(NamedTuple):
     """Where every row stands among the rows of the other kind in its segment."""
 
     better: Floats
-    """Of a positive the negatives below it, of a negative the positives above it; ties count a half."""
+    """Of a positive the weight of the negatives below it, of a negative that of the positives above it; ties count a
+    half."""
     n_other: Floats
-    """Rows of the other kind there."""
+    """Weight of the rows of the other kind there."""
 
 
-def placements(score: Floats, is_positive: Bools, segments: Ints) -> Placed:
+def placements(score: Floats, is_positive: Bools, segments: Ints, weights: Floats) -> Placed:
     """Compare positives with negatives of their own segment, all segments at once."""
     import numpy as np
 
     order = np.lexsort((score, segments))
-    sorted_score, segment, positive = score[order], segments[order], is_positive[order]
+    sorted_score, segment, is_one, weight = score[order], segments[order], is_positive[order], weights[order]
     is_new = np.ones(len(order), dtype=bool)
     is_new[1:] = (sorted_score[1:] != sorted_score[:-1]) | (segment[1:] != segment[:-1])
     tie = np.cumsum(is_new) - 1
     edges = np.append(np.flatnonzero(is_new), len(order))
-    n_positive = np.bincount(segment, weights=positive).astype(np.float64)
-    n_negative = np.bincount(segment) - n_positive
+    positive, negative = np.where(is_one, weight, 0.0), np.where(is_one, 0.0, weight)
+    n_positive, n_negative = (np.bincount(segment, weights=mass).astype(np.float64) for mass in (positive, negative))
 
-    def middle(is_one: Bools, per_segment: Floats) -> Floats:
-        """Return how many of these stand before a row in its segment, half of the ties among them."""
-        before = np.concatenate([[0], np.cumsum(is_one)])
-        middle_of_tie = (before[edges[:-1]] + before[edges[1:]]) / 2
-        return np.asarray(middle_of_tie[tie] - (np.cumsum(per_segment) - per_segment)[segment])
+    def below(mass: Floats, per_segment: Floats) -> Floats:
+        """Return the mass that stands before a row in its segment, and half of what is tied with it."""
+        before = np.concatenate([[0.0], np.cumsum(mass)])
+        middle = (before[edges[:-1]] + before[edges[1:]]) / 2
+        return np.asarray(middle[tie] - (np.cumsum(per_segment) - per_segment)[segment])
 
-    above = n_positive[segment] - middle(positive, n_positive)
     better, n_other = np.empty(len(order)), np.empty(len(order))
-    better[order] = np.where(positive, middle(~positive, n_negative), above)
-    n_other[order] = np.where(positive, n_negative[segment], n_positive[segment])
+    better[order] = np.where(is_one, below(negative, n_negative), n_positive[segment] - below(positive, n_positive))
+    n_other[order] = np.where(is_one, n_negative[segment], n_positive[segment])
     return Placed(better, n_other)
 
 
-def _kish(groups: Ints) -> float:
+def _kish(groups: Ints, weights: Floats) -> float:
     import numpy as np
 
-    sizes = np.unique(groups, return_counts=True)[1].astype(float)
+    _, group = np.unique(groups, return_inverse=True)
+    sizes = np.bincount(group, weights=weights)
     return float(sizes.sum() ** 2 / np.sum(sizes**2))
 
 

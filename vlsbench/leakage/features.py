@@ -65,6 +65,8 @@ class TextFeatures:
             analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True, min_df=min_df, max_features=_MAX_PIECES
         )
         parts = [reader.fit_transform(texts) for reader in self._readers()]
+        self.words: Any = parts[0]
+        """Texts x words and word pairs, CSR: the first columns of `matrix`."""
         self.matrix: Any = sparse.hstack(parts, format="csr")
         """Texts x features, CSR."""
 

@@ -272,7 +272,7 @@ def _aucs(log_probabilities: Floats, y: Ints, parts: _Parts) -> tuple[Floats, Fl
     n_classes = len(log_probabilities)
     found, moved = [], []
     for number in range(1, n_classes) if n_classes == 2 else range(n_classes):
-        placed = placements(log_probabilities[number], y == number, parts.segment)
+        placed = placements(log_probabilities[number], y == number, parts.segment, np.ones(len(y)))
         pairs = parts.sums(np.where(y == number, placed.n_other, 0))
         above = parts.sums(np.where(y == number, placed.better, 0))
         auc = np.where(pairs > 0, above / np.maximum(pairs, 1), np.nan)
