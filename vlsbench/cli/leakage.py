@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vlsbench.cli.options import AsJson
 from vlsbench.errors import visible
+
+if TYPE_CHECKING:
+    from vlsbench.leakage.audit import Audit
 
 __all__ = ["leakage"]
 
@@ -37,6 +40,14 @@ def leakage(
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many texts.")] = None,
     seed: Annotated[int, typer.Option(help="Of the folds and permutations.")] = 0,
     html: Annotated[Path | None, typer.Option(metavar="OUT", help="Also write the report as one page.")] = None,
+    reweight: Annotated[
+        Path | None,
+        typer.Option(metavar="OUT", help="Also write ids and weights under which text predicts less (CSV)."),
+    ] = None,
+    core: Annotated[
+        Path | None,
+        typer.Option(metavar="OUT", help="Also write ids and weights of the items that need their image (CSV)."),
+    ] = None,
     as_json: AsJson = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be read and measured; no more.")] = False,
 ) -> None:
@@ -46,6 +57,7 @@ def leakage(
     from vlsbench.leakage.source import HubChoice
     from vlsbench.leakage.terminal import render_leakage
 
+    _check_outs(reweight, core)
     choice = ColumnChoice(text, image, label, category, source_column)
     hub = HubChoice(config, split)
     if dry_run:
@@ -67,3 +79,25 @@ def leakage(
         write_atomic(html, render_page(audit))
         print(visible(f"written to {html}"), file=sys.stderr)
     print(audit.report.model_dump_json(indent=2) if as_json else visible(render_leakage(audit.report)))
+    _write_weights(audit, reweight, core)
+
+
+def _check_outs(*outs: Path | None) -> None:
+    from vlsbench.leakage.weights import check_out
+
+    for out in outs:
+        if out is not None:
+            check_out(out)
+
+
+def _write_weights(audit: Audit, reweight: Path | None, core: Path | None) -> None:
+    """Make what was asked for, write it and say what it reached."""
+    from vlsbench.leakage.core import make_core, make_weights
+    from vlsbench.leakage.terminal import render_weights
+    from vlsbench.leakage.weights import card_path, write_weights
+
+    for out, make in ((reweight, make_weights), (core, make_core)):
+        if out is not None:
+            weights = make(audit)
+            write_weights(out, weights)
+            print(visible(f"{render_weights(weights.card)}\nwritten to {out} and {card_path(out)}"), file=sys.stderr)

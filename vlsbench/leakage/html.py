@@ -17,7 +17,15 @@ from typing import Final
 from vlsbench.errors import amount
 from vlsbench.leakage.audit import Audit
 from vlsbench.leakage.image_need import IMAGE_RULE_CHECK
-from vlsbench.leakage.records import Cue, HarmLeak, LeakageReport, LeakingItem, Measure, Predictability
+from vlsbench.leakage.records import (
+    INTERVAL_OF,
+    Cue,
+    HarmLeak,
+    LeakageReport,
+    LeakingItem,
+    Measure,
+    Predictability,
+)
 from vlsbench.text import percent
 
 __all__ = ["render_page"]
@@ -135,7 +143,7 @@ def _header(report: LeakageReport) -> str:
 <p class="lead">{amount(report.n, "text")} in {report.groups.n_groups:,} groups that differ in image, wording and
 template. Three questions, three numbers; they are never added up.</p>
 <p class="soft">{how}: {columns}{dropped}.
-Intervals (nominally 95%, clustered by group) are too narrow where text tells little.</p>
+{INTERVAL_OF}</p>
 <div class="cards">{_harm_card(report.harm_leak)}{_predict_card(report)}{_need_card(report)}</div>
 <p class="notice" role="note"><strong>Content notice.</strong> This page quotes texts of a safety benchmark. Images stay
 hidden until you open them.</p>

@@ -15,6 +15,7 @@ from vlsbench.records import Count, Fraction, Interval, Record
 __all__ = [
     "HARM",
     "IMAGE_HARM",
+    "INTERVAL_OF",
     "ORIGIN",
     "Control",
     "Cue",
@@ -37,6 +38,11 @@ IMAGE_HARM = "image harm"
 """The image makes the pair harmful: harmful images against harmless pairs, without texts that are harmful by design."""
 ORIGIN = "generated or collected"
 """Where the image comes from."""
+
+INTERVAL_OF = (
+    "Intervals: 95%, clustered by group; of predictions, for what this procedure reaches on average over new sets of "
+    "this size and kind."
+)
 
 
 class Measure(Record):
@@ -225,7 +231,7 @@ class WeightCheck(Record):
     role: Literal["made the weights", "checks them"]
     target: str
     auc_before: Measure
-    """All rows that were there to choose from, unweighted."""
+    """The rows that were weighed, all equal."""
     auc_after: Measure
     """The rows that have a weight, weighted. Intervals take the weights as given."""
 
