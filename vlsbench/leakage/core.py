@@ -130,11 +130,11 @@ def _described(
 def _notes(task: Task | None, found: Reweighted, n_without: int) -> list[str]:
     notes = []
     if task is not None and not found.reached:
-        lowest = found.checks[0]
+        ranked = sorted(found.checks, key=lambda check: abs(check.auc_after.value - 0.5), reverse=True)
         notes.append(
             f"texts tell the classes of {task.target} apart too well: the lowest AUC reached is "
-            f"{lowest.auc_after.value:.3f} at effective N {effective_n(found.weights):.0f} "
-            f"({', '.join(f'{check.family} {check.auc_after.value:.3f}' for check in found.checks[1:])}); the aim is "
+            f"{ranked[0].auc_after.value:.3f} by {ranked[0].family} at effective N {effective_n(found.weights):.0f} "
+            f"({', '.join(f'{check.family} {check.auc_after.value:.3f}' for check in ranked[1:])}); the aim is "
             f"{1 - AIM:.2f} to {AIM:.2f} by every model."
         )
     if n_without > 0:

@@ -53,6 +53,7 @@ class TextFeatures:
         from scipy import sparse
         from sklearn.feature_extraction.text import TfidfVectorizer
 
+        self.texts = texts
         min_df = 2 if len(texts) >= _FEW else 1
         self._words = TfidfVectorizer(
             ngram_range=(1, 2),
