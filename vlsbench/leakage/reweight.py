@@ -55,7 +55,7 @@ _CHUNK: Final = 1_000
 SETTINGS: Final[dict[str, Any]] = {
     "weights": f"overlap weights of logistic regression, C {_C:g}, at most {_ROUNDS} rounds of power {_STEP:g}",
     "tried_on_held_out_groups": f"logistic regression, C {_C_TRIED:g}, trained on the weighted rows",
-    "checked_by": f"naive Bayes on words; {_NEIGHBOURS} nearest neighbours on the sketch; the one trivial cue that tells most",
+    "checked_by": f"naive Bayes; {_NEIGHBOURS} nearest neighbours; the best single cue",
 }
 
 
