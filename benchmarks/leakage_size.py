@@ -84,11 +84,8 @@ def main() -> None:
         found = json.loads(done.stdout)
         dearest = sorted(found["stages"].items(), key=lambda stage: -stage[1])[:4]
         named = ", ".join(f"{stage} {seconds}" for stage, seconds in dearest)
-        print(
-            f"| {found['n']:,} | {found['cpu']} | {found['seconds']} | {found['peak_mib']:,} | {found['before_mib']:,} | "
-            f"{named} |",
-            flush=True,
-        )
+        numbers = [f"{found[name]:,}" for name in ("n", "cpu", "seconds", "peak_mib", "before_mib")]
+        print(f"| {' | '.join(numbers)} | {named} |", flush=True)
 
 
 if __name__ == "__main__":
