@@ -10,7 +10,7 @@ import typer
 
 from vlsbench.cli.options import AsJson, Directory, HumanFile, RubricId
 from vlsbench.cli.talk import say, show
-from vlsbench.errors import DataError, amount, plural, visible
+from vlsbench.errors import DataError, amount, numbered, plural, visible
 
 if TYPE_CHECKING:
     from vlsbench.leakage.weights import Weights
@@ -64,11 +64,11 @@ def score(
             say(f"{labels} on samples that no plan drew and left out.", "warning")
     path = write_result(scored)
     over_core = None if weights_of_core is None else _rate_over(weights_of_core, scored)
-    if as_json:
-        written = scored.result.model_dump(mode="json")
-        if weights_of_core is not None:
-            written["core"] = None if over_core is None else over_core._asdict()
-        print(json.dumps(written, indent=2, ensure_ascii=False))
+    if as_json and weights_of_core is None:
+        print(scored.result.model_dump_json(indent=2))
+    elif as_json:
+        over = None if over_core is None else over_core._asdict()
+        print(json.dumps(scored.result.model_dump(mode="json") | {"core": over}, indent=2, ensure_ascii=False))
     else:
         print(render_result(scored))
         if weights_of_core is not None:
@@ -108,6 +108,9 @@ def _core_of(path: Path, scored: Scored) -> Weights:
             f"{path}: a core of the dataset of digest {weights.card.dataset_digest[:12]}; this submission answers "
             f"{dataset.name} ({dataset.config}), digest {dataset.digest[:12]}. Take the core of what was answered."
         )
+    known = {str(row.instruction_id) for row in scored.submission.index.risky}
+    if strange := [name for name in weights.by_id if name not in known]:
+        raise DataError(f"{path}: {numbered(strange)} of its ids are not in {dataset.name}; make the core again.")
     return weights
 
 
