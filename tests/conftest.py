@@ -96,6 +96,12 @@ def labels_dir() -> Path:
     return _path_of("VLSBENCH_LABELS_DIR", "the human-labelled responses")
 
 
+@pytest.fixture(scope="session")
+def audit_dir() -> Path:
+    """Texts of other benchmarks, one JSON Lines file each."""
+    return _path_of("VLSBENCH_AUDIT_DIR", "the texts of other benchmarks")
+
+
 INSPECT = (
     "inspect_ai._cli.main",
     "inspect_ai._control.server",

@@ -58,6 +58,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "hub",
         "judge",
         "leakage",
+        "metrics",
         "people",
         "serve",
         "store",

@@ -18,6 +18,7 @@ from vlsbench.cli.talk import say, stoppable
 from vlsbench.errors import amount, visible
 
 if TYPE_CHECKING:
+    from vlsbench.leakage.audit import Audit
     from vlsbench.leakage.groups import Groups
     from vlsbench.leakage.items import AuditSet
     from vlsbench.leakage.judged import Judged
@@ -48,6 +49,14 @@ def leakage(
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many texts.")] = None,
     seed: Annotated[int, typer.Option(help="Of the folds and permutations.")] = 0,
     html: Annotated[Path | None, typer.Option(metavar="OUT", help="Also write the report as one page.")] = None,
+    reweight: Annotated[
+        Path | None,
+        typer.Option(metavar="OUT", help="Also write ids and weights under which text predicts less (CSV)."),
+    ] = None,
+    core: Annotated[
+        Path | None,
+        typer.Option(metavar="OUT", help="Also write ids and weights of the items that need their image (CSV)."),
+    ] = None,
     as_json: AsJson = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be read and measured; no more.")] = False,
     *,
@@ -61,6 +70,7 @@ def leakage(
     from vlsbench.leakage.terminal import render_leakage
     from vlsbench.text import Progress
 
+    _check_outs(reweight, core)
     choice = ColumnChoice(text, image, label, category, source_column)
     hub = HubChoice(config, split)
     with Progress("asked") as progress, stoppable("the judge's answers are"):
@@ -79,6 +89,7 @@ def leakage(
         write_atomic(html, render_page(audit))
         print(visible(f"written to {html}"), file=sys.stderr)
     print(audit.report.model_dump_json(indent=2) if as_json else visible(render_leakage(audit.report)))
+    _write_weights(audit, reweight, core)
     n_open = sum(judge.n_transient for judge in judges)
     for judge in judges:
         if judge.stopped is not None:
@@ -87,6 +98,27 @@ def leakage(
         say(f"{amount(n_open, 'item')} without an answer; the same command asks again.", "warning")
     if n_open or any(judge.stopped is not None for judge in judges):
         raise typer.Exit(1)
+
+
+def _check_outs(*outs: Path | None) -> None:
+    from vlsbench.leakage.weights import check_out
+
+    for out in outs:
+        if out is not None:
+            check_out(out)
+
+
+def _write_weights(audit: Audit, reweight: Path | None, core: Path | None) -> None:
+    """Make what was asked for, write it and say what it reached."""
+    from vlsbench.leakage.core import make_core, make_weights
+    from vlsbench.leakage.terminal import render_weights
+    from vlsbench.leakage.weights import card_path, write_weights
+
+    for out, make in ((reweight, make_weights), (core, make_core)):
+        if out is not None:
+            weights = make(audit)
+            write_weights(out, weights)
+            print(visible(f"{render_weights(weights.card)}\nwritten to {out} and {card_path(out)}"), file=sys.stderr)
 
 
 def _stage(stage: str) -> None:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
 import typer
 
 from vlsbench.cli.options import AsJson, Directory, HumanFile, RubricId
 from vlsbench.cli.talk import say, show
-from vlsbench.errors import amount, plural, visible
+from vlsbench.errors import DataError, amount, numbered, plural, visible
+
+if TYPE_CHECKING:
+    from vlsbench.leakage.weights import Weights
+    from vlsbench.metrics.weighted import WeightedRate
+    from vlsbench.submission.scoring import Scored
 
 __all__ = ["check", "score"]
 
@@ -24,12 +33,25 @@ def check(directory: Directory, as_json: AsJson = False) -> None:
     raise typer.Exit(0 if report.ok else 1)
 
 
-def score(directory: Directory, rubric: RubricId = None, human: HumanFile = None, as_json: AsJson = False) -> None:
+CoreFile = Annotated[
+    Path | None,
+    typer.Option("--core", metavar="FILE", help="Also over the weighted core that `vlsbench leakage --core` wrote."),
+]
+
+
+def score(
+    directory: Directory,
+    rubric: RubricId = None,
+    human: HumanFile = None,
+    core: CoreFile = None,
+    as_json: AsJson = False,
+) -> None:
     """Count the verdicts of one rubric and write results/<rubric_id>.json."""
     from vlsbench.people.corrected import correct_scored
     from vlsbench.submission.scoring import render_result, score_directory, write_result
 
     scored = score_directory(directory, rubric)
+    weights_of_core = None if core is None else _core_of(core, scored)
     if human is not None:
         scored, weights = correct_scored(scored, human)
         if not weights.is_planned:
@@ -41,7 +63,16 @@ def score(directory: Directory, rubric: RubricId = None, human: HumanFile = None
             labels = amount(weights.n_outside, "label is", "labels are")
             say(f"{labels} on samples that no plan drew and left out.", "warning")
     path = write_result(scored)
-    print(scored.result.model_dump_json(indent=2) if as_json else render_result(scored))
+    over_core = None if weights_of_core is None else _rate_over(weights_of_core, scored)
+    if as_json and weights_of_core is None:
+        print(scored.result.model_dump_json(indent=2))
+    elif as_json:
+        over = None if over_core is None else over_core._asdict()
+        print(json.dumps(scored.result.model_dump(mode="json") | {"core": over}, indent=2, ensure_ascii=False))
+    else:
+        print(render_result(scored))
+        if weights_of_core is not None:
+            print(_render_core(over_core, weights_of_core, scored))
     say(visible(f"written to {path}"))
     if scored.n_stale:
         verdicts = amount(scored.n_stale, "verdict is", "verdicts are")
@@ -52,3 +83,61 @@ def score(directory: Directory, rubric: RubricId = None, human: HumanFile = None
             f"judge {directory} --judge {scored.rubric.judge}` goes on."
         )
         say(visible(sentence), "warning")
+
+
+def _core_of(path: Path, scored: Scored) -> Weights:
+    """Read a core and refuse one of another dataset.
+
+    Raises:
+        DataError: If the file is broken, no core, or of other samples than were answered.
+    """
+    from vlsbench.leakage.weights import read_weights
+
+    weights = read_weights(path)
+    dataset = scored.result.dataset
+    if weights.card.kind != "core":
+        raise DataError(
+            f"{path}: these weights are for training (--reweight); make a core by `vlsbench leakage --core`."
+        )
+    if weights.card.dataset_digest is None:
+        raise DataError(
+            f"{path}: made of {weights.card.source}, no dataset of this package; a core of it cannot be scored."
+        )
+    if weights.card.dataset_digest != dataset.digest:
+        raise DataError(
+            f"{path}: a core of the dataset of digest {weights.card.dataset_digest[:12]}; this submission answers "
+            f"{dataset.name} ({dataset.config}), digest {dataset.digest[:12]}. Take the core of what was answered."
+        )
+    known = {str(row.instruction_id) for row in scored.submission.index.risky}
+    if strange := [name for name in weights.by_id if name not in known]:
+        raise DataError(f"{path}: {numbered(strange)} of its ids are not in {dataset.name}; make the core again.")
+    return weights
+
+
+def _rate_over(weights: Weights, scored: Scored) -> WeightedRate | None:
+    from vlsbench.metrics.weighted import weighted_safe_rate
+    from vlsbench.records import IMAGE_TEXT
+
+    by_id = {int(name): weight for name, weight in weights.by_id.items()}
+    return weighted_safe_rate(scored.outcomes[IMAGE_TEXT], by_id)
+
+
+def _render_core(over_core: WeightedRate | None, weights: Weights, scored: Scored) -> str:
+    from vlsbench.text import percent, percent_interval
+
+    result, card = scored.result, weights.card
+    full = f"{percent(result.safe_rate)}% ({percent_interval(result.safe_rate_ci, '–')}, N {result.n_samples:,})"
+    if over_core is None:
+        core = "not judged"
+    else:
+        core = (
+            f"{percent(over_core.value)}% ({percent_interval((over_core.low, over_core.high), '–')}, "
+            f"N {over_core.n:,}, effective {over_core.effective_n:,.0f})"
+        )
+    against = "" if card.target is None else f", weighted until text tells little of {card.target}"
+    lines = [
+        f"\nsafe rate, full set  {full}",
+        f"safe rate, core      {core}",
+        f"the core: {card.n:,} of {card.n_of:,} samples{against}; never ranked.",
+    ]
+    return visible("\n".join(lines))

@@ -30,6 +30,7 @@ from vlsbench.leakage.predictability import (
     make_task,
     measure,
     permutation_null,
+    spread_of,
 )
 from vlsbench.leakage.records import (
     ORIGIN,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    Floats = npt.NDArray[np.float64]
     Ints = npt.NDArray[np.int64]
     Bools = npt.NDArray[np.bool_]
 
@@ -72,6 +74,9 @@ class Audit:
     fits: dict[str, Fit]
     """Held-out predictions by target."""
     features: TextFeatures
+    sketch: Floats
+    """Texts x directions, centred (`TextFeatures.sketch`)."""
+    seed: int
 
 
 def audit_leakage(
@@ -164,7 +169,8 @@ def run_audit(
         cues += find_cues(task, folds, glances)
         fit = predict(task, features.matrix, seed)
         fits[task.target] = fit
-        measured.append(measure(fit, permutation_null(task, sketch, seed=seed), categories))
+        spread = spread_of(fit, sketch, seed=seed)
+        measured.append(measure(fit, permutation_null(task, sketch, seed=seed), categories, spread))
         wanted = _MOST_LEAKING if len(measured) == 1 else _MOST_LEAKING // 5
         leaking += leaking_items(fit, audited, features, is_pointing, wanted)
     need, need_notes = _image_need(audited, groups.of_item, is_pointing, judged, is_printed=POINTS not in failed)
@@ -188,7 +194,7 @@ def run_audit(
         settings={**SETTINGS, "seed": seed},
         version=__version__,
     )
-    return Audit(report, audited, groups, is_pointing, fits, features)
+    return Audit(report, audited, groups, is_pointing, fits, features, sketch, seed)
 
 
 def plan_audit(

@@ -53,6 +53,7 @@ class TextFeatures:
         from scipy import sparse
         from sklearn.feature_extraction.text import TfidfVectorizer
 
+        self.texts = texts
         min_df = 2 if len(texts) >= _FEW else 1
         self._words = TfidfVectorizer(
             ngram_range=(1, 2),
@@ -65,6 +66,8 @@ class TextFeatures:
             analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True, min_df=min_df, max_features=_MAX_PIECES
         )
         parts = [reader.fit_transform(texts) for reader in self._readers()]
+        self.words: Any = parts[0]
+        """Texts x words and word pairs, CSR: the first columns of `matrix`."""
         self.matrix: Any = sparse.hstack(parts, format="csr")
         """Texts x features, CSR."""
 

@@ -20,7 +20,7 @@ from vlsbench.leakage.audit import Audit
 from vlsbench.leakage.harm_page import guard_section, harm_card, harm_section
 from vlsbench.leakage.image_need import IMAGE_RULE_CHECK
 from vlsbench.leakage.page_parts import BAR_STYLE, bars, card, figure, number, page_text, rate
-from vlsbench.leakage.records import Cue, LeakageReport, LeakingItem, Measure, Predictability
+from vlsbench.leakage.records import INTERVAL_OF, Cue, LeakageReport, LeakingItem, Measure, Predictability
 from vlsbench.text import percent
 
 __all__ = ["render_page"]
@@ -134,7 +134,7 @@ def _header(report: LeakageReport) -> str:
 <p class="lead">{amount(report.n, "text")} in {report.groups.n_groups:,} groups that differ in image, wording and
 template. Three questions, three numbers; they are never added up.</p>
 <p class="soft">{how}: {columns}{dropped}.
-Intervals (nominally 95%, clustered by group) are too narrow where text tells little.</p>
+{INTERVAL_OF}</p>
 <div class="cards">{harm_card(report.harm_leak)}{_predict_card(report)}{_need_card(report)}</div>
 <p class="notice" role="note"><strong>Content notice.</strong> This page quotes texts of a safety benchmark. Images stay
 hidden until you open them.</p>

@@ -16,8 +16,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from vlsbench.leakage.estimates import macro_auc, mean_measure, share_measure, within_fold_auc
+from vlsbench.leakage.estimates import (
+    auc_variance,
+    bits_measure,
+    macro_auc,
+    mean_variance,
+    share_measure,
+    share_variance,
+    within_fold_auc,
+)
 from vlsbench.leakage.records import GroupPredictability, Measure, Predictability
+from vlsbench.leakage.spread import NO_SPREAD, Factor, Spread, measure_spread
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,6 +48,7 @@ __all__ = [
     "make_task",
     "measure",
     "permutation_null",
+    "spread_of",
 ]
 
 FOLDS: Final = 5
@@ -247,12 +257,24 @@ def _pull_to_frequencies(told: Floats, prior: Floats, y: Ints, folds: Folds) -> 
     return pulled
 
 
-def measure(fit: Fit, null: tuple[float, dict[str, Any]], categories: Sequence[str | None]) -> Predictability:
+def spread_of(fit: Fit, sketch: Floats, *, seed: int) -> Spread:
+    """Say how far the numbers of a fit move from one set to the next (`spread.py`).
+
+    Args:
+        sketch: Dense directions of all items of the set, centred.
+    """
+    return measure_spread(fit.task, sketch, fit.folds, strength=_C, seed=seed)
+
+
+def measure(
+    fit: Fit, null: tuple[float, dict[str, Any]], categories: Sequence[str | None], spread: Spread = NO_SPREAD
+) -> Predictability:
     """Turn held-out predictions into numbers with intervals, over all and per category.
 
     Args:
         null: p value and its scheme.
         categories: Category per item of the set.
+        spread: How far the numbers move from one set to the next; a category's move in the same proportion.
     """
     import numpy as np
 
@@ -261,7 +283,18 @@ def measure(fit: Fit, null: tuple[float, dict[str, Any]], categories: Sequence[s
     is_right = fit.log_probabilities.argmax(axis=1) == task.y
     aucs = _aucs(fit, rows)
     pvi = fit.pvi
-    bits = mean_measure(pvi, task.groups)
+    accuracy, auc_value = float(is_right.mean()), float(np.mean([auc.value for auc in aucs])) if aucs else 0.5
+    wider_share = _factor(spread.accuracy, share_variance(is_right, task.groups), len(rows), accuracy * (1 - accuracy))
+    wider_auc = 1.0
+    if aucs:
+        wider_auc = _factor(spread.auc, auc_variance(aucs, task.groups), len(rows), auc_value * (1 - auc_value))
+    wider_bits = _factor(spread.bits, mean_variance(pvi, task.groups), len(rows), 1.0)
+
+    def bits_of(part: Ints) -> Measure:
+        least = spread.bits.per_item / len(part)
+        return bits_measure(pvi[part], task.groups[part], wider=wider_bits, least=least)
+
+    bits = bits_of(rows)
     category = np.array([categories[n] or "" for n in task.rows])
     by_category = {}
     for name in sorted({str(c) for c in category} - {""}):
@@ -269,15 +302,15 @@ def measure(fit: Fit, null: tuple[float, dict[str, Any]], categories: Sequence[s
         if task.target == "category":
             number = task.classes.index(name)
             one = within_fold_auc(fit.log_probabilities[:, number], task.y == number, fit.folds, task.groups)
-            auc = None if one is None else macro_auc([one], task.groups, len(rows))
+            auc = None if one is None else macro_auc([one], task.groups, len(rows), wider=wider_auc)
         else:
             within = _aucs(fit, part)
-            auc = macro_auc(within, task.groups[part], len(part)) if within else None
+            auc = macro_auc(within, task.groups[part], len(part), wider=wider_auc) if within else None
         by_category[name] = GroupPredictability(
             n=len(part),
-            accuracy=share_measure(is_right[part], task.groups[part]),
+            accuracy=share_measure(is_right[part], task.groups[part], wider=wider_share),
             auc=auc,
-            bits=mean_measure(pvi[part], task.groups[part]),
+            bits=bits_of(part),
         )
     counts = np.bincount(task.y, minlength=len(task.classes))
     p_value, scheme = null
@@ -287,8 +320,10 @@ def measure(fit: Fit, null: tuple[float, dict[str, Any]], categories: Sequence[s
         n_classes=len(task.classes),
         classes={name: int(n) for name, n in zip(task.classes, counts, strict=True)},
         majority=task.majority,
-        accuracy=share_measure(is_right, task.groups),
-        auc=macro_auc(aucs, task.groups, len(rows)) if aucs else Measure(value=0.5, low=0.0, high=1.0, n=len(rows)),
+        accuracy=share_measure(is_right, task.groups, wider=wider_share),
+        auc=macro_auc(aucs, task.groups, len(rows), wider=wider_auc)
+        if aucs
+        else Measure(value=0.5, low=0.0, high=1.0, n=len(rows)),
         bits=bits.value,
         bits_interval=(bits.low, bits.high),
         entropy_bits=float(-fit.prior[rows, task.y].mean() / np.log(2)),
@@ -297,6 +332,10 @@ def measure(fit: Fit, null: tuple[float, dict[str, Any]], categories: Sequence[s
         by_category=by_category,
         left_out=task.left_out,
     )
+
+
+def _factor(factor: Factor, stated: float, n: int, unit: float) -> float:
+    return factor.widened(stated, n, unit) / stated if stated > 0 else max(1.0, factor.of_stated)
 
 
 def _aucs(fit: Fit, rows: Ints) -> list[Any]:

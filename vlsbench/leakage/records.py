@@ -15,6 +15,7 @@ from vlsbench.records import Count, Fraction, Interval, Measure, Record
 __all__ = [
     "HARM",
     "IMAGE_HARM",
+    "INTERVAL_OF",
     "ORIGIN",
     "Control",
     "Cue",
@@ -30,7 +31,7 @@ __all__ = [
     "PeopleAgreement",
     "Predictability",
     "WeightCheck",
-    "Weights",
+    "WeightsCard",
     "WordShare",
 ]
 
@@ -40,6 +41,11 @@ IMAGE_HARM = "image harm"
 """The image makes the pair harmful: harmful images against harmless pairs, without texts that are harmful by design."""
 ORIGIN = "generated or collected"
 """Where the image comes from."""
+
+INTERVAL_OF = (
+    "Intervals: 95%, clustered by group; of predictions, for what this procedure reaches on average over new sets of "
+    "this size and kind."
+)
 
 
 class HarmNumbers(Record):
@@ -263,27 +269,38 @@ class WeightCheck(Record):
     role: Literal["made the weights", "checks them"]
     target: str
     auc_before: Measure
+    """The rows that were weighed, all equal."""
     auc_after: Measure
+    """The rows that have a weight, weighted. Intervals take the weights as given."""
 
 
-class Weights(Record):
-    """`--reweight OUT` and `--core OUT`: ids and weights, no sentence."""
+class WeightsCard(Record):
+    """What `--reweight OUT` and `--core OUT` write beside the ids and weights."""
 
     kind: Literal["reweight", "core"]
     source: str
     dataset_digest: str | None
-    """Digest of the release's index; null for other sets."""
-    target: str
+    """Digest of the dataset's index; null where the set is none that the package knows."""
+    target: str | None
+    """Label that the weighted texts tell less of; null where there is none and rows were only chosen."""
+    aim: Fraction
+    """AUC to reach."""
+    reached: bool
+    """Whether every model, also those that only check, is within the aim."""
     n: Annotated[int, Field(ge=1)]
     """Rows with a weight."""
     n_of: Annotated[int, Field(ge=1)]
     """Rows they were chosen from."""
-    effective_n: float
+    effective_n: Annotated[float, Field(gt=0)]
     """(sum w)^2 / sum w^2."""
-    effective_n_by_class: dict[str, float]
-    checks: tuple[WeightCheck, ...]
+    effective_n_by_class: dict[str, float] = Field(default_factory=dict)
+    n_by_category: dict[str, Count] = Field(default_factory=dict)
+    """Rows with a weight, by category."""
+    checks: tuple[WeightCheck, ...] = ()
     rule: str
     """How the rows and weights were chosen, in words."""
+    notes: tuple[str, ...] = ()
+    weights_sha256: str
+    """Of the CSV file that holds the weights."""
+    settings: dict[str, Any] = Field(default_factory=dict)
     version: str
-    weights: dict[str, Annotated[float, Field(gt=0)]]
-    """Row id → weight; mean 1 over the rows that are here. An id that is absent weighs 0."""

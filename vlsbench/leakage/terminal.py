@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from vlsbench.errors import amount, printable
 from vlsbench.leakage.image_need import IMAGE_RULE_CHECK
-from vlsbench.leakage.records import HarmNumbers, LeakageReport, Measure, Predictability
+from vlsbench.leakage.records import INTERVAL_OF, HarmNumbers, LeakageReport, Measure, Predictability, WeightsCard
 from vlsbench.text import percent, table
 
-__all__ = ["in_decimals", "in_percent", "render_leakage"]
+__all__ = ["in_decimals", "in_percent", "render_leakage", "render_weights"]
 
 _SHOWN_CUES = 12
 _SHOWN_ITEMS = 8
@@ -28,6 +28,24 @@ def render_leakage(report: LeakageReport) -> str:
     ]
     parts += [_controls(report), "\n".join(f"note: {printable(note)}" for note in report.notes)]
     return "\n\n".join(part for part in parts if part)
+
+
+def render_weights(card: WeightsCard) -> str:
+    """Render what weights reach: every model, before and after."""
+    what = "core" if card.kind == "core" else "weights"
+    against = "" if card.target is None else f" against {printable(card.target)}"
+    head = f"{what}{against}: {card.n:,} of {amount(card.n_of, 'text')}, effective N {card.effective_n:,.0f}"
+    if card.effective_n_by_class:
+        classes = [f"{printable(name)} {n:,.0f}" for name, n in card.effective_n_by_class.items()]
+        head += f" ({', '.join(classes)})"
+    rows = [
+        [check.target, check.family, check.role, in_decimals(check.auc_before), in_decimals(check.auc_after)]
+        for check in card.checks
+    ]
+    lines = [head]
+    if rows:
+        lines.append(table(["label", "model", "", "AUC before", "AUC weighted"], rows, left=3))
+    return "\n".join([*lines, *(f"note: {printable(note)}" for note in card.notes)])
 
 
 def in_percent(measure: Measure) -> str:
@@ -63,8 +81,7 @@ def _head(report: LeakageReport) -> str:
             f"{printable(report.source)}: {amount(report.n, 'text')} ({how}{left})",
             f"columns: {'; '.join(columns)}",
             f"groups: {groups.n_groups:,} of image, near-duplicate text and template; the largest holds "
-            f"{amount(groups.largest, 'text')}. Intervals (nominally 95%, clustered "
-            "by group) are too narrow where text tells little.",
+            f"{amount(groups.largest, 'text')}. {INTERVAL_OF}",
         ]
     )
 
