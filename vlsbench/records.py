@@ -20,7 +20,9 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
+    SerializerFunctionWrapHandler,
     ValidationError,
+    model_serializer,
     model_validator,
 )
 
@@ -405,6 +407,13 @@ class Measure(Record):
         if not self.low <= self.value <= self.high:
             raise ValueError("an interval holds its value")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_empty_count(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = handler(self)
+        if self.count is None:
+            written.pop("count", None)
+        return written
 
 
 class SafetySources(Record):
