@@ -27,6 +27,7 @@ import json
 import math
 import os
 import random
+import re
 import shutil
 import struct
 import subprocess
@@ -297,6 +298,7 @@ def read_inspect(data: bytes) -> list[Said]:
             content = choices[0]["message"]["content"] if choices and not failed else ""
             if isinstance(content, list):
                 content = "\n".join(part["text"] for part in content if part["type"] == "text")
+            content = re.sub(r"\A\[THINK\].*?\[/THINK\]", "", content, flags=re.DOTALL)  # the seed has one
             number, condition = read_id((sample.get("metadata") or {}).get("instruction_id", sample["id"]))
             found.append(Said(number, condition, content, None))
     return found
