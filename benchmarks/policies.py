@@ -111,7 +111,7 @@ def errors_of(simulated: Simulated) -> Errors:
 
 def _report(name: str, exact: Sequence[Errors], drawn: Sequence[Errors]) -> str:
     worst = [max(abs(run.of_source[place]) for run in exact) for place in range(3)]
-    n_within = sum(max(map(abs, run.of_source)) <= 0.02 for run in exact)
+    n_within = sum(max(map(abs, run.of_source)) <= 0.02 + 1e-9 for run in exact)
     covered = [sum(run.holds[place] for run in drawn) / len(drawn) for place in range(3)]
     noise = [196 * math.sqrt(share * (1 - share) / len(drawn)) for share in covered]
     cells = [f"{100 * share:.1f} ± {half:.1f}" for share, half in zip(covered, noise, strict=True)]

@@ -63,11 +63,11 @@ that are not JSON is one mistake, not two million, and must not fill the memory 
 
 MAX_LINES = 100_000
 """Lines of a `responses.jsonl` that are read, as many as an import takes: every sample of the release under every
-condition and tried anew seven times over. A longer file is not a longer list of answers, and a check of it would keep
+condition and tried anew six times over. A longer file is not a longer list of answers, and a check of it would keep
 others waiting."""
 
 _MAX_CONDITIONS = 64
-"""Conditions of one submission beside image+text: there are five, and two of them come with a captioner's or a prompt's
+"""Conditions of one submission beside image+text: there are six, and two of them come with a captioner's or a prompt's
 digest."""
 
 _MAX_BLANK = 2 * MAX_LINES
