@@ -42,7 +42,7 @@ _C_TRIED: Final = 3.0
 """Of the model that is tried on held-out groups: the audit's."""
 _RAKED: Final = 5
 """Cues a round that the class is made independent of."""
-_LEAST_SHARE: Final = 0.02
+_LEAST_SHARE: Final = 0.005
 """Share of a class on either side of a cue, from which the cue can be balanced."""
 _LEAST: Final = 1e-3
 """Weight, of the mean of its class, below which a row is left out."""
