@@ -79,7 +79,7 @@ def test_where_texts_separate_the_classes_there_are_no_weights_and_it_says_what_
     rows = [row | {"prompt": row["prompt"][:-1] + ("." if row["is_harmful"] else "?")} for row in invented(120)]
     card = make_weights(run_audit(rows)).card
     assert (card.kind, card.target, card.reached) == ("reweight", "harm", False)
-    assert {check.family: check.auc_after.value for check in card.checks}["one trivial cue"] == 1.0
+    assert {check.family: check.auc_after.value for check in card.checks}["one trivial cue"] == pytest.approx(1)
     assert min(card.effective_n_by_class.values()) > 20  # no class fades, or nothing would be left to tell apart
     assert "the lowest AUC reached is 1.000 by one trivial cue at effective N" in card.notes[0]
 
