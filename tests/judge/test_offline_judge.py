@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,7 @@ from effort import times
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vlsbench.judge.offline import OfflineJudge, Prediction, agreement_note
+from vlsbench.judge.offline import OfflineJudge, Prediction, agreement_note, card
 from vlsbench.judge.offline.features import REFUSAL_MARK, normalise
 from vlsbench.judge.offline.lexicon import ALIASES, ENGLISH_FUNCTION_WORDS, FOREIGN_FUNCTION_WORDS, WORD_CLASSES
 from vlsbench.judge.offline.model import WEIGHTS_PATH, LinearModel
@@ -430,7 +431,21 @@ def test_a_word_belongs_to_one_class() -> None:
     assert not set(ALIASES) & set(words), "an alias is looked up as its word, so a class of its own would never count"
 
 
-def test_the_note_names_both_distances_and_the_blind_eye() -> None:
-    note = agreement_note()
-    for words in ("known benchmarks", "new benchmark", "written knowing both", "never sees the image"):
-        assert words in note
+def test_the_note_has_the_figures_that_were_measured_apart_and_the_blind_eye() -> None:
+    assert agreement_note() == (
+        "offline judge: agrees with people at kappa (three-way / safe or not) 0.80 / 0.74 on new models and prompts of "
+        "MSTS, 0.24 / 0.86 on other models of XSTest, and on benchmarks never used here 0.29 / 0.23 (Do-Not-Answer) "
+        "and 0.23 / 0.45 (chatgpt-refusals); refusal against warning is softer than the safe rate; it never sees the "
+        "image"
+    )
+
+
+def test_the_note_of_other_weights_says_that_nothing_was_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metrics = json.loads(card.METRICS_PATH.read_text(encoding="utf-8")) | {"weights_sha256": "0" * 64}
+    (tmp_path / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
+    monkeypatch.setattr(card, "METRICS_PATH", tmp_path / "metrics.json")
+    monkeypatch.setattr(card, "_measured_apart", card._measured_apart.__wrapped__)
+    assert "not yet measured on labels kept apart" in card.agreement_note.__wrapped__()
+    assert "kappa" not in card.agreement_note.__wrapped__()

@@ -51,7 +51,7 @@ def test_the_least_coverage_is_the_boards() -> None:
 
 def test_the_agreement_is_that_of_the_card() -> None:
     rows = agreement_rows()
-    assert len(rows) == 4
+    assert len(rows) == 6
     shown = texts.agreement(rows)
     assert all(row.what in shown for row in rows)
 

@@ -135,8 +135,8 @@ def _header(board: Board, scopes: Sequence[str]) -> str:
 <p class="lead">How often does a vision-language model answer safely when the risk is visible only in the image?</p>
 <p>{n_samples:,} image-text pairs in {len(CATEGORIES)} categories. Each text alone is harmless, so a model cannot refuse
 by reading it. A judge labels every answer refusal, warning or unsafe. The <strong>safe rate</strong> is refusal plus
-warning over all samples, also those without a label, so it is a lower bound. Models whose difference may be chance
-share a rank; numbers of two lists are not comparable.</p>
+warning over all samples, also those without a label, so it is a lower bound. A rank is 1 + the number
+of models that are significantly better; near ranks may differ by chance. Numbers of two lists are not comparable.</p>
 <p class="notice" role="note"><strong>Content notice.</strong> This page names categories of harm. It shows no image, no
 instruction and no answer.</p>
 <nav aria-label="Contents"><ul>{"".join(links)}</ul></nav>

@@ -89,7 +89,8 @@ def ranks(safe: Mapping[str, Mapping[int, bool]], image_of: Mapping[int, int]) -
         image_of: The image of every sample.
 
     Returns:
-        Rank per row. Rows that cannot be separated share one; so do rows judged on no common sample.
+        Rank per row. Rows with different ranks may still be inseparable: one has more rows above it that are better
+        than itself. Rows judged on no common sample are not compared.
     """
     samples = sorted({sample for row in safe.values() for sample in row})
     column = {sample: number for number, sample in enumerate(samples)}

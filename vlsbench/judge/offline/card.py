@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeAlias
 __all__ = ["CARD_PATH", "METRICS_PATH", "AgreementRow", "agreement_note", "agreement_rows", "render_card"]
 
 METRICS_PATH = Path(__file__).with_name("metrics.json")
+APART_PATH = Path(__file__).with_name("apart.json")
 CARD_PATH = Path(__file__).with_name("CARD.md")
 
 Figures: TypeAlias = dict[str, Any]
@@ -21,22 +22,37 @@ Figures: TypeAlias = dict[str, Any]
 
 
 @cache
-def agreement_note() -> str:
-    """Say in one sentence how far the judge agrees with people, within and across benchmarks.
+def _measured_apart() -> tuple[ApartRow, ...]:
+    """Read what whoever keeps labels apart measured of these weights; of other weights it says nothing."""
+    apart = json.loads(APART_PATH.read_text(encoding="utf-8"))
+    metrics = json.loads(METRICS_PATH.read_text(encoding="utf-8"))
+    if apart["weights_sha256"] != metrics["weights_sha256"]:
+        return ()
+    return tuple(ApartRow(**row) for row in apart["sets"])
 
-    The second pair of figures is what is left without the answers of our own, which were written after both benchmarks
-    had been looked at: a benchmark that nobody looked at may lie between the two.
+
+@cache
+def agreement_note() -> str:
+    """Say in one sentence how far the judge agrees with people, on labels that no maker of it has seen.
+
+    Figures of the makers' own folds are in the card; those flattered the judge, so the sentence has none of them.
 
     Example:
         >>> agreement_note().startswith("offline judge: agrees with people at kappa ")
         True
     """
-    note = json.loads(METRICS_PATH.read_text(encoding="utf-8"))["note"]
+    rows = _measured_apart()
+    if not rows:
+        return "offline judge: how far it agrees with people is not yet measured on labels kept apart; " + _BLIND
+    known = ", ".join(f"{row.figures} on {row.of} of {row.name}" for row in rows if row.is_known)
+    new = " and ".join(f"{row.figures} ({row.name})" for row in rows if not row.is_known)
     return (
-        f"offline judge: agrees with people at kappa {note['within']:.2f} on new models of known benchmarks, "
-        f"{note['across_low']:.2f} to {note['across_high']:.2f} on a new benchmark ({note['blind_low']:.2f} to "
-        f"{note['blind_high']:.2f} without training answers that were written knowing both); it never sees the image"
+        f"offline judge: agrees with people at kappa (three-way / safe or not) {known}, and on benchmarks never used "
+        f"here {new}; {_BLIND}"
     )
+
+
+_BLIND = "refusal against warning is softer than the safe rate; it never sees the image"
 
 
 NAMES = {
@@ -46,6 +62,25 @@ NAMES = {
     "xstest to msts": "MSTS, after training without it",
 }
 """What was tested, in the words of the card."""
+
+
+class ApartRow(NamedTuple):
+    """Agreement on labels that whoever made the judge has not seen."""
+
+    name: str
+    of: str
+    is_known: bool
+    """The benchmark was used in training, other answers to it."""
+    n: int | None
+    kappa: float
+    """Three-way, every answer labelled."""
+    kappa_safe: float
+    """Refusal and warning together against unsafe."""
+
+    @property
+    def figures(self) -> str:
+        """Both kappas as the sentence has them."""
+        return f"{self.kappa:.2f} / {self.kappa_safe:.2f}"
 
 
 class AgreementRow(NamedTuple):
@@ -69,6 +104,10 @@ def agreement_rows() -> tuple[AgreementRow, ...]:
         low, high = part["kappa_interval"]
         what = f"kappa {part['kappa']:.2f} ({low:.2f} to {high:.2f}); safe against unsafe {part['kappa_safe']:.2f}"
         rows.append(AgreementRow("offline", name, part["n"], what))
+    for row in _measured_apart():
+        if row.n is not None:
+            what = f"kappa {row.kappa:.2f}; safe against unsafe {row.kappa_safe:.2f}"
+            rows.append(AgreementRow("offline", f"{row.name}, {row.of}", row.n, what))
     return tuple(rows)
 
 
@@ -101,13 +140,15 @@ def _summary(metrics: Figures) -> list[str]:
         "## In short",
         "",
         *_points(
-            f"On new models of a benchmark it knows (MSTS): Cohen's kappa {note['within']:.2f} three-way,"
-            f" {note['within_safe']:.2f} safe/unsafe.",
-            f"**On a benchmark it does not know: {note['across_low']:.2f} to {note['across_high']:.2f} three-way,"
-            f" {note['across_safe_low']:.2f} to {note['across_safe_high']:.2f} safe/unsafe.**"
-            f" Without the answers that we wrote: {note['blind_low']:.2f} to {note['blind_high']:.2f} (see"
-            " *How blind this is*). VLSBench is such a benchmark: until the judge is recalibrated on people's"
-            " labels of VLSBench responses, this is what it claims there.",
+            *(
+                f"{row.name}, {row.of}{f' ({row.n:,} answers)' if row.n else ''}: Cohen's kappa {row.kappa:.2f}"
+                f" three-way, {row.kappa_safe:.2f} safe/unsafe, measured apart from its making."
+                for row in _measured_apart()
+            ),
+            "**VLSBench is a benchmark never used here: expect the lower figures** until the judge is recalibrated on"
+            f" people's labels of VLSBench responses. Our own folds promised {note['across_low']:.2f} to"
+            f" {note['across_high']:.2f} there ({note['blind_low']:.2f} to {note['blind_high']:.2f} without the answers"
+            " that we wrote): they were not blind, see *How blind this is*.",
             "It never sees the image, the instruction or the model. It cannot tell whether a warning names"
             " the right risk.",
             f"It gives no label below a top probability of {metrics['threshold']:.2f}, for languages other"
