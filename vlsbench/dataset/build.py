@@ -33,12 +33,11 @@ from vlsbench.dataset.layout import (
     COLUMNS,
     Layout,
     ReleaseRecord,
-    bounded,
     open_layout,
     parse_release_json,
 )
 from vlsbench.dataset.pictures import Picture, image_problem, mime_of, plain_picture
-from vlsbench.errors import DataError, amount, numbered
+from vlsbench.errors import DataError, amount, bounded, numbered
 from vlsbench.taxonomy import CATEGORIES, CATEGORY_NAMES, CONFIG_NAMES, SUB_CATEGORIES, SUB_CATEGORY_NAMES
 
 __all__ = [

@@ -41,7 +41,6 @@ from vlsbench.dataset.layout import (
     ImageTar,
     ParquetLayout,
     ReleaseRecord,
-    bounded,
     fingerprint,
     how_to_get_the_release,
     open_layout,
@@ -49,7 +48,7 @@ from vlsbench.dataset.layout import (
     record_of_row,
 )
 from vlsbench.dataset.pictures import MAX_IMAGE_BYTES, Picture, mime_of, plain_picture
-from vlsbench.errors import DataError, amount, numbered
+from vlsbench.errors import DataError, amount, bounded, numbered
 from vlsbench.taxonomy import CATEGORIES, CATEGORY_NAMES, SUB_CATEGORY_NAMES, category_of_config
 
 __all__ = ["FEATURES", "VLSBench"]

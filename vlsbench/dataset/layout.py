@@ -24,7 +24,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, Validat
 
 from vlsbench.dataset.index import HUB_REPOSITORY, RELEASE_REVISION
 from vlsbench.dataset.pictures import MAX_IMAGE_BYTES
-from vlsbench.errors import DataError
+from vlsbench.errors import DataError, bounded
 from vlsbench.records import Record, explain
 from vlsbench.taxonomy import CATEGORY_NAMES, SUB_CATEGORY_NAMES
 
@@ -38,7 +38,6 @@ __all__ = [
     "OfficialLayout",
     "ParquetLayout",
     "ReleaseRecord",
-    "bounded",
     "duplicate_ids",
     "fingerprint",
     "how_to_get_the_release",
@@ -75,19 +74,6 @@ def how_to_get_the_release() -> str:
         f"`hf download {HUB_REPOSITORY} --repo-type dataset --revision {RELEASE_REVISION} --local-dir DIR` and give "
         "that folder: --data DIR on the command line, data_dir=DIR in load_dataset."
     )
-
-
-def bounded(problems: Sequence[str], *, limit: int = 20) -> str:
-    """Join problems into one line of at most `limit` of them, and count the rest.
-
-    >>> bounded(["a is absent", "b is empty", "c is late"], limit=2)
-    '3 problems: a is absent; b is empty; and 1 more'
-    """
-    if len(problems) == 1:
-        return problems[0]
-    shown = "; ".join(problems[:limit])
-    rest = f"; and {len(problems) - limit} more" if len(problems) > limit else ""
-    return f"{len(problems)} problems: {shown}{rest}"
 
 
 # --- Records ------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from vlsbench.engine.cluster import Item, RayCluster, Scout, Shards
 from vlsbench.engine.work import JudgeDescription, JudgeWork, TargetDescription, TargetWork, decides, key_of
@@ -82,7 +82,7 @@ class RayEngine:
         name: str,
         *,
         protocol: str | None = None,
-        dataset: Literal["release", "sample"] = "release",
+        dataset: str = "release",
         data: Path | None = None,
         concurrency: int = 16,
         base_url: str | None = None,

@@ -21,8 +21,8 @@ from typing import NamedTuple
 
 from vlsbench.dataset.build import build, card_template, card_values, fill, render_card
 from vlsbench.dataset.index import RELEASE_DIGEST, IndexRow, digest_of, index_of_records
-from vlsbench.dataset.layout import bounded, open_layout
-from vlsbench.errors import DataError, UsageError, amount, numbered
+from vlsbench.dataset.layout import open_layout
+from vlsbench.errors import DataError, UsageError, amount, bounded, numbered
 from vlsbench.hub.croissant import Shard, hash_shard, read_croissant, render_croissant
 from vlsbench.hub.hub_eval import eval_tasks, render_eval_yaml
 from vlsbench.hub.inspect_config import inspect_configs, write_inspect_config
