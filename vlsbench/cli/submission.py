@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import typer
 
-from vlsbench.cli.options import AsJson, Directory, HumanFile, RubricId
+from vlsbench.cli.options import AsJson, Directory, HumanFile, RubricId, SetPath
 from vlsbench.cli.talk import say, show
 from vlsbench.errors import amount, plural, visible
 
 __all__ = ["check", "score"]
 
 
-def check(directory: Directory, as_json: AsJson = False) -> None:
+def check(directory: Directory, data: SetPath = None, as_json: AsJson = False) -> None:
     """Check a submission: every problem at once, by named check."""
+    from vlsbench.dataset.index import given_set
     from vlsbench.submission.check import check as check_submission
     from vlsbench.submission.check import render_check
 
-    report = check_submission(directory)
+    report = check_submission(directory, given=given_set(data))
     if as_json:
         print(report.model_dump_json(indent=2))
     else:

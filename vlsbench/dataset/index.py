@@ -31,7 +31,7 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import AfterValidator, ValidationError
 
 from vlsbench.errors import DataError, bounded
-from vlsbench.files import read_regular, sha256_hex, write_atomic
+from vlsbench.files import StrPath, read_regular, sha256_hex, write_atomic
 from vlsbench.records import Digest, Record, check_set_name, explain
 from vlsbench.taxonomy import CATEGORIES, CATEGORY_NAMES, SUB_CATEGORY_NAMES, category_of_config
 
@@ -48,6 +48,7 @@ __all__ = [
     "IndexRow",
     "Kind",
     "digest_of",
+    "given_set",
     "index_at",
     "index_of_records",
     "is_constructed",
@@ -143,16 +144,16 @@ def digest_of(rows: Iterable[IndexRow]) -> str:
     return sha256_hex("".join(f"{line}\n" for line in lines))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Index:
-    """The samples of one dataset config, in file order."""
+    """The samples of one dataset config, in file order. Compared by identity: it may be the key of a cache."""
 
     name: str
     """`release`, `sample`, or the name of a constructed set."""
     config: str
     revision: str
     rows: tuple[IndexRow, ...]
-    _whole: Index | None = field(default=None, repr=False, compare=False)
+    _whole: Index | None = field(default=None, repr=False)
 
     @property
     def kind(self) -> Kind:
@@ -240,24 +241,23 @@ def load_index(name: Literal["release", "sample"]) -> Index:
             continue
         number, category, sub_category, source, image, digest, *twin = row
         rows.append(
-            IndexRow(int(number), category, sub_category, source, int(image), digest, *_twin(twin)),
+            IndexRow(int(number), category, sub_category, source, int(image), digest, *_twin(*twin)),
         )
     if name == "release":
         return Index("release", "default", RELEASE_REVISION, tuple(rows))
     return Index("sample", "twins", f"sample-{sha256_hex(text)[:12]}", tuple(rows))
 
 
-def _twin(fields: list[str]) -> tuple[Literal["risky", "benign"], int | None]:
-    if not fields:
-        return "risky", None
-    return ("benign" if fields[0] == "benign" else "risky"), int(fields[1])
+def _twin(risk: object = "risky", twin_id: object = None) -> tuple[Literal["risky", "benign"], int | None]:
+    return ("benign" if risk == "benign" else "risky"), None if twin_id in (None, "") else int(str(twin_id))
 
 
 def index_of_records(records: Iterable[Mapping[str, object]]) -> list[IndexRow]:
     """Make index rows of the records of an official `data.json`.
 
     Args:
-        records: Objects with the keys of the release; `image_path` is `imgs/<number>.png`.
+        records: Objects with the keys of the release; `image_path` is `imgs/<number>.png`. Those of twins have `risk`
+            and `twin_id`, too.
     """
     rows = []
     for record in records:
@@ -270,6 +270,7 @@ def index_of_records(records: Iterable[Mapping[str, object]]) -> list[IndexRow]:
                 str(record["source"]),
                 int(path.rsplit("/", 1)[-1].split(".", 1)[0]),
                 sha256_hex(str(record["instruction"])),
+                *_twin(record.get("risk"), record.get("twin_id")),
             )
         )
     return rows
@@ -312,6 +313,15 @@ def index_at(data: Path | None) -> Index:
     if data is None:
         return load_index("sample")
     return read_set(data) if is_constructed(data) else load_index("release")
+
+
+def given_set(data: StrPath | None) -> Index | None:
+    """Return the whole index of the constructed set that `--data` names; None where it names none.
+
+    Raises:
+        DataError: If the folder is that of a constructed set and broken; every problem is counted.
+    """
+    return read_set(Path(data)) if data is not None and is_constructed(Path(data)) else None
 
 
 def read_set(folder: Path) -> Index:
@@ -443,11 +453,8 @@ def _parse_set_text(text: str) -> tuple[list[IndexRow], list[str]]:
 
 
 def _row_of(line: Sequence[str]) -> IndexRow:
-    number, category, sub_category, source, image, digest, risk, twin = line
-    is_benign: Literal["risky", "benign"] = "benign" if risk == "benign" else "risky"
-    return IndexRow(
-        int(number), category, sub_category, source, int(image), digest, is_benign, int(twin) if twin else None
-    )
+    number, category, sub_category, source, image, digest, *twin = line
+    return IndexRow(int(number), category, sub_category, source, int(image), digest, *_twin(*twin))
 
 
 def _why_no_row(line: Sequence[str]) -> list[str]:

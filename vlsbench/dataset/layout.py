@@ -531,7 +531,7 @@ def fingerprint(path: str | Path) -> str:
     """Digest names, sizes and times of a dataset's files, so that a cache made from them knows when they changed."""
     path = Path(path)
     digest = hashlib.sha256()
-    for folder in (path, path / "imgs", path / "data"):
+    for folder in (path, path / "imgs", path / "images", path / "data"):
         try:
             with os.scandir(folder) as entries:
                 rows = sorted(

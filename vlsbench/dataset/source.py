@@ -48,17 +48,16 @@ class SampleSource:
 
     def __init__(self, layout: Layout, index: Index) -> None:
         self.index_name = index.name
+        self.index = index
+        """All samples that there should be; a copy may lack some."""
         self._layout = layout
-        self._index = index
         self._records = {record.instruction_id: record for record in layout.records}
 
     def _record(self, instruction_id: int) -> ReleaseRecord:
         record = self._records.get(instruction_id)
         if record is None:
-            is_known = instruction_id in self._index.by_id
-            known = (
-                "this copy is not complete" if is_known else f"the {self._index.title} has the ids {self._index.ids}"
-            )
+            is_known = instruction_id in self.index.by_id
+            known = "this copy is not complete" if is_known else f"the {self.index.title} has the ids {self.index.ids}"
             raise DataError(
                 f"{self._layout.where}: instruction_id {instruction_id} is not there; {known}. "
                 f"`vlsbench data verify {self._layout.where}` names all that is missing."
@@ -72,7 +71,7 @@ class SampleSource:
             DataError: If there is no such id here.
         """
         record = self._record(instruction_id)
-        row = self._index.by_id[instruction_id]
+        row = self.index.by_id[instruction_id]
         return Sample(
             instruction_id,
             record.instruction,

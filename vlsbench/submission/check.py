@@ -435,6 +435,10 @@ def _set_of(directory: Path, declared: DatasetReference | None, given: Index | N
         found.error("dataset", CARD_FILE, None, rule)
         return None
     wanted = declared.revision if declared is not None else None
+    if given is None and wanted is None:
+        rule = f'dataset.revision is missing: it ties the answers to the index; write "revision": "{index.revision}"'
+        found.error("dataset", CARD_FILE, None, rule)
+        return None
     at_hand = given.revision if given is not None else None
     for what, other in (("dataset.revision of the card", wanted), ("the set at hand", at_hand)):
         if other is not None and other != index.revision:
