@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
 import typer
 
 from vlsbench.cli.options import AsJson, Directory, HumanFile, RubricId, SetPath
 from vlsbench.cli.talk import say, show
-from vlsbench.errors import amount, plural, visible
+from vlsbench.errors import UsageError, amount, plural, visible
+
+if TYPE_CHECKING:
+    from vlsbench.metrics.freshness import Freshness
+    from vlsbench.submission.scoring import Scored
 
 __all__ = ["check", "score"]
 
@@ -25,12 +32,28 @@ def check(directory: Directory, data: SetPath = None, as_json: AsJson = False) -
     raise typer.Exit(0 if report.ok else 1)
 
 
-def score(directory: Directory, rubric: RubricId = None, human: HumanFile = None, as_json: AsJson = False) -> None:
+def score(
+    directory: Directory,
+    rubric: RubricId = None,
+    human: HumanFile = None,
+    data: SetPath = None,
+    fresh: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Siblings, JSON lines: instruction_id (fresh), sibling_of (old)."),
+    ] = None,
+    fresh_answers: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The submission with the answers to the fresh ones; default DIR.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Count the verdicts of one rubric and write results/<rubric_id>.json."""
     from vlsbench.people.corrected import correct_scored
     from vlsbench.submission.scoring import render_result, score_directory, write_result
 
-    scored = score_directory(directory, rubric)
+    if fresh_answers is not None and fresh is None:
+        raise UsageError("--fresh-answers belongs to --fresh FILE, the siblings.")
+    scored = score_directory(directory, rubric, data=data)
+    freshness = None if fresh is None else _freshness(scored, fresh, fresh_answers)
     if human is not None:
         scored, weights = correct_scored(scored, human)
         if not weights.is_planned:
@@ -42,7 +65,14 @@ def score(directory: Directory, rubric: RubricId = None, human: HumanFile = None
             labels = amount(weights.n_outside, "label is", "labels are")
             say(f"{labels} on samples that no plan drew and left out.", "warning")
     path = write_result(scored)
-    print(scored.result.model_dump_json(indent=2) if as_json else render_result(scored))
+    if as_json and freshness is not None:
+        print(f'{{"result": {scored.result.model_dump_json()}, "freshness": {freshness.model_dump_json()}}}')
+    else:
+        print(scored.result.model_dump_json(indent=2) if as_json else render_result(scored))
+    if freshness is not None and not as_json:
+        from vlsbench.submission.freshness import render_freshness
+
+        print(f"\n{render_freshness(freshness)}")
     say(visible(f"written to {path}"))
     if scored.n_stale:
         verdicts = amount(scored.n_stale, "verdict is", "verdicts are")
@@ -53,3 +83,12 @@ def score(directory: Directory, rubric: RubricId = None, human: HumanFile = None
             f"judge {directory} --judge {scored.rubric.judge}` goes on."
         )
         say(visible(sentence), "warning")
+
+
+def _freshness(scored: Scored, siblings: Path, answers: Path | None) -> Freshness:
+    """Compare what was scored with the answers to the siblings of its samples."""
+    from vlsbench.submission.freshness import compare_scored, read_siblings
+    from vlsbench.submission.scoring import score_directory
+
+    other = scored if answers is None else score_directory(answers, scored.result.rubric)
+    return compare_scored(scored, other, read_siblings(siblings), str(siblings))

@@ -21,6 +21,7 @@ __all__ = [
     "Cluster",
     "difference_interval",
     "effective_n",
+    "effective_pairs",
     "noise_half_width",
     "rate_interval",
     "wilson",
@@ -88,6 +89,29 @@ def rate_interval(clusters: Sequence[Cluster]) -> tuple[float, float]:
     return min(low, rate), max(high, rate)
 
 
+def _discordant(pairs: Sequence[Sequence[tuple[bool, bool]]]) -> tuple[int, int]:
+    gained = sum(a and not b for cluster in pairs for a, b in cluster)
+    lost = sum(b and not a for cluster in pairs for a, b in cluster)
+    return gained, lost
+
+
+def effective_pairs(pairs: Sequence[Sequence[tuple[bool, bool]]]) -> float:
+    """Number of independent pairs that would have the same variance of their difference; at most the number of pairs.
+
+    Args:
+        pairs: As in `difference_interval`.
+    """
+    n = sum(len(cluster) for cluster in pairs)
+    gained, lost = _discordant(pairs)
+    mean = (gained - lost) / n
+    simple = (gained + lost) / n - mean * mean
+    g = len(pairs)
+    spread = sum((sum(a - b for a, b in cluster) - mean * len(cluster)) ** 2 for cluster in pairs)
+    if g > 1 and spread > 0 and simple > 0:
+        return min(float(n), simple / (g / (g - 1) * spread / (n * n)))
+    return _kish([len(cluster) for cluster in pairs])
+
+
 def difference_interval(pairs: Sequence[Sequence[tuple[bool, bool]]]) -> tuple[float, float]:
     """95% interval of the mean of (first - second) over paired samples, clustered by image.
 
@@ -98,16 +122,9 @@ def difference_interval(pairs: Sequence[Sequence[tuple[bool, bool]]]) -> tuple[f
         pairs: One sequence per image, of (first, second) per sample; at least one sample.
     """
     n = sum(len(cluster) for cluster in pairs)
-    gained = sum(a and not b for cluster in pairs for a, b in cluster)
-    lost = sum(b and not a for cluster in pairs for a, b in cluster)
+    gained, lost = _discordant(pairs)
     mean = (gained - lost) / n
-    simple = (gained + lost) / n - mean * mean
-    g = len(pairs)
-    spread = sum((sum(a - b for a, b in cluster) - mean * len(cluster)) ** 2 for cluster in pairs)
-    if g > 1 and spread > 0 and simple > 0:
-        n_effective = min(float(n), simple / (g / (g - 1) * spread / (n * n)))
-    else:
-        n_effective = _kish([len(cluster) for cluster in pairs])
+    n_effective = effective_pairs(pairs)
     up, down = (gained * n_effective / n + 0.5), (lost * n_effective / n + 0.5)
     total = n_effective + 2
     centre = (up - down) / total

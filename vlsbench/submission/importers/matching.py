@@ -241,11 +241,16 @@ def _wrong_columns(claims: Sequence[_Claims], evidence: Evidence, asked: Asked) 
     return None
 
 
+def _place(row: Row) -> str:
+    """Say where a row is: `line 7`, `row 7`."""
+    return f"line {row.place[1:]}" if row.place.startswith(":") else row.place.strip()
+
+
 def _conclude(matching: _Matching) -> Matched | None:
     found = [number for number in matching.ids if number is not None]
     if not found:
         return None
-    places = [(i, row.place.strip(" :")) for i, row in zip(matching.ids, matching.rows, strict=True) if i is not None]
+    places = [(i, _place(row)) for i, row in zip(matching.ids, matching.rows, strict=True) if i is not None]
     mixed = mixed_kinds(places)
     if mixed is not None:
         first = kind_of_id(found[0])
