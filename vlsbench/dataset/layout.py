@@ -362,7 +362,7 @@ class Layout(ABC):
 
 
 class OfficialLayout(Layout):
-    """`data.json` beside `imgs/` or `imgs.tar`."""
+    """`data.json` beside `imgs/` or `imgs.tar`; beside `images/` in a constructed set."""
 
     def __init__(self, root: Path) -> None:
         self.where = root
@@ -379,7 +379,7 @@ class OfficialLayout(Layout):
         records, problems = parse_release_json(data, str(path))
         self.records, self.problems = tuple(records), tuple(problems)
         self._images: _Images
-        if (root / "imgs").is_dir():
+        if (root / "imgs").is_dir() or (root / "images").is_dir():
             self.kind, self._images = "imgs", _ImageFolder(root)
         elif (root / "imgs.tar").is_file():
             self.kind, self._images = "imgs.tar", ImageTar(root / "imgs.tar")
