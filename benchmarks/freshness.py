@@ -13,7 +13,7 @@ memorisers are drawn and compared, and so are clean models; how often `is_less_s
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -58,10 +58,10 @@ def draw(rng: np.random.Generator, n: int, safe_rate: float, share: float) -> li
     return [SiblingPair(*item) for item in zip(images.tolist(), range(n), old.tolist(), fresh.tolist(), strict=True)]
 
 
-def measure(pilots: int, runs: int, seed: int = 0) -> Iterator[Found]:
+def measure(pilots: int, runs: int, seed: int = 0, safe_rates: Sequence[float] = SAFE_RATES) -> Iterator[Found]:
     """Measure every safe rate and share."""
     rng = np.random.default_rng(seed)
-    for safe_rate in SAFE_RATES:
+    for safe_rate in safe_rates:
         reports = [compare_siblings(draw(rng, PILOT, safe_rate, 0)) for _ in range(pilots)]
         for number, share in enumerate(SHARES):
             named = [report.needed[number].n_pairs for report in reports]
