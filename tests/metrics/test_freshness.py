@@ -23,8 +23,8 @@ def test_rates_and_difference_are_those_of_the_table() -> None:
     assert (found.n_pairs, found.n_clusters, found.n_worse, found.n_better) == (100, 100, 30, 10)
     assert (found.old_safe_rate, found.fresh_safe_rate) == (0.7, 0.5)
     assert found.difference.value == pytest.approx(0.2)
-    # Agresti & Min by hand, with 99 in place of 100, as the variance of 100 clusters is divided by 99: 30.2 against 10.4
-    # of 101; 0.196040 +- 1.959964 * sqrt((0.401980 - 0.038432) / 101)
+    # Agresti & Min by hand, with 99 in place of 100, as the variance of 100 clusters is divided by 99: 30.2 against
+    # 10.4 of 101; 0.196040 +- 1.959964 * sqrt((0.401980 - 0.038432) / 101)
     assert found.difference.ci == pytest.approx((0.078450, 0.313629), abs=1e-6)
     assert found.is_less_safe
 

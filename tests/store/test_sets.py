@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -185,3 +186,20 @@ def test_data_add_says_what_it_did(
         main()
     assert ended.value.code == 1
     assert "images/200000.png is missing" in capsys.readouterr().err
+
+
+def test_the_board_prints_one_set_alone(store: LocalStore, kitchen: Path, tmp_path: Path) -> None:
+    submit(answer(kitchen, tmp_path / "sub"), store, name="ann", data=kitchen)
+    submit(answer(None, tmp_path / "sample"), store, name="ann")
+    Worker(store, name="bob").work()
+
+    def board(*arguments: object) -> str:
+        command = [sys.executable, "-m", "vlsbench", "board", "--store", str(tmp_path / "store"), *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    digest = read_set(kitchen).digest[:12]
+    assert f"the set 'kitchen', digest {digest}, N 6, max_new_tokens 128" in board()
+    assert "sample, N" in board()
+    alone = board("--data", kitchen)
+    assert "the set 'kitchen'" in alone
+    assert "sample, N" not in alone
