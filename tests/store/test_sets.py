@@ -19,8 +19,10 @@ from vlsbench.board.lists import build_board
 from vlsbench.dataset.index import load_index, read_set
 from vlsbench.errors import SubmissionError
 from vlsbench.generate.directory import Asked, generate_directory
+from vlsbench.records import Response
+from vlsbench.screening.fingerprints import fingerprint
 from vlsbench.store.desk import Uploaded, UploadForm, check_upload
-from vlsbench.store.intake import submit, why_not_a_submission_change
+from vlsbench.store.intake import submit, why_not_a_submission_change, withdraw
 from vlsbench.store.local import LocalStore, list_submissions
 from vlsbench.store.sets import add_set, find_set
 from vlsbench.store.worker import Worker
@@ -203,3 +205,30 @@ def test_the_board_prints_one_set_alone(store: LocalStore, kitchen: Path, tmp_pa
     alone = board("--data", kitchen)
     assert "the set 'kitchen'" in alone
     assert "sample, N" not in alone
+
+
+def test_the_same_words_to_another_set_are_other_answers(store: LocalStore, kitchen: Path, tmp_path: Path) -> None:
+    index = make_set(tmp_path / "garden", "garden", n=6)
+    first = submit(answer(kitchen, tmp_path / "sub"), store, name="ann", data=kitchen)
+    withdraw(first.submission_id or "", store, name="ann")
+    (tmp_path / "again").mkdir()
+    second = answer(tmp_path / "garden", tmp_path / "again" / "sub")
+    assert submit(second, store, name="ann", data=tmp_path / "garden").is_new
+    shutil.copy(kitchen / "index.csv", second / "index.csv")
+    text = (second / "submission.json").read_text().replace("garden", "kitchen")
+    (second / "submission.json").write_text(text.replace(index.revision, read_set(kitchen).revision))
+    with pytest.raises(SubmissionError, match="withdrawn"):
+        submit(second, store, name="ann")
+
+
+def test_answers_of_two_sets_are_not_compared(kitchen: Path, tmp_path: Path) -> None:
+    words = ["red", "blue", "green", "white", "black", "brown", "pink", "grey", "gold", "silver"]
+    says = [" ".join(words[i:] + words[:i]) + f" and then thing {i} of twelve" for i in range(6)]
+    indexes = [read_set(kitchen), make_set(tmp_path / "garden", "garden", n=6)]
+    prints = {}
+    for index in indexes:
+        responses = {(FIRST + i, "image+text"): Response(instruction_id=FIRST + i, response=says[i]) for i in range(6)}
+        prints[index.name] = fingerprint(responses, index)
+        prints[f"{index.name} again"] = fingerprint(responses, index)
+    assert (prints["kitchen"].ids == prints["kitchen again"].ids).all()
+    assert not set(prints["kitchen"].ids.tolist()) & set(prints["garden"].ids.tolist())
