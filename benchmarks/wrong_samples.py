@@ -26,7 +26,7 @@ from unittest import mock
 
 from vlsbench.dataset import index
 from vlsbench.files import sha256_hex
-from vlsbench.submission.importers import matching, texts
+from vlsbench.submission.importers import known
 from vlsbench.submission.importers.formats import import_file
 from vlsbench.taxonomy import SUB_CATEGORIES
 
@@ -114,7 +114,7 @@ def invented_dataset(pairs: Sequence[Pair]) -> Iterator[None]:
     rows = [
         index.IndexRow(p.number, p.category, p.sub_category, "invented", p.image, sha256_hex(p.text)) for p in pairs
     ]
-    caches = (index.load_index, matching._known_images, texts._owners_of)
+    caches = (index.load_index, known.packaged)
     real = index.resources.files("vlsbench.dataset").joinpath("sample_index.csv").read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as name:
         (Path(name) / "release_index.csv").write_text(index.render_index(rows), encoding="utf-8")

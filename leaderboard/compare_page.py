@@ -25,7 +25,6 @@ from vlsbench.board.compare import (
     select_differing,
 )
 from vlsbench.board.lists import OVERALL, BoardList, BoardRow
-from vlsbench.dataset.index import load_index
 from vlsbench.errors import VLSBenchError, amount
 from vlsbench.records import LABELS
 from vlsbench.taxonomy import CATEGORIES
@@ -142,8 +141,9 @@ def updates(live: LiveBoard, choice: Chosen) -> list[Any]:
     if len(chosen) < 2:
         too_few = "This list has one model only" if len(item.rows) < 2 else "Choose two to four models"
         return only(OUTPUTS, shown, "heading", f'{about}<p class="vls-empty">{too_few}; a comparison needs two.</p>')
-    rows = [row for row in load_index(item.dataset).risky if item.scope in (OVERALL, row.category)]
     try:
+        risky = live.index_of(chosen[0], item.rubric).risky
+        rows = [row for row in risky if item.scope in (OVERALL, row.category)]
         labels = [Labelled(name, live.labels_of(name, item.rubric)) for name in chosen]
     except (VLSBenchError, OSError):
         return only(OUTPUTS, shown, "heading", f'{about}<p class="vls-empty">{texts.CHANGED}</p>')

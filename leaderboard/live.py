@@ -14,13 +14,13 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
 
 from vlsbench.board.columns import render_csv
 from vlsbench.board.counted import open_projection
 from vlsbench.board.lists import OVERALL, Board, BoardList, build_board, conditions_of, find_lists
 from vlsbench.board.paper import AlignmentTable, InputsTable, paper_files, read_alignment_table, read_inputs_table
 from vlsbench.board.parquet import render_parquet
+from vlsbench.dataset.index import Index, index_at, kind_of_id
 from vlsbench.dataset.source import SampleSource, open_source
 from vlsbench.errors import VLSBenchError
 from vlsbench.files import write_atomic
@@ -61,7 +61,7 @@ class LiveBoard:
 
         Args:
             store: A folder with one directory per submission.
-            data: The release on disk, for the page that shows samples; None shows ids and digests of it.
+            data: The release or a constructed set on disk, for the page that shows samples; None shows ids and digests.
             desk: Takes submissions; None takes them into the folder.
 
         Raises:
@@ -74,7 +74,7 @@ class LiveBoard:
         self.at_once = AtOnce()
         """Of the same."""
         self._queue: tuple[tuple[tuple[str, ...], ...], list[QueueRow]] = ((), [])
-        self._release = None if data is None else open_source(data, name="release")
+        self._source = None if data is None else open_source(data, name=index_at(data).name)
         self._downloads = Path(tempfile.mkdtemp(prefix="vlsbench-board-"))
         self._removal = weakref.finalize(self, shutil.rmtree, self._downloads, ignore_errors=True)
         self._work = ThreadPoolExecutor(1, "vlsbench-board")
@@ -252,9 +252,26 @@ class LiveBoard:
         stats = [path.stat() for name in files if (path := directory / name).exists()]
         return _read(directory, rubric_id, tuple((stat.st_mtime_ns, stat.st_size, stat.st_ino) for stat in stats))
 
-    def source_of(self, dataset: Literal["release", "sample"]) -> SampleSource | None:
-        """Return the samples of a dataset; None for the release where the server was started without it."""
-        return _packaged() if dataset == "sample" else self._release
+    def index_of(self, submission_id: str, rubric_id: str) -> Index:
+        """Return the samples that a submission was counted on.
+
+        Raises:
+            SubmissionError: If nothing was counted under this rubric.
+        """
+        return self._view.counted(submission_id, rubric_id).index
+
+    def source_of(self, dataset: str) -> SampleSource | None:
+        """Return the samples of a dataset; None for one that the server was started without."""
+        if dataset == "sample":
+            return _packaged()
+        return self._source if self._source is not None and self._source.index.name == dataset else None
+
+    def source_of_id(self, instruction_id: int) -> SampleSource | None:
+        """Return the samples that an id may be one of; None where the server was started without them."""
+        kind = kind_of_id(instruction_id)
+        if kind == "sample":
+            return _packaged()
+        return self._source if self._source is not None and self._source.index.kind == kind else None
 
     def alignment_table(self) -> AlignmentTable | None:
         """Read the paper's Table 2; None where the store has none that can be read."""

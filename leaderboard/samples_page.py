@@ -18,7 +18,6 @@ from urllib.parse import urlencode
 import gradio as gr
 
 from vlsbench.board.lists import BoardList, BoardRow
-from vlsbench.dataset.index import FIRST_SAMPLE_ID
 from vlsbench.dataset.pictures import fit_picture
 from vlsbench.dataset.source import SampleSource
 from vlsbench.errors import DataError, VLSBenchError, amount, plural
@@ -303,7 +302,7 @@ def _picture_function(live: LiveBoard) -> Callable[[Any], str]:
         if not (text.isascii() and text.isdecimal() and len(text) < 10):
             return ""
         number = int(text)
-        source = live.source_of("sample" if number >= FIRST_SAMPLE_ID else "release")
+        source = live.source_of_id(number)
         return "" if source is None else picture_of(source, number)
 
     return picture

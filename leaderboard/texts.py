@@ -11,7 +11,7 @@ from pathlib import Path
 
 from vlsbench.board.lists import BINS, Board, BoardList, BoardRow
 from vlsbench.board.paper import PaperTable
-from vlsbench.dataset.index import load_index
+from vlsbench.dataset.index import load_index, name_dataset
 from vlsbench.errors import amount
 from vlsbench.judge.offline import AgreementRow
 from vlsbench.judge.prompts import find_prompt
@@ -46,8 +46,6 @@ CHANGED = (
 )
 """For what cannot be read as it was when the board was built."""
 
-_DATASETS = {"release": "VLSBench release", "sample": "the package's own sample"}
-
 
 def header() -> str:
     """Say what is measured, what to expect on the page and how a number is made, before anything else."""
@@ -67,7 +65,7 @@ instructions and images are on the Samples page only, when you ask for them.</p>
 
 def list_name(item: BoardList) -> str:
     """Name a list by what its rows share, as plain text."""
-    parts = [f"judge {item.judge}", _DATASETS[item.dataset], f"N = {item.n_samples:,}", _budget(item)]
+    parts = [f"judge {item.judge}", name_dataset(item.dataset), f"N = {item.n_samples:,}", _budget(item)]
     return " · ".join(parts) + (" · provisional" if item.is_provisional else "")
 
 
@@ -86,7 +84,7 @@ def list_heading(item: BoardList, what: str = "safe rate by model") -> str:
     badge = ' <span class="vls-badge">provisional</span>' if item.is_provisional else ""
     facts = {
         "Judge": f"{escape(item.judge)}{badge}",
-        "Dataset": escape(_DATASETS[item.dataset]),
+        "Dataset": escape(name_dataset(item.dataset)),
         "Samples (N)": f"{item.n_samples:,}",
         "Answer budget": escape(_budget(item)),
         "Rubric": f"<code>{escape(item.rubric)}</code>",

@@ -44,7 +44,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "leakage": ("dataset", "generate", "judge", "metrics"),
     "submission": ("dataset", "generate", "judge", "metrics"),
     "people": ("dataset", "judge", "metrics", "submission"),
-    "store": ("judge", "screening", "submission"),
+    "store": ("dataset", "judge", "screening", "submission"),
     "board": ("dataset", "judge", "metrics", "screening", "store", "submission"),
     "engine": ("dataset", "generate", "judge"),
     "plugins": ("dataset", "generate", "judge", "submission"),

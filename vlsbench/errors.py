@@ -14,7 +14,7 @@ input: it returns a report (`vlsbench.submission.check`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 __all__ = [
     "DataError",
@@ -25,6 +25,7 @@ __all__ = [
     "UsageError",
     "VLSBenchError",
     "amount",
+    "bounded",
     "masked",
     "numbered",
     "plural",
@@ -127,3 +128,16 @@ def numbered(items: list[str], *, limit: int = 20) -> str:
     """
     shown = ", ".join(items[:limit])
     return f"{shown} and {len(items) - limit} more" if len(items) > limit else shown
+
+
+def bounded(problems: Sequence[str], *, limit: int = 20) -> str:
+    """Join problems into one line of at most `limit` of them, and count the rest.
+
+    >>> bounded(["a is absent", "b is empty", "c is late"], limit=2)
+    '3 problems: a is absent; b is empty; and 1 more'
+    """
+    if len(problems) == 1:
+        return problems[0]
+    shown = "; ".join(problems[:limit])
+    rest = f"; and {len(problems) - limit} more" if len(problems) > limit else ""
+    return f"{len(problems)} problems: {shown}{rest}"

@@ -65,6 +65,7 @@ __all__ = [
     "SubmissionCard",
     "Twins",
     "Verdict",
+    "check_set_name",
     "explain",
     "name_without_place",
 ]
@@ -222,15 +223,43 @@ class Settings(Record):
     top_p: Fraction | None = None
 
 
+_NOT_A_SET = frozenset({"vlsbench", "release", "sample", "twins", "default", "packaged"})
+"""Names that a constructed set may not have: they mean the benchmark, or a part of it."""
+
+
+def check_set_name(value: str) -> str:
+    """Return the name of a constructed set.
+
+    Raises:
+        ValueError: If it is none; the message is the end of a sentence.
+    """
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{1,59}", value):
+        raise ValueError("the name of a set of your own has 2 to 60 of a-z, 0-9 and . _ -, a letter or digit first")
+    if value in _NOT_A_SET:
+        raise ValueError(f"{value!r} means the benchmark; a set of your own has a name of its own")
+    return value
+
+
+def _check_dataset_name(value: str) -> str:
+    return value if re.fullmatch(r"([\w.-]+/)?vlsbench", value) else check_set_name(value)
+
+
 class DatasetReference(Record):
     """Which dataset a submission answers."""
 
-    name: Annotated[str, Field(pattern=r"^([\w.-]+/)?vlsbench$")] = "vlsbench"
+    name: Annotated[str, AfterValidator(_check_dataset_name)] = "vlsbench"
+    """`vlsbench`, whatever its owner on the Hub; or the name of a constructed set."""
     config: Literal[
         "default", "violent", "illegal_activity", "self_harm", "erotic", "hate", "privacy", "sample", "twins"
     ]
-    """Published configs hold the release; `sample` and `twins` hold the package's own pairs."""
+    """Of `vlsbench`, the published configs hold the release; `sample` and `twins` hold the package's own pairs. Of a
+    constructed set, `default` holds the risky pairs and `twins` the benign ones too."""
     revision: Annotated[str, Field(max_length=100)] | None = None
+
+    @property
+    def set_name(self) -> str | None:
+        """The name of the constructed set; None where it is the release or the package's own sample."""
+        return None if self.name.rpartition("/")[2] == "vlsbench" else self.name
 
 
 class SubmissionCard(Record):

@@ -19,7 +19,6 @@ import pytest
 from PIL import Image
 
 from vlsbench.dataset.layout import (
-    bounded,
     fingerprint,
     how_to_get_the_release,
     open_layout,
@@ -27,7 +26,7 @@ from vlsbench.dataset.layout import (
     record_of_row,
 )
 from vlsbench.dataset.pictures import MAX_IMAGE_BYTES, image_problem, mime_of
-from vlsbench.errors import DataError
+from vlsbench.errors import DataError, bounded
 
 
 def _encoded(kind: str) -> bytes:

@@ -437,7 +437,7 @@ BAD: dict[str, tuple[list[str], int, str]] = {
     "foreign option": (["--model", "openai:m", "--batch-size", "3"], 2, "openai:m takes no --batch-size"),
     "prices of a local model": (["--model", "transformers:m", "--price-in", "3"], 2, "takes no --price-in"),
     "dry run of a local model": (["--model", "transformers:m", "--dry-run"], 2, "--dry-run says what 'openai:NAME'"),
-    "twins of the release": (["--model", "openai:m", "--twins", "--data", "x"], 2, "it takes no --data"),
+    "twins of the release": (["--model", "openai:m", "--twins", "--data", "x"], 2, "the release has none"),
     "name that is none": (
         ["--model", "openai:a<b", "--base-url", "http://127.0.0.1:9/v1"], 2, "another name with --name",
     ),

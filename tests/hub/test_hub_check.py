@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
+from own_sets import make_set
 
-from vlsbench.dataset.index import load_index
+from vlsbench.dataset.index import load_index, render_set_index
 from vlsbench.errors import HubError, SubmissionError
 from vlsbench.hub import pull_request
 from vlsbench.hub.connection import connect
@@ -486,3 +487,23 @@ def test_a_payload_without_the_expected_secret_is_not_read(
         with pytest.raises(SubmissionError, match="secret") as caught:
             read_payload(None)
         assert "right" not in str(caught.value)
+
+
+def test_answers_to_a_set_are_taken_where_the_store_knows_it(hub: Any, tmp_path: Path) -> None:
+    index = make_set(tmp_path / "kitchen", n=3)
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "index.csv").write_bytes((tmp_path / "kitchen" / "index.csv").read_bytes())
+    card = {"name": "kitchen", "config": "default", "revision": index.revision}
+    answers = {row.instruction_id: "No." for row in index.rows}
+    name, files = make_submission(tmp_path, "m", answers, dataset=card)
+    assert f"{name}/index.csv" in files
+    report = check_files(hub, files)
+    assert report.problems == (
+        f"{STORE} does not know the set 'kitchen'; its maintainer adds it with `vlsbench data add`",
+    )
+    other = make_set(tmp_path / "other", n=4)
+    hub.repo(STORE).write({"datasets/kitchen/index.csv": render_set_index(other.rows)})
+    (problem,) = check_files(hub, files).problems
+    assert "index.csv: not that of the set 'kitchen' that" in problem
+    hub.repo(STORE).write({"datasets/kitchen/index.csv": render_set_index(index.rows)})
+    assert check_files(hub, files).problems == ()

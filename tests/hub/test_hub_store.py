@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from own_sets import make_set
 
 from vlsbench.board.lists import build_board
 from vlsbench.errors import HubError, SubmissionError, UsageError
@@ -26,6 +27,7 @@ from vlsbench.store.intake import (
     withdraw,
 )
 from vlsbench.store.local import LocalStore, list_submissions, shown_submissions, tampered
+from vlsbench.store.sets import add_set, find_set
 from vlsbench.store.worker import Worker, WorkReport
 from vlsbench.submission.check import read_submission
 from vlsbench.text import Reached
@@ -380,3 +382,16 @@ def test_two_machines_share_a_store(submission: Writer, store: HubStore, repo: A
     assert len(shown_submissions(mirror).submissions) == 4
     assert sum(words.count("published") for words in said) == 4
     assert not any(path.endswith("lease.json") for path in repo.files())
+
+
+def test_a_set_is_added_to_a_store_on_the_hub_and_known_elsewhere(
+    repo: Any, store: HubStore, elsewhere: HubStore, tmp_path: Path
+) -> None:
+    index = make_set(tmp_path / "kitchen", n=3)
+    assert find_set(store, "kitchen") is None
+    assert add_set(store, index)
+    assert not add_set(elsewhere, index)
+    assert list(repo.files()) == ["datasets/kitchen/index.csv"]
+    known = find_set(elsewhere, "kitchen")
+    assert known is not None
+    assert known.revision == index.revision

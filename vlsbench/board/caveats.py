@@ -7,7 +7,7 @@ ranks, or makes it worth less, goes with it in words. Pure: no files, no network
 from __future__ import annotations
 
 from vlsbench.board.lists import why_unranked
-from vlsbench.dataset.index import HUB_REPOSITORY
+from vlsbench.dataset.index import HUB_REPOSITORY, name_dataset
 from vlsbench.errors import SubmissionError
 from vlsbench.records import IMAGE_TEXT, Rates
 from vlsbench.screening.flags import screen_looking
@@ -70,8 +70,9 @@ def caveats(scored: Scored, rates: Rates | None = None) -> list[str]:
         rates: Of a category, where the number is one of a category.
     """
     found = []
-    if scored.submission.index.name == "sample":
-        found.append(f"counted on the package's own sample, not on {HUB_REPOSITORY}")
+    index = scored.submission.index
+    if index.kind != "release":
+        found.append(f"counted on {name_dataset(index.name)}, not on {HUB_REPOSITORY}")
     if scored.rubric.is_provisional:
         found.append(f"provisional: {judge_note(scored.rubric)}")
     found += [f"not ranked: {reason}" for reason in why_not_ranked(scored, rates)]

@@ -24,7 +24,7 @@ import time
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, Literal, NamedTuple, cast
@@ -33,8 +33,8 @@ import pydantic
 from pydantic import ConfigDict
 
 from vlsbench.board.counted_file import ProjectionFile, StoredRow, cache_folder
-from vlsbench.dataset.index import Index, load_index
-from vlsbench.errors import SubmissionError, VLSBenchError, numbered, visible
+from vlsbench.dataset.index import INDEX_FILE, Index, kind_of_name, load_index, read_set_index
+from vlsbench.errors import DataError, SubmissionError, VLSBenchError, numbered, visible
 from vlsbench.files import StrPath, sha256_hex
 from vlsbench.judge.verdicts import list_rubrics
 from vlsbench.metrics.rates import Outcome
@@ -135,11 +135,18 @@ class Counted(Record):
     flags: tuple[str, ...]
     """What a reader must know of how the verdicts came about."""
     conditions: dict[Condition, CountedCondition]
+    index_file: str | None = None
+    """Where the index of a constructed set lies: in the submission. None for what the package knows."""
 
     @property
     def index(self) -> Index:
-        """The samples it was counted on; the risky ones are in the order of the codes."""
-        return _index(self.dataset.name, self.dataset.config)
+        """The samples it was counted on; the risky ones are in the order of the codes.
+
+        Raises:
+            SubmissionError: If the index of a constructed set was changed since.
+        """
+        said = self.dataset
+        return _index(_IndexKey(said.name, said.config, said.revision, self.index_file))
 
 
 class Projected(Record):
@@ -241,9 +248,28 @@ class View:
         return {row.instruction_id: LABELS[code] for row, code in pairs if code < len(LABELS)}
 
 
-@lru_cache(maxsize=16)
-def _index(name: str, config: str) -> Index:
-    return load_index("sample" if name == "sample" else "release").select(config)
+@dataclass(frozen=True)
+class _IndexKey:
+    """Which index was counted on. Submissions of one version of a set share one, wherever it was read."""
+
+    name: str
+    config: str
+    revision: str
+    file: str | None = field(compare=False)
+
+
+@lru_cache(maxsize=256)
+def _index(key: _IndexKey) -> Index:
+    kind = kind_of_name(key.name)
+    if kind != "constructed":
+        return load_index(kind).select(key.config)
+    try:
+        whole = read_set_index(Path(key.file or ""), key.name)
+    except DataError as error:
+        raise SubmissionError(f"{key.file}: {error}") from None
+    if whole.revision != key.revision:
+        raise SubmissionError(f"{key.file}: was changed just now; what was counted is counted anew.")
+    return whole.select(key.config)
 
 
 class Projection:
@@ -450,7 +476,7 @@ def _sign(directory: Path) -> _Signature:
             digest.update(f"{folder}: {error.errno}\n".encode())
             continue
         for entry in found:
-            if entry.name.startswith(".") or (not folder and entry.name not in (CARD_FILE, RESPONSES_FILE)):
+            if entry.name.startswith(".") or (not folder and entry.name not in (CARD_FILE, RESPONSES_FILE, INDEX_FILE)):
                 continue
             try:
                 status = entry.stat(follow_symlinks=False)
@@ -466,7 +492,7 @@ def _sign_answers(directory: Path) -> _Signature:
     """Sign the files that decide what screening finds; none is opened."""
     digest = hashlib.blake2b(_code_digest(), digest_size=16)
     newest = 0
-    for name in (CARD_FILE, RESPONSES_FILE):
+    for name in (CARD_FILE, RESPONSES_FILE, INDEX_FILE):
         try:
             status = (directory / name).lstat()
         except OSError as error:
@@ -582,6 +608,7 @@ def _count(submission: Submission, shown: ShownSubmission, rubric_id: str) -> Co
             )
             for condition, items in scored.outcomes.items()
         },
+        index_file=str(submission.directory / INDEX_FILE) if submission.index.kind == "constructed" else None,
     )
 
 

@@ -12,7 +12,7 @@ from html import escape
 from vlsbench.board.columns import Column, Place, Value, columns_at, paper_columns_at, text_of
 from vlsbench.board.lists import BINS, OVERALL, Board, BoardList, BoardRow, bins_of
 from vlsbench.board.paper import PaperTable
-from vlsbench.dataset.index import load_index
+from vlsbench.dataset.index import load_index, name_dataset
 from vlsbench.errors import amount, masked
 from vlsbench.records import Estimate, PaperRow, Rates
 from vlsbench.taxonomy import CATEGORIES, CATEGORY_NAMES, LABEL_COLOURS
@@ -164,7 +164,7 @@ def _scope(scope: str, lists: Sequence[BoardList]) -> str:
 
 def _list(item: BoardList) -> str:
     badge = '<span class="badge">provisional</span>' if item.is_provisional else ""
-    dataset = "VLSBench release" if item.dataset == "release" else "the package's own sample"
+    dataset = _text(name_dataset(item.dataset))
     budget = "not declared" if item.max_new_tokens is None else f"{item.max_new_tokens:,} new tokens"
     facts = {
         "Dataset": dataset,

@@ -13,11 +13,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from vlsbench.board.counted import CODES, OVERALL, Counted, Projection, View, open_projection
 from vlsbench.board.paper import PaperTable, paper_files, read_paper_table
-from vlsbench.dataset.index import digest_of, load_index
+from vlsbench.dataset.index import Index, Kind, digest_of, kind_of_name
 from vlsbench.errors import SubmissionError, UsageError, plural, printable
 from vlsbench.files import StrPath
 from vlsbench.records import IMAGE_TEXT, Estimate, Rates, Record, SafetySources
@@ -98,7 +98,8 @@ class BoardList(Record):
     rubric: str
     judge: str
     condition: str
-    dataset: Literal["release", "sample"]
+    dataset: str
+    """`release`, `sample`, or the name of a constructed set."""
     digest: str
     n_samples: int
     max_new_tokens: int | None
@@ -143,7 +144,7 @@ class _Entry(NamedTuple):
 class _ListKey(NamedTuple):
     """What all rows of a list share; also the order of the lists."""
 
-    dataset: Literal["release", "sample"]
+    dataset: str
     rubric: str
     n_samples: int
     digest: str
@@ -207,8 +208,14 @@ def find_lists(view: View, scope: str, condition: str = IMAGE_TEXT) -> list[Boar
             entry = _entry_of(name, counted, every, projected.received, scope, condition)
             if entry is not None:
                 entries[_list_of(entry, scope, condition)].append(entry)
-    keys = sorted(entries, key=lambda k: (k.dataset, k.rubric, -k.n_samples, k.digest, k.max_new_tokens or 0))
+    keys = sorted(entries, key=_order_of_lists)
     return [_make_list(scope, condition, key, entries[key]) for key in keys]
+
+
+def _order_of_lists(key: _ListKey) -> tuple[int, str, str, int, str, int]:
+    """Order lists: the benchmark before its sample, and sets of one's own behind."""
+    kind = get_args(Kind).index(kind_of_name(key.dataset))
+    return kind, key.dataset, key.rubric, -key.n_samples, key.digest, key.max_new_tokens or 0
 
 
 def conditions_of(view: View) -> list[str]:
@@ -218,11 +225,9 @@ def conditions_of(view: View) -> list[str]:
 
 
 @lru_cache(maxsize=256)
-def _scope_of(name: Literal["release", "sample"], config: str, scope: str) -> _Scope:
+def _scope_of(index: Index, scope: str) -> _Scope:
     chosen = [
-        (place, row)
-        for place, row in enumerate(load_index(name).select(config).risky)
-        if scope in (OVERALL, row.category, row.sub_category)
+        (place, row) for place, row in enumerate(index.risky) if scope in (OVERALL, row.category, row.sub_category)
     ]
     return _Scope(
         tuple(place for place, _ in chosen),
@@ -253,7 +258,7 @@ def _list_of(entry: _Entry, scope: str, condition: str) -> _ListKey:
         index.name,
         entry.counted.rubric_id,
         entry.rates.n_samples,
-        _scope_of(index.name, index.config, scope).digest,
+        _scope_of(index, scope).digest,
         entry.counted.conditions[condition].max_new_tokens,
     )
 
@@ -350,7 +355,7 @@ def _rank(entries: Sequence[_Entry], scope: str, *, is_provisional: bool) -> dic
     meaning = np.full(256, -1 if is_provisional else 0, np.int8)
     meaning[CODES["unsafe"]] = -1
     meaning[[CODES["refusal"], CODES["warning"]]] = 1
-    scopes = [_scope_of(entry.counted.index.name, entry.counted.index.config, scope) for entry in entries]
+    scopes = [_scope_of(entry.counted.index, scope) for entry in entries]
     places = {id(found): np.array(found.places) for found in scopes}
     codes = [
         np.frombuffer(entry.codes, np.uint8)[places[id(found)]] for entry, found in zip(entries, scopes, strict=True)

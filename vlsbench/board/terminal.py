@@ -5,6 +5,7 @@ from __future__ import annotations
 from vlsbench.board.columns import Place, columns_at, paper_columns_at, text_of
 from vlsbench.board.lists import OVERALL, Board, BoardList
 from vlsbench.board.paper import PaperTable
+from vlsbench.dataset.index import kind_of_name
 from vlsbench.errors import printable
 from vlsbench.text import table
 
@@ -53,7 +54,10 @@ def _printed(paper: PaperTable) -> str:
 def _list_heading(item: BoardList) -> str:
     budget = "not declared" if item.max_new_tokens is None else str(item.max_new_tokens)
     provisional = "provisional · " if item.is_provisional else ""
-    lines = [f"{provisional}{item.dataset}, N {item.n_samples:,}, max_new_tokens {budget}, rubric {item.rubric}"]
+    dataset = item.dataset
+    if kind_of_name(dataset) == "constructed":
+        dataset = f"the set {dataset!r}, digest {item.digest[:12]}"
+    lines = [f"{provisional}{dataset}, N {item.n_samples:,}, max_new_tokens {budget}, rubric {item.rubric}"]
     if item.judge_note:
         lines.append(item.judge_note)
     return "\n".join(lines)

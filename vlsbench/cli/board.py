@@ -16,6 +16,7 @@ __all__ = ["board", "export", "serve"]
 
 def board(
     store: Store = None,
+    data: Annotated[Path | None, typer.Option(metavar="DIR", help="Only the lists of this set of your own.")] = None,
     as_json: AsJson = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
 ) -> None:
@@ -23,12 +24,16 @@ def board(
     from vlsbench.board.columns import render_csv
     from vlsbench.board.lists import build_board
     from vlsbench.board.terminal import print_board
+    from vlsbench.dataset.index import index_at
     from vlsbench.hub.store import open_store
     from vlsbench.store.local import default_store
 
     if as_json and as_csv:
         raise UsageError("--json and --csv exclude each other")
     built = build_board(open_store(store or default_store()).sync())
+    if data is not None:
+        name = index_at(data).name
+        built = built.model_copy(update={"lists": tuple(item for item in built.lists if item.dataset == name)})
     if as_json:
         print(built.model_dump_json(indent=2))
     elif as_csv:
@@ -39,7 +44,7 @@ def board(
 
 def serve(
     store: Store = None,
-    data: Annotated[Path | None, typer.Option(help="The release, for the Samples page.")] = None,
+    data: Annotated[Path | None, typer.Option(help="The release, or a set of your own, for the Samples page.")] = None,
     host: Annotated[str, typer.Option(help="Address to serve on; 0.0.0.0 for every one of the machine.")] = "127.0.0.1",
     port: Port = 7860,
     trusted_proxy: Annotated[
@@ -90,7 +95,7 @@ def export(
         typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ"], help="Of the result, UTC."),
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="The release, or sample: every-eval-ever then holds its texts.")
+        Path | None, typer.Option(help="The dataset answered, or sample: every-eval-ever then holds its texts.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there and differ.")] = False,
 ) -> None:

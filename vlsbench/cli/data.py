@@ -1,4 +1,4 @@
-"""`vlsbench data`: build, verify and index. Thin: stdout is data, stderr is talk.
+"""`vlsbench data`: build, verify, index and add. Thin: stdout is data, stderr is talk.
 
 Exit: 0 good, 1 the input is bad, 2 the call is wrong. Errors raised on purpose are printed by the main
     command.
@@ -11,12 +11,15 @@ from typing import Annotated
 
 import typer
 
+from vlsbench.cli.options import StoreAt
 from vlsbench.cli.talk import say, show
 from vlsbench.errors import amount
 
 __all__ = ["data"]
 
-data = typer.Typer(no_args_is_help=True, help="Build, verify and index the dataset.")
+data = typer.Typer(
+    no_args_is_help=True, help="Build, verify and index the dataset, and add sets of your own to a store."
+)
 
 
 @data.command()
@@ -32,8 +35,7 @@ def build(
         typer.echo(str(report.out / shard))
     typer.echo(
         f"{amount(report.n_samples, 'sample')}, {amount(report.n_images, 'image')}, {report.n_bytes / 1e6:,.1f} MB in "
-        f"{amount(len(report.shards), 'shard')}; digest {report.digest} "
-        f"({'the release' if report.is_release else 'not the release: the card says so'})",
+        f"{amount(len(report.shards), 'shard')}; digest {report.digest} ({_what(report.name, report.is_release)})",
         err=True,
     )
     if report.n_redrawn:
@@ -44,9 +46,17 @@ def build(
         )
 
 
+def _what(name: str, is_release: bool) -> str:
+    if name != "release":
+        return f"the set {name!r}"
+    return "the release" if is_release else "not the release: the card says so"
+
+
 @data.command()
 def verify(
-    path: Annotated[Path, typer.Argument(help="data.json with imgs/ or imgs.tar, or a built folder.")],
+    path: Annotated[
+        Path, typer.Argument(help="data.json with imgs/ or imgs.tar, or a built folder; or a set of your own.")
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Compare PATH with the index: counts, digest, known faults, problems. Exit 1 where it has problems."""
@@ -63,8 +73,33 @@ def verify(
 
 
 @data.command()
-def index(data_json: Annotated[Path, typer.Argument(help="The official data.json.")]) -> None:
-    """Print the index of DATA_JSON: ids, categories, image numbers and digests, no sentence."""
+def index(
+    source: Annotated[Path, typer.Argument(help="The official data.json; with --name, the folder of a set.")],
+    name: Annotated[
+        str | None, typer.Option(help="Of a set of your own: write its index.csv and dataset.json into SOURCE.")
+    ] = None,
+) -> None:
+    """Print the index of SOURCE: ids, categories, image numbers and digests, no sentence."""
     from vlsbench.dataset.build import make_index
+    from vlsbench.dataset.constructed import index_set
 
-    typer.echo(make_index(data_json), nl=False)
+    if name is None:
+        typer.echo(make_index(source), nl=False)
+        return
+    made = index_set(source, name)
+    say(f"{source}: the {made.title}, {amount(len(made.risky), 'pair')}, digest {made.digest}")
+
+
+@data.command()
+def add(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A set of your own.")], store: StoreAt = None
+) -> None:
+    """Let a store take answers to a set of your own: its index goes there, no text and no image."""
+    from vlsbench.dataset.constructed import check_set
+    from vlsbench.hub.store import open_store
+    from vlsbench.store.sets import add_set, set_path
+
+    made = check_set(directory)
+    is_new = add_set(open_store(store or "submissions"), made)
+    print(set_path(made.name))
+    say(f"the {made.title}, {amount(len(made.risky), 'pair')}: {'added' if is_new else 'is there already'}")

@@ -42,7 +42,8 @@ def import_(
         str | None, typer.Option(help="What the model was shown, where the rows do not say; default image+text.")
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="The release, whose sentences find prompts that were changed.")
+        Path | None,
+        typer.Option(help="The release, whose sentences find prompts that were changed; or the set of your own."),
     ] = None,
     id_column: Annotated[str | None, typer.Option(help="The column of a table that is the id.")] = None,
     response_column: Annotated[str | None, typer.Option(help="The column that is what the model said.")] = None,

@@ -57,6 +57,7 @@ __all__ = [
     "Protocol",
     "RequestsAtOnce",
     "RubricId",
+    "SetPath",
     "Store",
     "StoreAt",
     "SubmissionId",
@@ -78,7 +79,13 @@ RubricId = Annotated[str | None, typer.Option("--rubric", help="Rubric id, or it
 HumanFile = Annotated[
     Path | None, typer.Option("--human", help="People's labels: verdict lines with rubric human:NAME.")
 ]
-DataPath = Annotated[Path | None, typer.Option("--data", help="The release: its folder, or a built one.")]
+DataPath = Annotated[
+    Path | None, typer.Option("--data", help="The release (its folder, or a built one), or a set of your own.")
+]
+SetPath = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="DIR", help="The set of your own that was answered, where DIR has no index.csv."),
+]
 
 Store = Annotated[
     str | None,
@@ -150,7 +157,8 @@ class TargetSettings:
     """What a model is asked, and how."""
 
     data: Annotated[
-        Path | None, typer.Option(help="The release: its folder, or a built one. Default: the packaged sample.")
+        Path | None,
+        typer.Option(help="The release (its folder, or a built one), or a set of your own. Default: the sample."),
     ] = None
     condition: Annotated[
         list[str] | None,
@@ -160,7 +168,7 @@ class TargetSettings:
         ),
     ] = None
     config: Annotated[str | None, typer.Option(help="Part of the dataset: violent, …, privacy.")] = None
-    twins: Annotated[bool, typer.Option("--twins", help="Ask the sample's benign twins too.")] = False
+    twins: Annotated[bool, typer.Option("--twins", help="Ask the benign twins too, where there are some.")] = False
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many samples.")] = None
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Budget of an answer; the paper's is 128.")] = 128
     prompt: Annotated[Path | None, typer.Option(help="A safety prompt of your own, for --condition safety-prompt.")] = (

@@ -38,6 +38,10 @@ def submit(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="submission.json and responses.jsonl.")],
     store: StoreAt = None,
     name: WhoWrites = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="SET", help="The set of your own that was answered; the store knows it from then on."),
+    ] = None,
     pull_request: Annotated[
         bool, typer.Option("--pr", help="Propose it to a store on the Hub that you cannot write to.")
     ] = False,
@@ -54,7 +58,7 @@ def submit(
     from vlsbench.store.intake import submit as submit_directory
 
     receipt = submit_directory(
-        directory, _open(store), name=name, is_baseline=baseline, is_again=again, is_proposal=pull_request
+        directory, _open(store), name=name, data=data, is_baseline=baseline, is_again=again, is_proposal=pull_request
     )
     if as_json:
         print(receipt.model_dump_json(indent=2))

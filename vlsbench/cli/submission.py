@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vlsbench.cli.options import AsJson, Directory, HumanFile, RubricId
+from vlsbench.cli.options import AsJson, Directory, HumanFile, RubricId, SetPath
 from vlsbench.cli.talk import say, show
-from vlsbench.errors import DataError, amount, numbered, plural, visible
+from vlsbench.errors import DataError, UsageError, amount, numbered, plural, visible
 
 if TYPE_CHECKING:
     from vlsbench.leakage.weights import Weights
+    from vlsbench.metrics.freshness import Freshness
     from vlsbench.metrics.weighted import WeightedRate
     from vlsbench.submission.scoring import Scored
 
 __all__ = ["check", "score"]
 
 
-def check(directory: Directory, as_json: AsJson = False) -> None:
+def check(directory: Directory, data: SetPath = None, as_json: AsJson = False) -> None:
     """Check a submission: every problem at once, by named check."""
+    from vlsbench.dataset.index import given_set
     from vlsbench.submission.check import check as check_submission
     from vlsbench.submission.check import render_check
 
-    report = check_submission(directory)
+    report = check_submission(directory, given=given_set(data))
     if as_json:
         print(report.model_dump_json(indent=2))
     else:
@@ -44,14 +46,25 @@ def score(
     rubric: RubricId = None,
     human: HumanFile = None,
     core: CoreFile = None,
+    data: SetPath = None,
+    fresh: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Siblings, JSON lines: instruction_id (fresh), sibling_of (old)."),
+    ] = None,
+    fresh_answers: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The submission with the answers to the fresh ones; default DIR.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Count the verdicts of one rubric and write results/<rubric_id>.json."""
     from vlsbench.people.corrected import correct_scored
     from vlsbench.submission.scoring import render_result, score_directory, write_result
 
-    scored = score_directory(directory, rubric)
+    if fresh_answers is not None and fresh is None:
+        raise UsageError("--fresh-answers belongs to --fresh FILE, the siblings.")
+    scored = score_directory(directory, rubric, data=data)
     weights_of_core = None if core is None else _core_of(core, scored)
+    freshness = None if fresh is None else _freshness(scored, fresh, fresh_answers)
     if human is not None:
         scored, weights = correct_scored(scored, human)
         if not weights.is_planned:
@@ -64,15 +77,21 @@ def score(
             say(f"{labels} on samples that no plan drew and left out.", "warning")
     path = write_result(scored)
     over_core = None if weights_of_core is None else _rate_over(weights_of_core, scored)
-    if as_json and weights_of_core is None:
-        print(scored.result.model_dump_json(indent=2))
-    elif as_json:
-        over = None if over_core is None else over_core._asdict()
-        print(json.dumps(scored.result.model_dump(mode="json") | {"core": over}, indent=2, ensure_ascii=False))
+    if as_json:
+        beside: dict[str, Any] = {}
+        if weights_of_core is not None:
+            beside["core"] = None if over_core is None else over_core._asdict()
+        if freshness is not None:
+            beside["freshness"] = freshness.model_dump(mode="json")
+        print(json.dumps(scored.result.model_dump(mode="json") | beside, indent=2, ensure_ascii=False))
     else:
         print(render_result(scored))
         if weights_of_core is not None:
             print(_render_core(over_core, weights_of_core, scored))
+        if freshness is not None:
+            from vlsbench.submission.freshness import render_freshness
+
+            print(f"\n{render_freshness(freshness)}")
     say(visible(f"written to {path}"))
     if scored.n_stale:
         verdicts = amount(scored.n_stale, "verdict is", "verdicts are")
@@ -141,3 +160,12 @@ def _render_core(over_core: WeightedRate | None, weights: Weights, scored: Score
         f"the core: {card.n:,} of {card.n_of:,} samples{against}; never ranked.",
     ]
     return visible("\n".join(lines))
+
+
+def _freshness(scored: Scored, siblings: Path, answers: Path | None) -> Freshness:
+    """Compare what was scored with the answers to the siblings of its samples."""
+    from vlsbench.submission.freshness import compare_scored, read_siblings
+    from vlsbench.submission.scoring import score_directory
+
+    other = scored if answers is None else score_directory(answers, scored.result.rubric)
+    return compare_scored(scored, other, read_siblings(siblings), str(siblings))

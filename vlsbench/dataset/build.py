@@ -19,26 +19,31 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from vlsbench.dataset.constructed import compare_rows, open_set_layout, set_problems
 from vlsbench.dataset.index import (
     HUB_REPOSITORY,
     RELEASE_DIGEST,
     RELEASE_REVISION,
+    Index,
     IndexRow,
     digest_of,
     index_of_records,
+    is_constructed,
+    kind_of_name,
     load_index,
+    read_set,
     render_index,
+    write_set,
 )
 from vlsbench.dataset.layout import (
     COLUMNS,
     Layout,
     ReleaseRecord,
-    bounded,
     open_layout,
     parse_release_json,
 )
 from vlsbench.dataset.pictures import Picture, image_problem, mime_of, plain_picture
-from vlsbench.errors import DataError, amount, numbered
+from vlsbench.errors import DataError, amount, bounded, numbered, plural
 from vlsbench.taxonomy import CATEGORIES, CATEGORY_NAMES, CONFIG_NAMES, SUB_CATEGORIES, SUB_CATEGORY_NAMES
 
 __all__ = [
@@ -52,9 +57,13 @@ __all__ = [
     "known_faults",
     "make_index",
     "render_card",
+    "render_set_card",
     "text_bytes",
     "verify",
 ]
+
+SET_COLUMNS = (*COLUMNS, "risk", "twin_id")
+"""Columns of a constructed set."""
 
 _ROWS_PER_GROUP = 100
 _BYTES_PER_GROUP = 32 << 20
@@ -115,15 +124,17 @@ class BuildReport:
     n_redrawn: int
     """Rows whose image is a PNG of what is seen of the stored one, because decoders see it differently."""
     digest: str
+    name: str
+    """`release`, or the name of a constructed set."""
     is_release: bool
     """Whether the digest is that of the release."""
 
 
 def build(source: Path, out: Path, *, complete: Callable[[Path], None] | None = None) -> BuildReport:
-    """Write a dataset as Parquet with embedded images, and its card.
+    """Write a dataset as Parquet with embedded images, and its card; a constructed set keeps its index and its name.
 
     Args:
-        source: A folder in the official layout, or of Parquet shards (as on the Hub).
+        source: A folder in the official layout, or of Parquet shards (as on the Hub); or a constructed set.
         out: Folder to make; absent or empty.
         complete: Called with the finished folder before it gets its name, to write more into it.
 
@@ -134,10 +145,11 @@ def build(source: Path, out: Path, *, complete: Callable[[Path], None] | None = 
     _check_out(out)
     place = out.absolute()  # `.` has no name
     temporary = place.with_name(f".{place.name}.{os.getpid()}.tmp")
+    index = read_set(source) if is_constructed(source) else None
     with open_layout(source, strict=False) as layout:
         try:
             (temporary / "data").mkdir(parents=True)
-            report = _write(layout, temporary, out)
+            report = _write(layout, index, temporary, out)
             if complete is not None:
                 complete(temporary)
             _sync(temporary)
@@ -165,12 +177,12 @@ def _sync(folder: Path) -> None:
             os.close(fd)
 
 
-def _write(layout: Layout, folder: Path, out: Path) -> BuildReport:
-    problems = [*layout.problems, *layout.missing_images()]
+def _write(layout: Layout, index: Index | None, folder: Path, out: Path) -> BuildReport:
+    problems = [*layout.problems, *layout.missing_images()] if index is None else set_problems(layout, index)
     absent = {record.instruction_id for record in layout.records if layout.why_absent(record)}
     sizes: Counter[str] = Counter()
     n_redrawn = 0
-    with _Shards(folder / "data") as shards:
+    with _Shards(folder / "data", COLUMNS if index is None else SET_COLUMNS) as shards:
         for group in _read_groups(layout, absent):
             problems += group.problems
             if not problems:
@@ -184,8 +196,15 @@ def _write(layout: Layout, folder: Path, out: Path) -> BuildReport:
             f"{layout.where}: {bounded(problems)}. Nothing was written; `vlsbench data verify` lists the same."
         )
     names = shards.rename()
-    rows = _index_rows(layout.records)
-    (folder / "README.md").write_text(render_card(rows, sizes=sizes), encoding="utf-8")
+    every = _index_rows(layout.records)
+    rows = [row for row in every if row.risk == "risky"]
+    if index is None:
+        card = render_card(every, sizes=sizes)
+        rows = every
+    else:
+        card = render_set_card(index, sizes=sizes)
+        write_set(folder, index.name, index.whole.rows)
+    (folder / "README.md").write_text(card, encoding="utf-8")
     digest = digest_of(rows)
     return BuildReport(
         out=out,
@@ -195,6 +214,7 @@ def _write(layout: Layout, folder: Path, out: Path) -> BuildReport:
         n_bytes=sum((folder / "data" / name).stat().st_size for name in names),
         n_redrawn=n_redrawn,
         digest=digest,
+        name="release" if index is None else index.name,
         is_release=digest == RELEASE_DIGEST,
     )
 
@@ -262,17 +282,18 @@ def _decode(
 class _Shards:
     """Parquet shards, written row group by row group and numbered when their count is known."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, columns: Sequence[str]) -> None:
         import pyarrow as pa
 
         self._folder = folder
+        self._columns = columns
         self._writer: Any = None
         self._size = 0
         self._paths: list[Path] = []
         image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-        types = {"instruction_id": pa.int64(), "image": image, "category": pa.int64(), "sub_category": pa.int64()}
-        fields = [pa.field(name, types.get(name, pa.string())) for name in COLUMNS]
-        metadata = {"huggingface": json.dumps({"info": {"features": _features()}})}
+        types = dict.fromkeys(("instruction_id", "category", "sub_category", "twin_id"), pa.int64())
+        fields = [pa.field(name, image if name == "image" else types.get(name, pa.string())) for name in columns]
+        metadata = {"huggingface": json.dumps({"info": {"features": _features(columns)}})}
         self._schema = pa.schema(fields, metadata=metadata)
 
     def __enter__(self) -> _Shards:
@@ -292,7 +313,7 @@ class _Shards:
             self._begin()
         self._size += size
         columns: list[Any] = []
-        for name in COLUMNS:
+        for name in self._columns:
             if name == "image":
                 columns.append(
                     [
@@ -316,7 +337,7 @@ class _Shards:
         path = self._folder / f"{len(self._paths):05d}.parquet"
         self._paths.append(path)
         self._size = 0
-        texts = [name for name in COLUMNS if name != "image"]
+        texts = [name for name in self._columns if name != "image"]
         self._writer = pq.ParquetWriter(
             path,
             self._schema,
@@ -338,10 +359,12 @@ class _Shards:
         return names
 
 
-def _features() -> dict[str, dict[str, object]]:
+def _features(columns: Sequence[str] = COLUMNS) -> dict[str, dict[str, object]]:
     """Describe the columns as `datasets` stores them in a Parquet schema (a test ties it to the builder)."""
-    features: dict[str, dict[str, object]] = {name: {"dtype": "string", "_type": "Value"} for name in COLUMNS}
-    features["instruction_id"] = {"dtype": "int64", "_type": "Value"}
+    features: dict[str, dict[str, object]] = {name: {"dtype": "string", "_type": "Value"} for name in columns}
+    features |= {
+        name: {"dtype": "int64", "_type": "Value"} for name in ("instruction_id", "twin_id") if name in columns
+    }
     features["image"] = {"_type": "Image"}
     features["category"] = {"names": list(CATEGORY_NAMES), "_type": "ClassLabel"}
     features["sub_category"] = {"names": list(SUB_CATEGORY_NAMES), "_type": "ClassLabel"}
@@ -366,6 +389,47 @@ def card_template(name: str = "README.md") -> Path:
         if path.is_file():
             return path
     raise DataError(f"{places[0]}: the card's template is absent. Install vlsbench again.")
+
+
+def render_set_card(index: Index, *, sizes: Counter[str] | None = None) -> str:
+    """Render the card of a constructed set: what it is, how it is loaded, and its counts. It is not VLSBench's.
+
+    Args:
+        index: Of the whole set.
+        sizes: Bytes per category, for `dataset_info`.
+    """
+    from huggingface_hub import DatasetCard
+
+    twins = len(index.whole.rows) - len(index.risky)
+    data = _metadata(index.risky, sizes or Counter(), columns=SET_COLUMNS)
+    for config in data["configs"]:
+        config["filters"] = [*config.get("filters", []), ["risk", "=", "risky"]]
+    if twins:
+        data["configs"].append({"config_name": "twins", "data_files": [dict(_TEST_FILES)]})
+    card = DatasetCard("---\n{}\n---\n")
+    for key, value in data.items():
+        card.data[key] = value
+    card.text = f"""# {index.name}
+
+**Content notice.** Pairs of an image and a text whose risk is visible in the image. A set of its maker's own, in the
+layout of VLSBench; it is not VLSBench, and no number on it compares with a number on VLSBench.
+
+{amount(len(index.risky), "pair")} ({amount(len({row.image for row in index.risky}), "image")}), and
+{amount(twins, "benign twin")}, which {plural(twins, "enters", "enter")} no rate. Digest `{index.digest}`.
+
+```python
+from vlsbench import load_dataset
+
+load_dataset(data_dir="DIR")                # the risky pairs, split "test"
+load_dataset(name="twins", data_dir="DIR")  # the benign twins too, where there are some
+```
+
+{_table_of_counts(index.risky)}
+"""
+    return str(card)
+
+
+_TEST_FILES = {"split": "test", "path": "data/test-*.parquet"}
 
 
 class ExtraConfig(NamedTuple):
@@ -462,11 +526,15 @@ def card_values(rows: Sequence[IndexRow], *, repository: str | None = None) -> d
     }
 
 
-def _metadata(rows: Sequence[IndexRow], sizes: Counter[str], extra: Sequence[ExtraConfig] = ()) -> dict[str, Any]:
+def _metadata(
+    rows: Sequence[IndexRow],
+    sizes: Counter[str],
+    extra: Sequence[ExtraConfig] = (),
+    columns: Sequence[str] = COLUMNS,
+) -> dict[str, Any]:
     configs, infos = [], []
     for number, name in enumerate(CONFIG_NAMES):
-        files = [{"split": "test", "path": "data/test-*.parquet"}]
-        config: dict[str, Any] = {"config_name": name, "data_files": files}
+        config: dict[str, Any] = {"config_name": name, "data_files": [dict(_TEST_FILES)]}
         if number == 0:
             config["default"] = True
             counted, size = len(rows), sizes.total()
@@ -477,7 +545,7 @@ def _metadata(rows: Sequence[IndexRow], sizes: Counter[str], extra: Sequence[Ext
             counted, size = sum(row.category == category for row in rows), sizes[category]
         configs.append(config)
         split = {"name": "test", "num_bytes": size, "num_examples": counted}
-        infos.append({"config_name": name, "features": _features_of_card(), "splits": [split]})
+        infos.append({"config_name": name, "features": _features_of_card(columns), "splits": [split]})
     for one in extra:
         config = {"config_name": one.name, "data_files": [{"split": "test", "path": one.path}]}
         configs.append(config if one.filters is None else {**config, "filters": one.filters})
@@ -488,10 +556,10 @@ def _metadata(rows: Sequence[IndexRow], sizes: Counter[str], extra: Sequence[Ext
     return {"size_categories": [size_category], "configs": configs, "dataset_info": infos}
 
 
-def _features_of_card() -> list[dict[str, Any]]:
+def _features_of_card(columns: Sequence[str] = COLUMNS) -> list[dict[str, Any]]:
     """Describe the columns as a card does."""
     features: list[dict[str, Any]] = []
-    for name, feature in _features().items():
+    for name, feature in _features(columns).items():
         dtype: Any = feature.get("dtype", "image")
         if isinstance(names := feature.get("names"), list):
             dtype = {"class_label": {"names": {str(number): label for number, label in enumerate(names)}}}
@@ -566,12 +634,16 @@ def known_faults(rows: Sequence[IndexRow]) -> list[str]:
 
 @dataclass(frozen=True)
 class VerifyReport:
-    """What is in a copy of the release, and what is wrong with it."""
+    """What is in a copy of the release or in a constructed set, and what is wrong with it."""
 
     path: str
+    name: str
+    """What it says that it is: `release`, or the name of a constructed set, empty where that cannot be read."""
     kind: str | None
     """`imgs`, `imgs.tar` or `parquet`; None where nothing could be opened."""
     n_samples: int
+    n_twins: int
+    """Benign twins, which are in none of the other numbers."""
     n_images: int
     n_instructions: int
     by_category: dict[str, int]
@@ -596,6 +668,8 @@ class VerifyReport:
     def as_text(self) -> str:
         """Render the report for a terminal."""
         is_it = "the release's" if self.is_release else "not the release's"
+        if kind_of_name(self.name) == "constructed":
+            is_it = f"of the set {self.name!r}"
         lines = [
             f"{self.path}: {amount(self.n_samples, 'sample')}, {amount(self.n_images, 'image')}, "
             f"{amount(self.n_instructions, 'instruction')} ({self.kind or 'nothing to read'})",
@@ -604,6 +678,8 @@ class VerifyReport:
         for category in CATEGORIES:
             lines.append(f"{self.by_category[category.name]:6,}  {category.name}")
             lines += [f"{self.by_sub_category[sub.name]:10,}  {sub.name}" for sub in category.sub_categories]
+        if self.n_twins:
+            lines.append(f"{self.n_twins:6,}  benign twins beside them, which enter no rate")
         lines += [f"known fault: {fault}" for fault in self.known_faults]
         lines += [f"problem: {problem}" for problem in self.problems[:_MAX_PROBLEMS_SHOWN]]
         if len(self.problems) > _MAX_PROBLEMS_SHOWN:
@@ -617,13 +693,15 @@ _MAX_PROBLEMS_SHOWN = 50
 
 
 def verify(path: Path) -> VerifyReport:
-    """Compare a copy of the release with the index, and decode every image; other pixels are not seen.
+    """Compare a copy of the release, or a constructed set, with its index, and decode every image.
 
-    Never raises for bad input: what is wrong is in `problems`.
+    Other pixels are not seen. Never raises for bad input: what is wrong is in `problems`.
 
     Args:
         path: A folder in the official layout, or of Parquet shards.
     """
+    if is_constructed(path):
+        return _verify_set(path)
     try:
         layout = open_layout(path, strict=False)
     except DataError as error:
@@ -634,17 +712,38 @@ def verify(path: Path) -> VerifyReport:
         for group in _read_groups(layout, absent):
             problems += group.problems
         rows = _index_rows(layout.records)
-        return _report(path, layout.kind, rows, problems + _differences(rows))
+        differences = compare_rows(rows, load_index("release"), _COMPARED)
+        return _report(path, layout.kind, rows, problems + differences)
 
 
-def _report(path: Path, kind: str | None, rows: Sequence[IndexRow], problems: Sequence[str]) -> VerifyReport:
+_COMPARED = ("instruction_sha256", "image", "category", "sub_category", "source")
+
+
+def _verify_set(path: Path) -> VerifyReport:
+    layout, index, problems = open_set_layout(path)
+    name = index.name if index is not None else ""
+    if layout is None:
+        return _report(path, None, [], problems, name=name)
+    with layout:
+        absent = {record.instruction_id for record in layout.records if layout.why_absent(record)}
+        for group in _read_groups(layout, absent):
+            problems += group.problems
+        return _report(path, layout.kind, _index_rows(layout.records), problems, name=name)
+
+
+def _report(
+    path: Path, kind: str | None, every: Sequence[IndexRow], problems: Sequence[str], *, name: str = "release"
+) -> VerifyReport:
+    rows = [row for row in every if row.risk == "risky"]
     categories = Counter(row.category for row in rows)
     subs = Counter(row.sub_category for row in rows)
     digest = digest_of(rows)
     return VerifyReport(
         path=str(path),
+        name=name,
         kind=kind,
         n_samples=len(rows),
+        n_twins=len(every) - len(rows),
         n_images=len({row.image for row in rows}),
         n_instructions=len({row.instruction_sha256 for row in rows}),
         by_category={name: categories[name] for name in CATEGORY_NAMES},
@@ -654,23 +753,6 @@ def _report(path: Path, kind: str | None, rows: Sequence[IndexRow], problems: Se
         known_faults=tuple(known_faults(rows)),
         problems=tuple(problems),
     )
-
-
-def _differences(rows: Sequence[IndexRow]) -> list[str]:
-    """Say how rows differ from the packaged index, one sentence per kind."""
-    known = load_index("release").by_id
-    found = {row.instruction_id: row for row in rows}
-    kinds = {
-        "samples of the release are missing": [i for i in known if i not in found],
-        "ids are not in the release": [i for i in found if i not in known],
-    }
-    both = [(known[number], row) for number, row in found.items() if number in known]
-    fields = {"instruction_sha256": "instruction", "image": "image number"}
-    for field in ("instruction_sha256", "image", "category", "sub_category", "source"):
-        kinds[f"samples have another {fields.get(field, field)} than in the release"] = [
-            row.instruction_id for expected, row in both if getattr(expected, field) != getattr(row, field)
-        ]
-    return [f"{len(ids)} {kind}: {numbered([str(i) for i in ids])}" for kind, ids in kinds.items() if ids]
 
 
 def make_index(data_json: Path) -> str:

@@ -41,7 +41,6 @@ from vlsbench.dataset.layout import (
     ImageTar,
     ParquetLayout,
     ReleaseRecord,
-    bounded,
     fingerprint,
     how_to_get_the_release,
     open_layout,
@@ -49,10 +48,10 @@ from vlsbench.dataset.layout import (
     record_of_row,
 )
 from vlsbench.dataset.pictures import MAX_IMAGE_BYTES, Picture, mime_of, plain_picture
-from vlsbench.errors import DataError, amount, numbered
+from vlsbench.errors import DataError, amount, bounded, numbered
 from vlsbench.taxonomy import CATEGORIES, CATEGORY_NAMES, SUB_CATEGORY_NAMES, category_of_config
 
-__all__ = ["FEATURES", "VLSBench"]
+__all__ = ["FEATURES", "ConstructedSet", "VLSBench"]
 
 FEATURES = datasets.Features(
     {
@@ -84,6 +83,10 @@ def _configs() -> list[datasets.BuilderConfig]:
         datasets.BuilderConfig(name=category.config, version=version, description=category.description)
         for category in CATEGORIES
     ]
+
+
+def _configs_of_set() -> list[datasets.BuilderConfig]:
+    return [*_configs(), datasets.BuilderConfig(name="twins", version=datasets.Version("1.0.0"))]
 
 
 class VLSBench(datasets.GeneratorBasedBuilder):  # type: ignore[misc]  # `datasets` has no types
@@ -186,6 +189,8 @@ class VLSBench(datasets.GeneratorBasedBuilder):  # type: ignore[misc]  # `datase
         with _hub_errors():
             if kind == "folder":
                 yield from _examples_of_folder(**arguments)
+            elif kind == "set":
+                yield from _examples_of_set(**arguments)
             elif kind == "shards":
                 yield from _examples_of_shards(**arguments)
             elif kind == "stream":
@@ -202,6 +207,34 @@ class VLSBench(datasets.GeneratorBasedBuilder):  # type: ignore[misc]  # `datase
         for record in records:
             with open(places[record.image_path], "rb") as file:  # noqa: PTH123 (it reads URLs)
                 yield _example(record, file.read(MAX_IMAGE_BYTES + 1))
+
+
+class ConstructedSet(VLSBench):
+    """A set of one's own, from its folder: `default` and the categories hold risky pairs, `twins` benign ones too."""
+
+    BUILDER_CONFIGS = _configs_of_set()
+
+    def _info(self) -> datasets.DatasetInfo:
+        twins = {"risk": datasets.Value("string"), "twin_id": datasets.Value("int64")}
+        return datasets.DatasetInfo(features=datasets.Features({**FEATURES, **twins}))
+
+    def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
+        category = category_of_config(self.config.name)
+        arguments = {
+            "kind": "set",
+            "root": self.config.data_dir,
+            "only": None if category is None else category.name,
+            "has_twins": self.config.name == "twins",
+        }
+        return [datasets.SplitGenerator(name=datasets.Split.TEST, gen_kwargs=arguments)]
+
+
+def _examples_of_set(root: str, only: str | None, has_twins: bool) -> Iterator[tuple[int, dict[str, Any]]]:
+    with open_layout(root) as layout:
+        for record in layout.records:
+            if only in (None, record.category) and (has_twins or record.risk == "risky"):
+                number, values = _example(record, layout.read(record))
+                yield number, {**values, "risk": record.risk, "twin_id": record.twin_id}
 
 
 def _plan_folder(root: str, only: str | None) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, Validat
 
 from vlsbench.dataset.index import HUB_REPOSITORY, RELEASE_REVISION
 from vlsbench.dataset.pictures import MAX_IMAGE_BYTES
-from vlsbench.errors import DataError
+from vlsbench.errors import DataError, bounded
 from vlsbench.records import Record, explain
 from vlsbench.taxonomy import CATEGORY_NAMES, SUB_CATEGORY_NAMES
 
@@ -38,7 +38,6 @@ __all__ = [
     "OfficialLayout",
     "ParquetLayout",
     "ReleaseRecord",
-    "bounded",
     "duplicate_ids",
     "fingerprint",
     "how_to_get_the_release",
@@ -75,19 +74,6 @@ def how_to_get_the_release() -> str:
         f"`hf download {HUB_REPOSITORY} --repo-type dataset --revision {RELEASE_REVISION} --local-dir DIR` and give "
         "that folder: --data DIR on the command line, data_dir=DIR in load_dataset."
     )
-
-
-def bounded(problems: Sequence[str], *, limit: int = 20) -> str:
-    """Join problems into one line of at most `limit` of them, and count the rest.
-
-    >>> bounded(["a is absent", "b is empty", "c is late"], limit=2)
-    '3 problems: a is absent; b is empty; and 1 more'
-    """
-    if len(problems) == 1:
-        return problems[0]
-    shown = "; ".join(problems[:limit])
-    rest = f"; and {len(problems) - limit} more" if len(problems) > limit else ""
-    return f"{len(problems)} problems: {shown}{rest}"
 
 
 # --- Records ------------------------------------------------------------------------------------------------
@@ -376,7 +362,7 @@ class Layout(ABC):
 
 
 class OfficialLayout(Layout):
-    """`data.json` beside `imgs/` or `imgs.tar`."""
+    """`data.json` beside `imgs/` or `imgs.tar`; beside `images/` in a constructed set."""
 
     def __init__(self, root: Path) -> None:
         self.where = root
@@ -393,7 +379,7 @@ class OfficialLayout(Layout):
         records, problems = parse_release_json(data, str(path))
         self.records, self.problems = tuple(records), tuple(problems)
         self._images: _Images
-        if (root / "imgs").is_dir():
+        if (root / "imgs").is_dir() or (root / "images").is_dir():
             self.kind, self._images = "imgs", _ImageFolder(root)
         elif (root / "imgs.tar").is_file():
             self.kind, self._images = "imgs.tar", ImageTar(root / "imgs.tar")
@@ -545,7 +531,7 @@ def fingerprint(path: str | Path) -> str:
     """Digest names, sizes and times of a dataset's files, so that a cache made from them knows when they changed."""
     path = Path(path)
     digest = hashlib.sha256()
-    for folder in (path, path / "imgs", path / "data"):
+    for folder in (path, path / "imgs", path / "images", path / "data"):
         try:
             with os.scandir(folder) as entries:
                 rows = sorted(

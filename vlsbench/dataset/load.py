@@ -2,8 +2,8 @@
 
 The sample (`sample`, `twins`) is read by the Parquet loader of `datasets` as `.huggingface.yaml` beside this
 package declares it, which is also what makes `datasets.load_dataset("vlsbench")` work in a checkout. The
-release (`default` and one config per category) is read by `vlsbench.dataset.builder`. `datasets` is imported
-on the first call.
+release (`default` and one config per category) is read by `vlsbench.dataset.builder`, and so is the folder of a
+constructed set. `datasets` is imported on the first call.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from vlsbench.dataset.constructed import check_set
+from vlsbench.dataset.index import is_constructed
 from vlsbench.errors import DataError
 from vlsbench.taxonomy import CONFIG_NAMES
 
@@ -41,9 +43,10 @@ def load_dataset(
         path: `vlsbench`, the only dataset this knows.
         name: `sample` (the default without `data_dir`) or `twins`, which are in the package; `default` (the
             default with `data_dir`) or a category (`violent`, `illegal_activity`, `self_harm`, `erotic`,
-            `hate`, `privacy`) of the release.
+            `hate`, `privacy`) of the release, or of a constructed set, which has `twins` where it has benign pairs.
         data_dir: The release on disk: `data.json` with `imgs/` or `imgs.tar`, or Parquet shards. Without it
-            the release is read from the Hub at the pinned revision.
+            the release is read from the Hub at the pinned revision. Or a constructed set: the same with `index.csv`
+            and `dataset.json`, which are compared with its records before anything is read.
         split: `test` (or a slice of it, `test[:10]`) for one dataset; None for all splits, of which there is one.
         streaming: Yield samples without preparing a cache.
         cache_dir: Where `datasets` keeps what it prepared.
@@ -70,7 +73,11 @@ def load_dataset(
             f"there is no config {name!r}; the package has {', '.join(SAMPLE_CONFIGS)} and the release has "
             f"{', '.join(CONFIG_NAMES)}."
         )
-    if name in SAMPLE_CONFIGS and data_dir is not None:
+    folder = None if data_dir is None else Path(data_dir).expanduser().resolve()
+    is_set = folder is not None and is_constructed(folder)
+    if folder is not None and is_set:
+        check_set(folder).select(name)
+    elif name in SAMPLE_CONFIGS and data_dir is not None:
         raise DataError(
             f"the config {name!r} is in the package and takes no data_dir. For the release, name 'default'."
         )
@@ -78,7 +85,7 @@ def load_dataset(
         raise DataError("streaming runs in one process; give num_proc without streaming.")
 
     cache = None if cache_dir is None else os.fspath(cache_dir)
-    if name in SAMPLE_CONFIGS:
+    if folder is None and name in SAMPLE_CONFIGS:
         import datasets
 
         return datasets.load_dataset(
@@ -92,13 +99,14 @@ def load_dataset(
             num_proc=num_proc,
         )
 
-    folder = None if data_dir is None else str(Path(data_dir).expanduser().resolve())
-    return _load_release(name, folder, split, streaming, cache, token, download_mode, keep_in_memory, num_proc)
+    where = None if folder is None else str(folder)
+    return _build(name, where, is_set, split, streaming, cache, token, download_mode, keep_in_memory, num_proc)
 
 
-def _load_release(
+def _build(
     name: str,
     data_dir: str | None,
+    is_set: bool,
     split: str | None,
     streaming: bool,
     cache_dir: str | None,
@@ -109,9 +117,10 @@ def _load_release(
 ) -> Any:
     from datasets.exceptions import DatasetGenerationError
 
-    from vlsbench.dataset.builder import VLSBench
+    from vlsbench.dataset.builder import ConstructedSet, VLSBench
 
-    builder = VLSBench(config_name=name, data_dir=data_dir, cache_dir=cache_dir, token=token)
+    kind = ConstructedSet if is_set else VLSBench
+    builder = kind(config_name=name, data_dir=data_dir, cache_dir=cache_dir, token=token)
     if streaming:
         return builder.as_streaming_dataset(split=split)
     try:

@@ -1,4 +1,4 @@
-"""Samples and pictures by id, for judges: the release from a folder, or the package's own sample.
+"""Samples and pictures by id, for judges: the release or a constructed set from a folder, or the package's own sample.
 
 Rule of the room: no network, no `datasets`; texts are in memory (1.3 MB), pictures are read from disk on each
 call, so memory stays flat over 2.5 GB. What is opened is compared with the index first: a judge never sees
@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from vlsbench.dataset.index import Index, load_index
+from vlsbench.dataset.index import INDEX_FILE, Index, is_constructed, kind_of_name, load_index, read_set
 from vlsbench.dataset.layout import (
     Layout,
     ReleaseRecord,
@@ -47,16 +47,17 @@ class SampleSource:
     """Random access to samples and pictures by `instruction_id`. Safe to use from several threads."""
 
     def __init__(self, layout: Layout, index: Index) -> None:
-        self.index_name: Literal["release", "sample"] = index.name
+        self.index_name = index.name
+        self.index = index
+        """All samples that there should be; a copy may lack some."""
         self._layout = layout
-        self._index = index
         self._records = {record.instruction_id: record for record in layout.records}
 
     def _record(self, instruction_id: int) -> ReleaseRecord:
         record = self._records.get(instruction_id)
         if record is None:
-            is_known = instruction_id in self._index.by_id
-            known = "this copy is not complete" if is_known else f"the {self.index_name} has the ids {self._index.ids}"
+            is_known = instruction_id in self.index.by_id
+            known = "this copy is not complete" if is_known else f"the {self.index.title} has the ids {self.index.ids}"
             raise DataError(
                 f"{self._layout.where}: instruction_id {instruction_id} is not there; {known}. "
                 f"`vlsbench data verify {self._layout.where}` names all that is missing."
@@ -70,7 +71,7 @@ class SampleSource:
             DataError: If there is no such id here.
         """
         record = self._record(instruction_id)
-        row = self._index.by_id[instruction_id]
+        row = self.index.by_id[instruction_id]
         return Sample(
             instruction_id,
             record.instruction,
@@ -140,25 +141,49 @@ def differing_ids(layout: Layout, index: Index) -> tuple[list[int], list[int]]:
     return differing, unknown
 
 
-def open_source(path: Path | None, *, name: Literal["release", "sample"], index: Index | None = None) -> SampleSource:
+def _index_to_compare(path: Path, name: str, index: Index | None) -> Index:
+    """Say which index the records of a folder have to fit; a constructed set says itself which one it is."""
+    kind = kind_of_name(name)
+    if is_constructed(path):
+        here = read_set(path)
+        if here.name != name:
+            wanted = f"set {name!r}" if kind == "constructed" else name
+            raise DataError(f"{path}: this is the {here.title}, and the {wanted} was asked for. Give its folder.")
+        if index is not None and index.revision != here.revision:
+            raise DataError(
+                f"{path}: another version of the {here.title}: its {INDEX_FILE} has SHA-256 {here.revision[:12]}…, the "
+                f"one that was answered has {index.revision[:12]}…. Give the version that was answered."
+            )
+        return here
+    if kind == "constructed":
+        raise DataError(
+            f"{path}: not the set {name!r}: there is no {INDEX_FILE}. Give the folder that `construct` published."
+        )
+    return load_index(kind) if index is None else index.whole
+
+
+def open_source(path: Path | None, *, name: str, index: Index | None = None) -> SampleSource:
     """Open the samples that a submission answers.
 
     A copy may lack samples (a part of the release is enough to judge that part); it may not hold others.
 
     Args:
         path: A folder in the official layout or of Parquet shards. None is the packaged sample; the release
-            is in no package and needs a folder.
-        name: Which dataset it has to be.
-        index: The index to compare with; None is the packaged one of that name.
+            and constructed sets are in no package and need a folder.
+        name: Which dataset it has to be, as an index is named.
+        index: The index to compare with; None is the packaged one of that name, or the folder's own.
 
     Raises:
         DataError: If the data is absent, broken or not that dataset; the differing ids are named.
     """
+    kind = kind_of_name(name)
     if path is None:
-        if name == "release":
+        if kind == "constructed":
+            raise DataError(f"the set {name!r} is in no package and no folder was given; --data DIR names it.")
+        if kind == "release":
             raise DataError(f"the release is not in the package and no folder was given. {how_to_get_the_release()}")
         path = packaged_sample()
-    index = load_index(name) if index is None else index
+    index = _index_to_compare(path, name, index)
     layout = open_layout(path)
     differing, unknown = differing_ids(layout, index)
     if differing or unknown:
@@ -172,7 +197,7 @@ def open_source(path: Path | None, *, name: Literal["release", "sample"], index:
         if unknown:
             found.append(f"{amount(len(unknown), 'id')} that it does not have ({numbered([*map(str, unknown)])})")
         raise DataError(
-            f"{path}: not the {name} (revision {index.revision}): found {' and '.join(found)}. Was it changed, or is "
-            "it another dataset?"
+            f"{path}: not the {index.title} (revision {index.revision}): found {' and '.join(found)}. Was it changed, "
+            "or is it another dataset?"
         )
     return SampleSource(layout, index)

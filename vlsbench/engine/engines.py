@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from vlsbench.errors import UsageError
 from vlsbench.files import StrPath
@@ -48,7 +48,7 @@ class Engine(Protocol):
         name: str,
         *,
         protocol: str | None = None,
-        dataset: Literal["release", "sample"] = "release",
+        dataset: str = "release",
         data: Path | None = None,
         concurrency: int = 16,
         base_url: str | None = None,
@@ -71,7 +71,7 @@ def open_engine(
     Args:
         name: One of `ENGINES`.
         directory: The submission; shards go to `.shards/` in it.
-        data: The release, at the same path on every node; None is the packaged sample.
+        data: The release or a constructed set, at the same path on every node; None is the packaged sample.
         ray_address: As `vlsbench.engine.cluster.connect` takes it.
 
     Raises:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from vlsbench.cost import Meter, count_replies, make_prices, meter_of
 from vlsbench.engine.cluster import Item, RayCluster, Scout, Shards
@@ -83,7 +83,7 @@ class RayEngine:
         name: str,
         *,
         protocol: str | None = None,
-        dataset: Literal["release", "sample"] = "release",
+        dataset: str = "release",
         data: Path | None = None,
         concurrency: int = 16,
         base_url: str | None = None,

@@ -15,10 +15,11 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 import vlsbench.errors
 from vlsbench.cost import meter_of
+from vlsbench.dataset.index import index_at
 from vlsbench.dataset.source import open_source
 from vlsbench.engine.shards import KeyedLine
 from vlsbench.errors import DataError, VLSBenchError
@@ -143,7 +144,7 @@ class TargetWork:
 
     name: str
     data: Path | None
-    """The release; None is the packaged sample."""
+    """The release or a constructed set; None is the packaged sample."""
     options: TargetOptions
     shows_image: bool
     has_answered: bool = False
@@ -161,7 +162,7 @@ class TargetWork:
 
     def open(self) -> _Opened:
         """Open it on this machine."""
-        source = open_source(self.data, name="sample" if self.data is None else "release")
+        source = open_source(self.data, name=index_at(self.data).name)
         target = open_target(self.name, source=source, options=self.options, shows_image=self.shows_image)
         return _OpenedTarget(target, has_answered=self.has_answered)
 
@@ -197,9 +198,9 @@ class JudgeWork:
 
     name: str
     protocol: str | None
-    dataset: Literal["release", "sample"]
+    dataset: str
     data: Path | None
-    """The release; None is the packaged sample."""
+    """Folder of that dataset; None is the packaged sample."""
     concurrency: int
     base_url: str | None
     options: ModelOptions

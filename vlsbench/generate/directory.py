@@ -11,7 +11,7 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from vlsbench.cost import GenerateEstimate, image_tokens, make_prices, measure_pictures, question_tokens
-from vlsbench.dataset.index import Index, load_index
+from vlsbench.dataset.index import INDEX_FILE, Index, index_at, render_set_index
 from vlsbench.dataset.pictures import fit_picture, size_of
 from vlsbench.dataset.source import Sample, SampleSource, open_source
 from vlsbench.endpoint import name_ids
@@ -40,12 +40,12 @@ class Asked:
     """What is asked of a model."""
 
     data: Path | None = None
-    """Folder of the release; None is the packaged sample."""
+    """Folder of the release or of a constructed set; None is the packaged sample."""
     conditions: tuple[str, ...] = (IMAGE_TEXT,)
     config: str | None = None
-    """Part of the dataset; None is `default` of the release, and the risky pairs of the sample."""
+    """Part of the dataset; None is all risky pairs."""
     has_twins: bool = False
-    """Ask the benign twins of the sample too."""
+    """Ask the benign twins of the sample, or of a constructed set, too."""
     limit: int | None = None
     """Only the first so many samples, in the order of the dataset."""
     prompt: Path | None = None
@@ -66,12 +66,13 @@ class _Plan(NamedTuple):
 
 def _plan(asked: Asked) -> _Plan:
     """Open the dataset and choose the samples."""
-    if asked.has_twins and (asked.data is not None or asked.config not in (None, "twins")):
-        raise UsageError("--twins asks the packaged sample with its benign twins; it takes no --data and no --config.")
-    name = "sample" if asked.data is None else "release"
-    default = "twins" if asked.has_twins else "sample" if asked.data is None else "default"
-    index = load_index("sample" if asked.data is None else "release").select(asked.config or default)
-    source = open_source(asked.data, name="sample" if asked.data is None else "release")
+    whole = index_at(asked.data)
+    if asked.has_twins and not whole.has_twins:
+        raise UsageError(f"--twins asks the benign twins too, and the {whole.title} has none; the sample has some.")
+    if asked.has_twins and asked.config not in (None, "twins"):
+        raise UsageError("--twins asks a dataset with its benign twins; it takes no --config.")
+    index = whole.select("twins" if asked.has_twins else asked.config or whole.default_config)
+    source = open_source(asked.data, name=index.name)
     samples: list[Sample] = []
     missing: dict[int, DataError] = {}
     for row in index.rows[: asked.limit]:
@@ -81,7 +82,7 @@ def _plan(asked: Asked) -> _Plan:
             missing[row.instruction_id] = error
     if missing:
         source.close()
-        raise DataError(name_ids(f"samples of the {name} are not in --data; nothing was asked", missing))
+        raise DataError(name_ids(f"samples of the {index.title} are not in --data; nothing was asked", missing))
     return _Plan(index, source, samples)
 
 
@@ -120,12 +121,14 @@ def _ask_all(wordings: Wordings, conditions: Sequence[str], samples: Sequence[Sa
 
 
 def _make_card(name: str | None, target: Target, index: Index) -> SubmissionCard:
-    config = index.config
+    reference = {"config": index.config, "revision": index.revision}
+    if index.kind == "constructed":
+        reference["name"] = index.name
     fields = {
         "model": name or target.model,
         "revision": target.revision,
         "settings": target.settings.model_dump(exclude_none=True),
-        "dataset": DatasetReference.model_validate({"config": config, "revision": index.revision}).model_dump(),
+        "dataset": DatasetReference.model_validate(reference).model_dump(),
     }
     try:
         return SubmissionCard.model_validate(fields)
@@ -180,7 +183,9 @@ def generate_directory(
             captions = _caption(directory, asked, plan, options, opener, on_progress)
             wordings = wordings._replace(captions=captions)
         questions = _ask_all(wordings, conditions, plan.samples)
-        return generate(directory, target, questions, card, on_progress=on_progress)
+        index = plan.part.whole
+        beside = {INDEX_FILE: render_set_index(index.rows)} if index.kind == "constructed" else {}
+        return generate(directory, target, questions, card, beside=beside, on_progress=on_progress)
 
 
 def _caption(

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from pydantic import ValidationError
@@ -129,6 +130,7 @@ def _differences(found: SubmissionCard, wanted: SubmissionCard) -> list[str]:
         pairs.append(("revision", found.revision, wanted.revision))
     if wanted.dataset is not None:
         dataset = found.dataset
+        pairs.append(("dataset", dataset and dataset.set_name, wanted.dataset.set_name))
         pairs.append(("dataset config", dataset and dataset.config, wanted.dataset.config))
         pairs.append(("dataset revision", dataset and dataset.revision, wanted.dataset.revision))
     return [f"{name} {theirs!r} instead of {ours!r}" for name, theirs, ours in pairs if theirs != ours]
@@ -209,6 +211,7 @@ def generate(
     questions: Sequence[Question],
     card: SubmissionCard,
     *,
+    beside: Mapping[str, str] = MappingProxyType({}),
     on_progress: OnProgress = lambda reached: None,
 ) -> GenerateReport:
     """Ask what has no answer yet.
@@ -216,6 +219,7 @@ def generate(
     Args:
         questions: One per (sample, condition), in the order of the dataset.
         card: Who answers, how and what; written where there is none.
+        beside: Texts of files that belong to the card, by name; written before it.
         on_progress: Told how many lines there are, of how many, after every batch.
 
     Raises:
@@ -230,6 +234,8 @@ def generate(
 
         def write_card() -> None:
             if kept_card is None:
+                for name, text in beside.items():
+                    write_atomic(directory / name, text)
                 _write_card(directory, card)
 
         n_kept, n_unanswered, new = answer_into(

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vlsbench.dataset.build import build, card_template, card_values, fill, render_card
-from vlsbench.dataset.index import RELEASE_DIGEST, IndexRow, digest_of, index_of_records
-from vlsbench.dataset.layout import bounded, open_layout
-from vlsbench.errors import DataError, UsageError, amount, numbered
+from vlsbench.dataset.index import RELEASE_DIGEST, IndexRow, digest_of, index_of_records, is_constructed
+from vlsbench.dataset.layout import open_layout
+from vlsbench.errors import DataError, UsageError, amount, bounded, numbered
 from vlsbench.hub.croissant import Shard, hash_shard, read_croissant, render_croissant
 from vlsbench.hub.hub_eval import eval_tasks, render_eval_yaml
 from vlsbench.hub.inspect_config import inspect_configs, write_inspect_config
@@ -98,6 +98,11 @@ def prepare_dataset_folder(source: Path, out: Path, *, repository: str) -> Datas
         UsageError: If `repository` is no name of a repository.
     """
     _check_repository(repository)
+    if is_constructed(source):
+        raise DataError(
+            f"{source}: a set of your own is not published as VLSBench. `vlsbench data build {source} OUT` makes a "
+            "folder with a card of its own; `hf upload` publishes that."
+        )
     _refuse_twins(source)
     build(source, out, complete=lambda folder: _complete(folder, repository))
     rows = _rows_of(out)

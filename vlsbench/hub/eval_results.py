@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from vlsbench.board.caveats import caveats, check_exportable
-from vlsbench.dataset.index import HUB_REPOSITORY
+from vlsbench.dataset.index import HUB_REPOSITORY, name_dataset
 from vlsbench.errors import SubmissionError, UsageError
 from vlsbench.records import Interval, Rates
 from vlsbench.submission.scoring import Scored
@@ -78,9 +78,9 @@ def eval_result_entries(
         raise UsageError(f"--source-url {source_url!r} is no http(s) address.")
     check_exportable(scored)
     index = scored.submission.index
-    if index.name != "release":
+    if index.kind != "release":
         raise SubmissionError(
-            f"{scored.submission.directory}: the answers are to the package's own sample; the Hub's page of "
+            f"{scored.submission.directory}: the answers are to {name_dataset(index.name)}; the Hub's page of "
             f"{HUB_REPOSITORY} takes numbers of the release only. `vlsbench export model-card` makes a text of them."
         )
     entries = []

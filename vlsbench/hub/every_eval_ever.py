@@ -24,7 +24,7 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 from vlsbench.board.caveats import caveats, check_exportable
-from vlsbench.dataset.index import HUB_REPOSITORY, Index
+from vlsbench.dataset.index import HUB_REPOSITORY, Index, name_dataset
 from vlsbench.errors import UsageError
 from vlsbench.files import canonical_json, sha256_hex
 from vlsbench.hub.eval_results import Task, numbers_of
@@ -175,8 +175,8 @@ def _model_info(scored: Scored, model_id: str) -> Document:
 
 def _source_data(index: Index) -> Document:
     details = {"config": index.config, "revision": index.revision, "digest": index.digest}
-    if index.name == "sample":
-        return {"dataset_name": "vlsbench sample", "source_type": "other", "additional_details": details}
+    if index.kind != "release":
+        return {"dataset_name": f"vlsbench {index.title}", "source_type": "other", "additional_details": details}
     return {
         "dataset_name": "VLSBench",
         "source_type": "hf_dataset",
@@ -307,7 +307,8 @@ def _sample_rows(
     scored: Scored, evaluation_id: str, model_id: str, instruction_of: Callable[[int], str] | None
 ) -> Iterator[Document]:
     submission = scored.submission
-    name = HUB_REPOSITORY if submission.index.name == "release" else "the package's own sample"
+    index = submission.index
+    name = HUB_REPOSITORY if index.kind == "release" else name_dataset(index.name)
     task, _ = numbers_of(scored)[0]
     for item in outcomes(submission.index.risky, IMAGE_TEXT, submission.responses, scored.verdicts):
         number = item.row.instruction_id

@@ -178,7 +178,9 @@ def _every_eval_ever(scored: Scored, options: ExportOptions) -> list[NamedFile]:
 
     if options.data is None:
         return make(None)
-    with open_source(_dataset_path(options.data), name=scored.submission.index.name) as source:
+    with open_source(
+        _dataset_path(options.data), name=scored.submission.index.name, index=scored.submission.index.whole
+    ) as source:
         return make(lambda number: source.sample(number).instruction)
 
 

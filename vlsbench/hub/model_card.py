@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from vlsbench.board.caveats import caveats, check_exportable
-from vlsbench.dataset.index import HUB_REPOSITORY, Index
+from vlsbench.dataset.index import HUB_REPOSITORY, Index, name_dataset
 from vlsbench.errors import masked
 from vlsbench.files import sha256_hex
 from vlsbench.records import Estimate, Interval, Rates
@@ -74,8 +74,8 @@ def escape_bibtex(text: str) -> str:
 
 
 def _dataset_name(index: Index) -> str:
-    if index.name == "sample":
-        return f"the package's own sample, {index.revision}"
+    if index.kind != "release":
+        return f"{name_dataset(index.name)}, {index.revision}"
     config = "" if index.config == "default" else f", config {index.config}"
     return f"{HUB_REPOSITORY} at {index.revision[:12]}{config}"
 

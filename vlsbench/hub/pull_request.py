@@ -23,13 +23,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import ValidationError
 
-from vlsbench.errors import HubError, SubmissionError, amount, numbered, plural
+from vlsbench.dataset.index import INDEX_FILE, MAX_INDEX_BYTES, Index, read_set_index
+from vlsbench.errors import DataError, HubError, SubmissionError, amount, numbered, plural
 from vlsbench.files import MAX_LINE_BYTES
 from vlsbench.hub.connection import hub_errors, retried, who_am_i
 from vlsbench.hub.model_card import escape_markdown
 from vlsbench.records import explain
 from vlsbench.store.history import HISTORY_FOLDER, read_history
 from vlsbench.store.intake import why_not_a_submission_change, why_not_as_named
+from vlsbench.store.sets import set_path
 from vlsbench.submission.check import CARD_FILE, RESPONSES_FILE, CheckReport, read_submission
 
 if TYPE_CHECKING:
@@ -335,6 +337,8 @@ def _check_added(
                 api.hf_hub_download(repo_id, file.path, repo_type="dataset", revision=head, local_dir=folder)
             submission, report = read_submission(Path(folder) / name)
             found = [] if submission is None else why_not_as_named(Path(folder) / name)
+            if submission is not None and submission.index.kind == "constructed":
+                found += _why_not_known(api, repo_id, submission.index, Path(folder))
             problems += [text.replace(f"{folder}/", "") for text in found]
             if submission is not None and not found:
                 late, strange = _compare_receipt(Path(folder) / name, details)
@@ -344,6 +348,26 @@ def _check_added(
         for problem in report.problems:
             (problems if problem.severity == "error" else warnings).append(f"{name}/{problem}")
     return checked, problems, warnings
+
+
+def _why_not_known(api: HfApi, repo_id: str, index: Index, folder: Path) -> list[str]:
+    """Say why the store takes no answers to a constructed set: its main branch does not hold this index of it."""
+    from huggingface_hub.errors import EntryNotFoundError
+
+    path = set_path(index.name)
+    try:
+        api.hf_hub_download(repo_id, path, repo_type="dataset", revision="main", local_dir=folder)
+        known = read_set_index(folder / path, index.name)
+    except EntryNotFoundError:
+        return [f"{repo_id} does not know the {index.title}; its maintainer adds it with `vlsbench data add`"]
+    except DataError as error:
+        return [f"{path}: {error}; its maintainer restores it"]
+    if known.revision == index.revision:
+        return []
+    return [
+        f"{INDEX_FILE}: not that of the {index.title} that {repo_id} knows (SHA-256 {index.revision[:12]}… instead of "
+        f"{known.revision[:12]}…)"
+    ]
 
 
 def _compare_receipt(directory: Path, details: DiscussionWithDetails) -> tuple[list[str], list[str]]:
@@ -370,6 +394,7 @@ def _wanted(name: str, added: Mapping[str, RepoFile]) -> list[tuple[RepoFile, in
     """List the files of a submission that are read, with how large each may be; of its events the first one."""
     events = sorted(path for path in added if path.startswith(f"{name}/history/0001-") and path.count("/") == 2)
     wanted = [(f"{name}/{CARD_FILE}", MAX_LINE_BYTES), (f"{name}/{RESPONSES_FILE}", MAX_RESPONSES_BYTES)]
+    wanted += [(path, MAX_INDEX_BYTES) for path in (f"{name}/{INDEX_FILE}",) if path in added]
     wanted += [(path, MAX_LINE_BYTES) for path in events[:1]]
     return [(added[path], limit) for path, limit in wanted]
 

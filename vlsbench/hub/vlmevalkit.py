@@ -30,9 +30,9 @@ import csv
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from vlsbench.dataset.index import Index, load_index
+from vlsbench.dataset.index import Index, index_at
 from vlsbench.dataset.pictures import plain_picture
 from vlsbench.dataset.source import SampleSource, open_source
 
@@ -97,17 +97,16 @@ def write_tsv(dataset: Path | None, path: Path) -> int:
         DataError: If the dataset is absent, incomplete or broken.
         OSError: If the disk is full.
     """
-    name: Literal["release", "sample"] = "sample" if dataset is None else "release"
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     n_rows = 0
-    with open_source(dataset, name=name) as source:
+    with open_source(dataset, name=index_at(dataset).name) as source:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with temporary.open("w", encoding="utf-8", newline="") as file:
                 # Everything quoted: a bare carriage return in a text would end the line for pandas.
                 writer = csv.writer(file, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_ALL)
                 writer.writerow(COLUMNS)
-                for row in tsv_rows(source, load_index(name)):
+                for row in tsv_rows(source, source.index):
                     writer.writerow(row)
                     n_rows += 1
                 file.flush()

@@ -12,7 +12,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from vlsbench.errors import UsageError
 from vlsbench.judge.kinds import JudgeKind, JudgeListing, ModelOptions, Opening
@@ -75,7 +75,7 @@ def open_judge(
     name: str,
     *,
     protocol: str | None = None,
-    dataset: Literal["release", "sample"] = "release",
+    dataset: str = "release",
     data: Path | None = None,
     concurrency: int = 16,
     base_url: str | None = None,
@@ -88,7 +88,7 @@ def open_judge(
         name: See the module; `openai` alone under the protocol `paper` is the paper's GPT-4o.
         protocol: How it judges; None is the judge's own first choice.
         dataset: Which dataset the responses answer; a model judge sees its images and texts.
-        data: Folder of the release; None for the packaged sample.
+        data: Folder of that dataset; None for the packaged sample.
         concurrency: Requests of a model judge in flight at once.
         base_url: Endpoint of a model judge; None for `OPENAI_BASE_URL` or OpenAI's own.
         options: More about a model judge.

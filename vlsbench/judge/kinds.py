@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from vlsbench.errors import UsageError
 from vlsbench.judge.run import OpenJudge
@@ -52,7 +52,8 @@ class Opening:
 
     name: str
     protocol: str | None = None
-    dataset: Literal["release", "sample"] = "release"
+    dataset: str = "release"
+    """As an index is named: `release`, `sample`, or the name of a constructed set."""
     data: Path | None = None
     concurrency: int = 16
     base_url: str | None = None

@@ -50,7 +50,9 @@ _MAX_LINE_BYTES: Final = 64 << 20
 
 _SUFFIXES: Final = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".xlsx")
 _MAX_DEPTH: Final = 4
-_NOT_DATA: Final = frozenset({"dataset_info.json", "state.json", "dataset_infos.json", "dataset_dict.json"})
+_NOT_DATA: Final = frozenset(
+    {"dataset_info.json", "state.json", "dataset_infos.json", "dataset_dict.json", "dataset.json"}
+)
 _METADATA: Final = frozenset({"metadata.jsonl", "metadata.csv", "metadata.parquet"})
 """Tables of an image folder, as `datasets` defines it: where one is there, it is the table."""
 
@@ -167,6 +169,7 @@ def _open_folder(folder: Path) -> Source:
         and len(path.relative_to(folder).parts) <= _MAX_DEPTH
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
         and path.name not in _NOT_DATA
+        and not (path.name == "index.csv" and path.with_name("dataset.json").is_file())  # a set's, without its texts
     )
     metadata = [path for path in files if path.name in _METADATA]
     chosen = metadata or files

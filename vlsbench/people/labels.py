@@ -388,11 +388,13 @@ class Labeller:
             self._stack = stack.pop_all()
 
     def _open_source(self, data: StrPath | None) -> SampleSource | None:
-        if data is None and self.submission.index.name == "release":
+        if data is None and self.submission.index.kind != "sample":
             return None
         from vlsbench.dataset.source import open_source
 
-        return open_source(None if data is None else Path(data), name=self.submission.index.name)
+        index = self.submission.index
+
+        return open_source(None if data is None else Path(data), name=index.name, index=index.whole)
 
     def _open_plan(self, n: int | None, seed: int | None, rubric: str | None) -> Plan:
         path = plan_path(self.path, self.name)

@@ -19,7 +19,7 @@ import threading
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
 
 import anyio.to_thread
 from inspect_ai import Task, task
@@ -33,7 +33,7 @@ from inspect_ai.model import ChatMessageUser, Content, ContentImage, ContentText
 from inspect_ai.scorer import Metric, MetricProtocol, SampleScore, Score, Scorer, Target, Value, metric, scorer, stderr
 from inspect_ai.solver import TaskState, generate
 
-from vlsbench.dataset.index import IndexRow, load_index
+from vlsbench.dataset.index import IndexRow, index_at
 from vlsbench.dataset.pictures import MAX_IMAGE_BYTES, Picture, blank_picture, fit_picture, mime_of, plain_picture
 from vlsbench.dataset.source import SampleSource, open_source
 from vlsbench.errors import DataError, JudgeError, UsageError, VLSBenchError
@@ -126,7 +126,6 @@ def _make_dataset(
         wordings = wordings._replace(safety_condition=name, safety_prompt=text)
     if captions is not None:
         wordings = wordings._replace(captions=read_captions(Path(captions)))
-    which: Literal["sample", "release"] = "sample" if data is None else "release"
     if condition == "shuffled-image":
         raise UsageError(
             "-T condition=shuffled-image: the task shows every text its own image; `vlsbench generate --condition "
@@ -136,12 +135,13 @@ def _make_dataset(
         raise UsageError(
             "-T config=twins: the task asks the pairs that enter a rate; `vlsbench generate --twins` asks both."
         )
-    index = load_index(which).select(config or ("sample" if data is None else "default"))
     folder = None if data is None else Path(data)
-    with open_source(folder, name=which) as source:
+    whole = index_at(folder)
+    index = whole.select(config or whole.default_config)
+    with open_source(folder, name=index.name) as source:
         questions = wordings.ask(condition, [source.sample(row.instruction_id) for row in index.risky])
         samples = [_make_sample(q, index.by_id[q.instruction_id], source, folder) for q in questions]
-    return MemoryDataset(samples, name=f"vlsbench-{index.config}", location=f"vlsbench {which} {index.revision}")
+    return MemoryDataset(samples, name=f"vlsbench-{index.config}", location=f"vlsbench {index.title} {index.revision}")
 
 
 def _make_sample(question: Question, row: IndexRow, source: SampleSource, folder: Path | None) -> InspectSample:
@@ -274,7 +274,7 @@ def _open_judging(
     opened = open_judge(
         judge,
         protocol=protocol,
-        dataset="sample" if data is None else "release",
+        dataset=index_at(None if data is None else Path(data)).name,
         data=None if data is None else Path(data),
         base_url=base_url,
         options=ModelOptions(output_format=output_format),

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+import zlib
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -214,10 +215,12 @@ class Fingerprint:
 def fingerprint(responses: Mapping[Key, Response], index: Index) -> Fingerprint:
     """Take the fingerprint of the answers under `image+text`; the order of the lines does not matter."""
     found = []
+    # Two constructed sets may use the same ids for different samples.
+    salt = zlib.crc32(index.name.encode()) if index.kind == "constructed" else 0
     for row in index.risky:
         response = responses.get((row.instruction_id, IMAGE_TEXT))
         if response is not None and response.response is not None:
-            found.append((row.instruction_id, response.response))
+            found.append((row.instruction_id ^ salt, response.response))
     found.sort()
     shingles = read_shingles([text for _, text in found])
     _, inverse, counts = np.unique(shingles.hashes, return_inverse=True, return_counts=True)

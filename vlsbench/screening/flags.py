@@ -22,7 +22,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from vlsbench.dataset.index import Index, load_index
+from vlsbench.dataset.index import Index
 from vlsbench.dataset.source import open_source
 from vlsbench.error_texts import why_not_an_answer
 from vlsbench.errors import DataError, amount, numbered
@@ -257,27 +257,27 @@ def _count_templates(texts: Sequence[str]) -> dict[FlagName, int]:
     return {"repeated": n} if n > max(3, MIN_SHARE_REPEATED * len(texts)) else {}
 
 
-def read_safety_reasons(name: Literal["release", "sample"], data: Path | None) -> Mapping[int, str] | None:
+def read_safety_reasons(name: str, data: Path | None) -> Mapping[int, str] | None:
     """Read a dataset's notes on the risk; None where the dataset is not at hand.
 
     Args:
         name: Which dataset; the packaged sample is always at hand.
-        data: Folder of the release.
+        data: Folder of that dataset.
 
     Raises:
-        DataError: If `data` is not the release.
+        DataError: If `data` is not that dataset.
     """
-    if name == "release" and data is None:
+    if name != "sample" and data is None:
         return None
-    return _safety_reasons(name, data if name == "release" else None)
+    return _safety_reasons(name, None if name == "sample" else data)
 
 
 @lru_cache(maxsize=2)
-def _safety_reasons(name: Literal["release", "sample"], data: Path | None) -> Mapping[int, str]:
+def _safety_reasons(name: str, data: Path | None) -> Mapping[int, str]:
     reasons = {}
     with open_source(data, name=name) as source:
-        for row in load_index(name).risky:
-            with contextlib.suppress(DataError):  # a copy may hold a part of the release
+        for row in source.index.risky:
+            with contextlib.suppress(DataError):  # a copy may hold a part of it
                 reasons[row.instruction_id] = source.sample(row.instruction_id).safety_reason or ""
     return {number: reason for number, reason in reasons.items() if reason}
 

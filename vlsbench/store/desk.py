@@ -30,6 +30,7 @@ from typing import Final, Literal, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
+from vlsbench.dataset.index import INDEX_FILE
 from vlsbench.errors import SubmissionError, UsageError, VLSBenchError, amount, masked, numbered, plural
 from vlsbench.files import MAX_LINE_BYTES, open_regular, read_lines, write_atomic
 from vlsbench.records import Name, Record, Response, SubmissionCard, explain
@@ -124,7 +125,7 @@ class UploadReport(Record):
     format: str | None
     """`submission`: the files of a submission as they are. Null where it could not be told."""
     card: SubmissionCard | None
-    dataset: Literal["release", "sample"] | None
+    dataset: str | None
     config: str | None
     n_samples: int | None
     n_answered: int
@@ -145,6 +146,10 @@ class Submitted(NamedTuple):
     state: State | None
     refusal: str | None
     """Why it was not stored although it may pass the gate; one sentence."""
+
+
+_OUR_FILES: Final = (CARD_FILE, RESPONSES_FILE, INDEX_FILE)
+"""The files of a submission; the last is there where it answers a constructed set."""
 
 
 class _Told(Record):
@@ -373,10 +378,10 @@ def _make(told: _Told, said: Mapping[str, object]) -> _Made:
     by_name: dict[str, list[str]] = {}
     for path, name in told.files:
         by_name.setdefault(name, []).append(path)
-    twice = [name for name in (CARD_FILE, RESPONSES_FILE) if len(by_name.get(name, ())) > 1]
+    twice = [name for name in _OUR_FILES if len(by_name.get(name, ())) > 1]
     if twice:
         return _Made(None, (), [_error(name, "is there twice; keep one") for name in twice], 0, is_there=False)
-    others = [name for _, name in told.files if name not in (CARD_FILE, RESPONSES_FILE)]
+    others = [name for _, name in told.files if name not in _OUR_FILES]
     if RESPONSES_FILE in by_name and (CARD_FILE in by_name or _is_ours(by_name[RESPONSES_FILE][0])):
         notes = (f"passed over: {numbered(sorted(others))}; verdicts and results are made here",) if others else ()
         return _make_of_ours(by_name, said, notes)
@@ -405,6 +410,8 @@ def _make_of_ours(by_name: Mapping[str, Sequence[str]], said: Mapping[str, objec
     folder = Path(_WORK)
     folder.mkdir()
     Path(by_name[RESPONSES_FILE][0]).rename(folder / RESPONSES_FILE)
+    if INDEX_FILE in by_name:
+        Path(by_name[INDEX_FILE][0]).rename(folder / INDEX_FILE)
     if CARD_FILE in by_name:
         Path(by_name[CARD_FILE][0]).rename(folder / CARD_FILE)
     elif "model" not in said:

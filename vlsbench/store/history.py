@@ -102,7 +102,8 @@ class Checked(_Said):
     """It passed the gate."""
 
     state: Literal["checked"] = "checked"
-    dataset: Literal["release", "sample"]
+    dataset: Annotated[str, Field(max_length=100)]
+    """`release`, `sample`, or the name of a constructed set."""
     config: str
     n_samples: Count
     n_answered: Count

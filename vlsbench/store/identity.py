@@ -31,7 +31,7 @@ class Identity(NamedTuple):
     """What a submission is known by."""
 
     answers: str
-    """SHA-256 of what was answered to which sample under which condition."""
+    """SHA-256 of what was answered to which sample of which dataset under which condition."""
     is_telling: bool
     """The answers alone tell whose they are; else the model's name has to be the same too."""
     model: str
@@ -56,10 +56,12 @@ def identity_of(card: SubmissionCard, responses: Mapping[Key, Response]) -> Iden
         responses: The line that holds for every key. One without an answer is as none: it may be tried again.
     """
     said = {key: _as_read(line.response) for key, line in responses.items() if line.response is not None}
-    answered = [[*key, text] for key, text in sorted(said.items()) if text]
+    answered: list[object] = [[*key, text] for key, text in sorted(said.items()) if text]
+    if card.dataset is not None and card.dataset.set_name is not None:
+        answered.append(card.dataset.set_name)  # another constructed set may use the same ids
     return Identity(
         answers=sha256_hex(canonical_json(answered)),
-        is_telling=len({text for *_, text in answered}) >= _TELLING,
+        is_telling=len({text for text in said.values() if text}) >= _TELLING,
         model="".join(sign for sign in unicodedata.normalize("NFKC", card.model).casefold() if sign.isalnum()),
         card=sha256_hex(canonical_json(card.model_dump(mode="json", exclude_defaults=True))),
     )

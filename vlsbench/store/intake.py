@@ -12,14 +12,16 @@ import re
 import tempfile
 from collections import defaultdict
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
+from vlsbench.dataset.index import INDEX_FILE, Index, given_set, render_set_index
 from vlsbench.errors import SubmissionError, UsageError, numbered
 from vlsbench.files import StrPath, open_regular, read_lines
-from vlsbench.records import Name, Record, SubmissionCard, explain
+from vlsbench.records import DatasetReference, Name, Record, SubmissionCard, explain
 from vlsbench.store.history import (
     HISTORY_FOLDER,
     Accepted,
@@ -48,6 +50,7 @@ from vlsbench.store.local import (
     slug_of,
     submission_id_of,
 )
+from vlsbench.store.sets import add_set, find_set, why_not_known
 from vlsbench.submission.check import CARD_FILE, RESPONSES_FILE, CheckReport, Submission, check, read_submission
 
 __all__ = [
@@ -68,7 +71,8 @@ __all__ = [
 _ID = re.compile(r"[\w.+@-]+(/[\w.+@-]+)*")
 _CHANGE = re.compile(
     r"(?P<id>[a-z0-9][a-z0-9._-]{0,39}-[0-9a-f]{12})/"
-    rf"(?P<file>{re.escape(CARD_FILE)}|{re.escape(RESPONSES_FILE)}|{HISTORY_FOLDER}/0001-received-[0-9a-f]{{8}}\.json)"
+    rf"(?P<file>{re.escape(CARD_FILE)}|{re.escape(RESPONSES_FILE)}|{re.escape(INDEX_FILE)}|"
+    rf"{HISTORY_FOLDER}/0001-received-[0-9a-f]{{8}}\.json)"
 )
 _TAKEN_BACK = re.compile(r"\d+-(?:rejected|withdrawn)-[0-9a-f]{8}\.json")
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
@@ -114,6 +118,7 @@ def submit(
     store: Store,
     *,
     name: str | None = None,
+    data: StrPath | None = None,
     is_baseline: bool = False,
     is_again: bool = False,
     is_proposal: bool = False,
@@ -126,29 +131,35 @@ def submit(
 
     Args:
         name: Who submits; None for the store's default.
+        data: Folder of the constructed set that was answered; the store knows it from then on.
         is_baseline: A maintainer adds a constant policy (`origin: baseline`); refused otherwise.
         is_again: A maintainer takes answers that were withdrawn or rejected under other bytes or another card, as after
             a wrong name.
         is_proposal: Open a pull request on the Hub instead of writing.
 
     Raises:
-        SubmissionError: If this content was withdrawn or rejected, or is a baseline by surprise.
+        DataError: If `data` is a constructed set and broken.
+        SubmissionError: If this content was withdrawn or rejected, is a baseline by surprise, or answers a constructed
+            set that the store does not know.
         UsageError: If the name cannot be used, or the store takes no pull requests.
     """
     directory = Path(directory)
     with tempfile.TemporaryDirectory(prefix="vlsbench-") as temporary:
         copy = Path(temporary)
         try:
-            digest = [_copy(directory / file, copy / file) for file in (CARD_FILE, RESPONSES_FILE)][1]
+            names = [CARD_FILE, RESPONSES_FILE, *([INDEX_FILE] if (directory / INDEX_FILE).exists() else [])]
+            digest = [_copy(directory / file, copy / file) for file in names][1]
         except OSError as error:
             report = check(directory)
             if report.ok:
                 raise SubmissionError(f"{error.filename}: {error.strerror}, when it was read to be stored.") from None
             return _refused(report)
-        submission, report = read_submission(copy)
+        given = _set_at_hand(copy, store, data)
+        submission, report = read_submission(copy, given=given)
         report = report.model_copy(update={"directory": str(directory)})
         if submission is None:
             return _refused(report)
+        submission = _completed(submission)
         card = submission.card
         if card.origin == "baseline" and not is_baseline:
             raise SubmissionError(
@@ -171,11 +182,17 @@ def submit(
             source="submit",
         )
         entry = entry_of(received, 1)
+        if data is not None and given is not None and not is_proposal:
+            add_set(store, given)
+        if (unknown := why_not_known(store, submission.index)) is not None:
+            raise SubmissionError(unknown)
         files: Files = {
             CARD_FILE: _render_card(submission),
             RESPONSES_FILE: copy / RESPONSES_FILE,
             f"{HISTORY_FOLDER}/{entry.name}": entry.data,
         }
+        if submission.index.kind == "constructed":
+            files = {**files, INDEX_FILE: render_set_index(submission.index.whole.rows).encode()}
         message = f"Submission {submission_id}"
         if is_proposal:
             address = store.propose(submission_id, files, message)
@@ -197,6 +214,29 @@ def submit(
     return Receipt(
         submission_id=submission_id, is_new=True, state="received", report=report, next_step=_next_step("received")
     )
+
+
+def _set_at_hand(directory: Path, store: Store, data: StrPath | None) -> Index | None:
+    """Find the constructed set that was answered: in `--data`, else where a card names one and brings no index."""
+    given = given_set(data)
+    if given is not None or (directory / INDEX_FILE).exists():
+        return given
+    try:
+        card = SubmissionCard.model_validate_json((directory / CARD_FILE).read_bytes())
+    except ValidationError:
+        return None  # the gate says so
+    name = card.dataset.set_name if card.dataset is not None else None
+    return None if name is None else find_set(store, name)
+
+
+def _completed(submission: Submission) -> Submission:
+    """Let the card name the constructed set and the version of it, where `--data` did."""
+    index, said = submission.index, submission.card.dataset
+    if index.kind != "constructed" or (said is not None and said.revision is not None):
+        return submission
+    fields = {"name": index.name, "config": index.config, "revision": index.revision}
+    card = submission.card.model_copy(update={"dataset": DatasetReference.model_validate(fields)})
+    return replace(submission, card=card)
 
 
 def _refused(report: CheckReport) -> Receipt:
@@ -430,8 +470,9 @@ def why_not_a_submission_change(
         match = _CHANGE.fullmatch(path)
         if match is None:
             problems.append(
-                f"{path}: a submission adds <id>/{CARD_FILE} and <id>/{RESPONSES_FILE}, with the id that `vlsbench "
-                "submit` prints; verdicts, results and histories are written by the store's own worker"
+                f"{path}: a submission adds <id>/{CARD_FILE} and <id>/{RESPONSES_FILE}, and <id>/{INDEX_FILE} where it "
+                "answers a set of one's own, with the id that `vlsbench submit` prints; verdicts, results and "
+                "histories are written by the store's own worker"
             )
         else:
             parts[match["id"]].append(match["file"])

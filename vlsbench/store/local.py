@@ -3,7 +3,7 @@
 A directory that somebody made by hand counts as it is. A directory that `vlsbench submit` made is *managed*: its name
 is the id of its content, what happened to it is in `history/`, and what was submitted is never changed:
 
-    <id>/submission.json, responses.jsonl       what was submitted
+    <id>/submission.json, responses.jsonl       what was submitted; and the index.csv of a constructed set
     <id>/history/<NNNN>-<state>-<8 hex>.json    one event per file (`vlsbench.store.history`)
     <id>/verdicts/<rubric_id>.jsonl …           written by the worker that holds the lease
     <id>/results/<rubric_id>.json
@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 from pydantic import ValidationError
 
+from vlsbench.dataset.index import INDEX_FILE
 from vlsbench.errors import SubmissionError, UsageError, printable
 from vlsbench.files import (
     MAX_LINE_BYTES,
@@ -485,8 +486,9 @@ def prepare_workplace(stored: Path, work: Path, *, is_by_hand: bool = False) -> 
         SubmissionError: If a verdict file of the store is not the one that was judged: it was not written by a worker,
             and is neither believed nor lost.
     """
-    for name in (CARD_FILE, RESPONSES_FILE):
-        write_atomic(work / name, _read(stored / name))
+    for name in (CARD_FILE, RESPONSES_FILE, INDEX_FILE):
+        if name != INDEX_FILE or (stored / name).exists():
+            write_atomic(work / name, _read(stored / name))
     judged = fold(read_history(stored)).judged
     for rubric_id in list_rubrics(stored):
         _merge_verdicts(stored, work, rubric_id, judged.get(rubric_id), is_by_hand=is_by_hand)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from vlsbench.dataset.index import index_at
 from vlsbench.errors import SubmissionError, UsageError, VLSBenchError, amount, visible
 from vlsbench.judge.judges import ModelOptions, find_kind, open_judge
 from vlsbench.judge.run import RunReport, count_unreadable, render_unreadable
@@ -47,6 +48,7 @@ from vlsbench.store.local import (
     list_submissions,
     sha256_of,
 )
+from vlsbench.store.sets import why_not_known
 from vlsbench.submission.check import Submission, open_submission, read_submission
 from vlsbench.submission.judging import judge_directory
 from vlsbench.submission.scoring import Scored as ScoredSubmission
@@ -235,23 +237,29 @@ class Worker:
                 return judged
         return None
 
-    def _rubric_ids(self, dataset: Literal["release", "sample"]) -> frozenset[str]:
+    def _rubric_ids(self, dataset: str) -> frozenset[str]:
         """Return the rubrics under which this judge may judge; empty where only a run can tell."""
         if dataset not in self._rubrics:
             self._rubrics[dataset] = self._find_rubric_ids(dataset)
         return self._rubrics[dataset]
 
-    def _find_rubric_ids(self, dataset: Literal["release", "sample"]) -> frozenset[str]:
+    def _find_rubric_ids(self, dataset: str) -> frozenset[str]:
         kind = find_kind(self.judge)
         if not kind.opens_dry:
             return frozenset()
-        if kind.sees_dataset and dataset == "release" and self.data is None:
+        data = self._data_of(dataset)
+        if kind.sees_dataset and data is None and dataset != "sample":
             return frozenset()  # without pictures there is no such judge; a run will say so
-        data = None if dataset == "sample" else self.data
         judge = open_judge(
             self.judge, protocol=self.protocol, dataset=dataset, data=data, options=self.options, is_dry=True
         )
         return frozenset(candidate.rubric.rubric_id for candidate in judge.candidates())
+
+    def _data_of(self, dataset: str) -> Path | None:
+        """Return where the pictures of a dataset lie; None for the packaged sample, and for what is not at hand."""
+        if self.data is None or dataset == "sample":
+            return None
+        return self.data if index_at(self.data).name == dataset else None
 
     def _try(self, item: StoredSubmission, who: str) -> Done | None:
         """Judge one submission; what goes wrong with it stays with it."""
@@ -287,7 +295,9 @@ class Worker:
             writing.add(Rejected(submission_id=name, when=now(), who=who, by="gate", reasons=reasons))
             lease.save(writing.files(), f"Reject {name}")
             return Done(name, "rejected", "; ".join(reasons))
-        reasons_at_hand = read_safety_reasons(submission.index.name, self.data)
+        if (unknown := why_not_known(self.store, submission.index)) is not None:
+            return Done(name, "waiting", unknown)
+        reasons_at_hand = read_safety_reasons(submission.index.name, self._data_of(submission.index.name))
         screening = screen(submission.responses, submission.index, safety_reasons=reasons_at_hand)
         writing.add(
             Checked(
@@ -320,7 +330,7 @@ class Worker:
             submission.directory,
             self.judge,
             protocol=self.protocol,
-            data=self.data if submission.index.name == "release" else None,
+            data=self._data_of(submission.index.name),
             base_url=self.base_url,
             concurrency=self.concurrency,
             again=self.again,

@@ -1,25 +1,32 @@
 """The gate: is this directory a submission that can be judged and scored?
 
-A submission is `submission.json` and `responses.jsonl`. Everything that is wrong is found at once and reported as
+A submission is `submission.json` and `responses.jsonl`, and where it answers a constructed set the `index.csv` of that
+set. Everything that is wrong is found at once and reported as
 problems of named checks; nothing here raises for bad input, asks the network or needs the dataset's sentences.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from pydantic import ValidationError
 
-from vlsbench.dataset.index import FIRST_SAMPLE_ID, Index, load_index
+from vlsbench.dataset.index import (
+    INDEX_FILE,
+    Index,
+    kind_of_id,
+    load_index,
+    read_set_index,
+)
 from vlsbench.error_texts import why_not_an_answer
 from vlsbench.errors import DataError, SubmissionError, amount, numbered, plural, visible
 from vlsbench.files import MAX_LINE_BYTES, Line, StrPath, keys_given_twice, open_regular, read_lines
 from vlsbench.metrics.rates import count_thoughts, is_answered
-from vlsbench.records import IMAGE_TEXT, Key, Record, Response, SubmissionCard, explain
+from vlsbench.records import IMAGE_TEXT, DatasetReference, Key, Record, Response, SubmissionCard, explain
 from vlsbench.thought import thoughts_note
 
 __all__ = [
@@ -32,6 +39,7 @@ __all__ = [
     "Problem",
     "Submission",
     "check",
+    "mixed_kinds",
     "open_submission",
     "read_responses",
     "read_submission",
@@ -109,7 +117,8 @@ class CheckReport(Record):
     ok: bool
     directory: str
     model: str | None
-    dataset: Literal["release", "sample"] | None
+    dataset: str | None
+    """`release`, `sample`, or the name of a constructed set."""
     config: str | None
     n_samples: int | None
     """Samples that enter N."""
@@ -165,18 +174,25 @@ _LINE_KEYS = tuple(f'"{name}"'.encode() for name in Response.model_fields)
 """As they stand in a line. In a text a quotation mark is escaped, so that counting them finds most lines innocent."""
 
 
-def check(directory: StrPath) -> CheckReport:
-    """Check a submission and report everything that is wrong with it."""
-    return read_submission(directory)[1]
+def check(directory: StrPath, *, given: Index | None = None) -> CheckReport:
+    """Check a submission and report everything that is wrong with it.
+
+    Args:
+        given: As in `read_submission`.
+    """
+    return read_submission(directory, given=given)[1]
 
 
-def open_submission(directory: StrPath) -> Submission:
+def open_submission(directory: StrPath, *, given: Index | None = None) -> Submission:
     """Read a submission that passes the gate.
+
+    Args:
+        given: As in `read_submission`.
 
     Raises:
         SubmissionError: If it does not; the message holds the first problems and the command that lists all.
     """
-    submission, report = read_submission(directory)
+    submission, report = read_submission(directory, given=given)
     if submission is None:
         errors = [problem for problem in report.problems if problem.severity == "error"]
         lines = [str(problem) for problem in errors[:5]]
@@ -188,8 +204,12 @@ def open_submission(directory: StrPath) -> Submission:
     return submission
 
 
-def read_submission(directory: StrPath) -> tuple[Submission | None, CheckReport]:
+def read_submission(directory: StrPath, *, given: Index | None = None) -> tuple[Submission | None, CheckReport]:
     """Read a submission as far as it goes.
+
+    Args:
+        given: The whole index of the constructed set that it has to answer, as `--data` or a store has it; None is the
+            `index.csv` of the submission.
 
     Returns:
         The submission, or None where it has an error; and the report.
@@ -198,7 +218,7 @@ def read_submission(directory: StrPath) -> tuple[Submission | None, CheckReport]
     found = _Findings()
     card = _read_card(directory, found)
     lines = list(_read_responses(directory, found))
-    index = _choose_index(card, [response for _, response in lines], found)
+    index = _choose_index(directory, card, lines, given, found)
     responses = _resolve(lines, found)
     if index is not None:
         _check_ids(index, lines, found)
@@ -318,44 +338,133 @@ def _named(keys: list[str]) -> str:
     return numbered([repr(key[:60]) for key in keys], limit=5)
 
 
-def _choose_index(card: SubmissionCard | None, responses: list[Response], found: _Findings) -> Index | None:
+def _choose_index(
+    directory: Path,
+    card: SubmissionCard | None,
+    lines: list[tuple[int, Response]],
+    given: Index | None,
+    found: _Findings,
+) -> Index | None:
     """Tell which dataset was answered: the declared one, else by the ids."""
-    sample_ids = [r.instruction_id for r in responses if r.instruction_id >= FIRST_SAMPLE_ID]
-    is_mixed = 0 < len(sample_ids) < len(responses)
-    if is_mixed:
-        found.error(
-            "dataset",
-            RESPONSES_FILE,
-            None,
-            f"{amount(len(responses) - len(sample_ids), 'id is', 'ids are')} of the release (below {FIRST_SAMPLE_ID}) "
-            f"and {len(sample_ids)} of the package's own sample; a submission answers one dataset, so make two of it",
-        )
+    mixed = mixed_kinds([(response.instruction_id, f"line {number}") for number, response in lines])
+    if mixed is not None:
+        found.error("dataset", RESPONSES_FILE, None, mixed)
         return None
     declared = card.dataset if card is not None else None
-    if declared is None and not sample_ids:
-        return load_index("release") if responses else None
-    if declared is None:
-        sample = load_index("sample")
-        has_twins = any(i in sample.by_id and sample.by_id[i].risk == "benign" for i in sample_ids)
-        return sample if has_twins else sample.select("sample")
-    index = load_index("sample" if declared.config in ("sample", "twins") else "release")
-    if declared.revision is not None and declared.revision != index.revision:
+    kind = kind_of_id(lines[0][1].instruction_id) if lines else "release"
+    if (declared is not None and declared.set_name is not None) or kind == "constructed":
+        whole = _set_of(directory, declared, given, found)
+    elif declared is not None:
+        whole = load_index("sample" if declared.config in ("sample", "twins") else "release")
+    elif lines:
+        whole = load_index(kind)
+    else:
+        return None
+    if whole is None:
+        return None
+    if declared is not None and declared.revision is not None and declared.revision != whole.revision:
         found.warn(
             "dataset",
             CARD_FILE,
             None,
-            f"dataset.revision is {declared.revision!r}, this package scores by {index.revision!r}; ids and texts are "
+            f"dataset.revision is {declared.revision!r}, this package scores by {whole.revision!r}; ids and texts are "
             "compared with the latter",
         )
+    config = declared.config if declared is not None else _config_of(whole, lines)
     try:
-        return index.select(declared.config)
-    except DataError as error:  # pragma: no cover - every declared config exists
+        return whole.select(config)
+    except DataError as error:
         found.error("dataset", CARD_FILE, None, str(error))
         return None
 
 
+def _config_of(whole: Index, lines: list[tuple[int, Response]]) -> str:
+    """Tell the config of answers whose card names none: that with the twins where one was answered."""
+    ids = {response.instruction_id for _, response in lines}
+    has_twins = any(row.risk == "benign" and row.instruction_id in ids for row in whole.rows)
+    return "twins" if has_twins else whole.default_config
+
+
+def mixed_kinds(ids: Sequence[tuple[int, str]]) -> str | None:
+    """Say that ids are of several kinds of dataset, in one sentence; None where they are of one.
+
+    Args:
+        ids: With the place where each stands, in file order.
+    """
+    of_kind: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
+    for number, place in ids:
+        of_kind[kind_of_id(number)].append((number, place))
+    if len(of_kind) < 2:
+        return None
+    names = {"release": "the release", "sample": "the package's own sample", "constructed": "a constructed set"}
+    parts = [
+        f"{amount(len(of_kind[kind]), 'id is', 'ids are')} of {name} (first {of_kind[kind][0][0]} on "
+        f"{of_kind[kind][0][1]})"
+        for kind, name in names.items()
+        if kind in of_kind
+    ]
+    return (
+        f"{', '.join(parts)}; a submission answers one dataset, so make {'two' if len(parts) == 2 else 'three'} of it"
+    )
+
+
+def _set_of(directory: Path, declared: DatasetReference | None, given: Index | None, found: _Findings) -> Index | None:
+    """Find the index of the constructed set that was answered: the given one, or the submission's own."""
+    name = declared.set_name if declared is not None else None
+    if name is None and (given is None or declared is not None):
+        rule = (
+            "ids from 200000 are of a constructed set, and dataset.name does not say of which; write "
+            '"dataset": {"name": "…", "config": "default"}, or name the set with --data DIR'
+        )
+        found.error("dataset", CARD_FILE, None, rule)
+        return None
+    if given is not None and name not in (None, given.name):
+        rule = f"dataset.name is {name!r}, and the set at hand is {given.name!r}"
+        found.error("dataset", CARD_FILE, None, rule)
+        return None
+    n_before = found.counts["dataset", "error"]
+    own = _read_own_index(directory, name or (given.name if given is not None else ""), found)
+    index = own or given
+    if found.counts["dataset", "error"] > n_before:
+        return None
+    if index is None:
+        rule = (
+            f"the set {name!r} is not known here: there is no {INDEX_FILE} beside the card. Copy that of the set here, "
+            "or name the set's folder with --data DIR"
+        )
+        found.error("dataset", CARD_FILE, None, rule)
+        return None
+    wanted = declared.revision if declared is not None else None
+    if given is None and wanted is None:
+        rule = f'dataset.revision is missing: it ties the answers to the index; write "revision": "{index.revision}"'
+        found.error("dataset", CARD_FILE, None, rule)
+        return None
+    at_hand = given.revision if given is not None else None
+    for what, other in (("dataset.revision of the card", wanted), ("the set at hand", at_hand)):
+        if other is not None and other != index.revision:
+            rule = (
+                f"the SHA-256 of {INDEX_FILE} is {index.revision[:12]}…, and that of {what} {other[:12]}…; answers to "
+                "one version of a set are not answers to another"
+            )
+            found.error("dataset", INDEX_FILE if own is not None else CARD_FILE, None, rule)
+            return None
+    return index
+
+
+def _read_own_index(directory: Path, name: str, found: _Findings) -> Index | None:
+    """Read the `index.csv` of a submission; None where there is none, or it is broken, which is then a problem."""
+    path = directory / INDEX_FILE
+    if not path.exists() and not path.is_symlink():
+        return None
+    try:
+        return read_set_index(path, name)
+    except DataError as error:
+        found.error("dataset", INDEX_FILE, None, str(error))
+        return None
+
+
 def _check_ids(index: Index, lines: list[tuple[int, Response]], found: _Findings) -> None:
-    whole = load_index(index.name)
+    whole = index.whole
     for number, response in lines:
         key = response.instruction_id
         if key in index.by_id:
@@ -368,8 +477,8 @@ def _check_ids(index: Index, lines: list[tuple[int, Response]], found: _Findings
             rule = f"instruction_id {key} ({row.category}, {row.risk}) is not in the declared config {index.config!r}"
         else:
             rule = (
-                f"instruction_id {key} is not in the {index.name}; ids run {whole.ids}. Was this file made for another "
-                "dataset?"
+                f"instruction_id {key} is not in the {index.title}; ids run {whole.ids}. Was this file made for "
+                "another dataset?"
             )
         found.error("known_ids", RESPONSES_FILE, number, rule)
 

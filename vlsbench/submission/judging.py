@@ -7,6 +7,7 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vlsbench.dataset.index import given_set
 from vlsbench.errors import UsageError
 from vlsbench.files import StrPath
 from vlsbench.judge.judges import ModelOptions, find_kind, open_judge
@@ -44,7 +45,7 @@ def judge_directory(
     Args:
         judge: As `vlsbench.judge.judges.open_judge` takes it.
         protocol: How it judges; None is the judge's own first choice.
-        data: Folder of the release, for a judge that looks at it; None for the packaged sample.
+        data: Folder of the release or of a constructed set, for a judge that looks at it; None for the packaged sample.
         base_url: Endpoint of a model judge; None for `OPENAI_BASE_URL`, else OpenAI's own.
         concurrency: Requests of a model judge in flight at once.
         limit: Ask about at most so many responses.
@@ -65,7 +66,7 @@ def judge_directory(
         raise UsageError(f"--batch is for openai:MODEL; {judge!r} has no batches.")
     if not is_waiting and not is_batch:
         raise UsageError("--no-wait belongs to --batch.")
-    submission = open_submission(directory)
+    submission = open_submission(directory, given=given_set(data))
     chosen = opener(
         judge,
         protocol=protocol,
@@ -96,7 +97,7 @@ def estimate_directory(
         UsageError: If there is no such judge or protocol, or the judge costs nothing.
         DataError: If the judge needs the dataset and it is not there.
     """
-    submission = open_submission(directory)
+    submission = open_submission(directory, given=given_set(data))
     chosen = open_judge(
         judge,
         protocol=protocol,

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from vlsbench.dataset.index import index_at
 from vlsbench.files import StrPath
 from vlsbench.generate.directory import Asked, generate_directory
 from vlsbench.generate.models import TargetOptions, open_target
@@ -85,7 +86,7 @@ def _check_judge(judge: str, asked: Asked, protocol: str | None, base_url: str |
     open_judge(
         judge,
         protocol=protocol,
-        dataset="sample" if asked.data is None else "release",
+        dataset=index_at(asked.data).name,
         data=asked.data,
         base_url=base_url,
         options=options,

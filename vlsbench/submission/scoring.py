@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vlsbench.dataset.index import given_set
 from vlsbench.errors import amount, printable, visible
 from vlsbench.files import StrPath, refuse_link, write_atomic
 from vlsbench.judge.canaries import read_runs
@@ -103,16 +104,18 @@ def judge_note(rubric: Rubric) -> str | None:
     return "offline judge of another version: how far it agrees with people is not known here; it never sees the image"
 
 
-def score_directory(directory: StrPath, rubric: str | None = None) -> Scored:
+def score_directory(directory: StrPath, rubric: str | None = None, *, data: StrPath | None = None) -> Scored:
     """Check, choose the rubric and score.
 
     Args:
         rubric: A rubric id or the beginning of one; None where there is only one.
+        data: Folder of the constructed set that was answered, where the submission has no index of it.
 
     Raises:
+        DataError: If `data` is a constructed set and broken.
         SubmissionError: If the submission does not pass the gate, or the rubric is not clear.
     """
-    submission = open_submission(directory)
+    submission = open_submission(directory, given=given_set(data))
     return score_submission(submission, choose_rubric(submission.directory, rubric))
 
 

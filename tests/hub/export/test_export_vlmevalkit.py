@@ -69,7 +69,6 @@ def small(tmp_path: Path) -> tuple[Path, Index]:
 
 def write_small(small: tuple[Path, Index], path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder, index = small
-    monkeypatch.setattr(vlmevalkit, "load_index", lambda name: index)
     monkeypatch.setattr(vlmevalkit, "open_source", lambda path, *, name: open_source(path, name=name, index=index))
     write_tsv(folder, path)
     return path

@@ -131,7 +131,8 @@ def test_two_answers_to_one_sample_are_refused_and_a_retry_after_a_failure_is_no
 
 def test_ids_of_two_datasets_make_two_submissions(bring: Import) -> None:
     report = bring([*ONE, {"instruction_id": 100000, "response": "x"}])
-    assert "1 id is of the release (below 100000) and 1 of the package's own sample" in report.problems[0]
+    assert "1 id is of the release (first 7 on line 1)" in report.problems[0]
+    assert "1 id is of the package's own sample (first 100000 on line 2)" in report.problems[0]
 
 
 def test_a_text_ties_a_row_to_its_sample(bring: Import, sample_texts: dict[int, str]) -> None:

@@ -630,7 +630,7 @@ def test_texts_of_two_datasets_make_two_submissions(
         {"prompt": sample_texts[100000], "response": "x"}
     ]
     (problem,) = bring(rows).problems
-    assert "make two files of it" in problem
+    assert "so make two of it" in problem
 
 
 def test_an_object_in_a_row_is_looked_into(bring: Import, written: Lines, first: list[Pair]) -> None:

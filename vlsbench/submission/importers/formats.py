@@ -7,11 +7,12 @@ import shutil
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
+from vlsbench.dataset.index import INDEX_FILE, kind_of_name, name_dataset, render_set_index
 from vlsbench.error_texts import why_not_an_answer
 from vlsbench.errors import SubmissionError, UsageError, amount, printable, visible
 from vlsbench.files import MAX_LINE_BYTES, StrPath, append_lines, write_atomic
@@ -57,7 +58,8 @@ class ImportReport(Record):
     """The submission; null where nothing was written."""
     format: str | None
     model: str | None
-    dataset: Literal["release", "sample"] | None
+    dataset: str | None
+    """`release`, `sample`, or the name of a constructed set."""
     n_rows: int
     n_answered: int
     failures: dict[ResponseFailure, Annotated[int, Field(ge=1)]]
@@ -98,13 +100,14 @@ def import_file(
         from_format: Name of one in `registry.FORMATS`; None guesses by the content.
         model: Name of the model, where the file does not say or says it otherwise.
         condition: What the model was shown, where the rows do not say; default `image+text`.
-        data: The release on disk, whose sentences find instructions that were changed on their way.
+        data: The release on disk, whose sentences find instructions that were changed on their way; or the constructed
+            set that was answered.
         asked: What the user says of the columns and the ids.
 
     Raises:
         UsageError: If the format, the model's name or the condition is not one, or the format has no columns to name.
         SubmissionError: If `directory` is something or holds something.
-        DataError: If `data` is absent or not the release.
+        DataError: If `data` is absent, or neither the release nor a constructed set.
     """
     path, out = Path(source), Path(directory)
     chosen = _check_call(from_format, model, condition, asked)
@@ -127,7 +130,7 @@ def import_file(
     card = None if parsed is None else _card(parsed, matched, model, problems)
     gate = None
     if not problems.n and card is not None:
-        _write(out, card, responses)
+        _write(out, card, responses, matched)
         gate = check(out)
     return _report(visible(str(source)), out, chosen, parsed, matched, card, responses, problems, gate)
 
@@ -229,7 +232,7 @@ def _card(parsed: Parsed, matched: Matched | None, model: str | None, problems: 
         return None
 
 
-def _write(out: Path, card: SubmissionCard, responses: Sequence[Response]) -> None:
+def _write(out: Path, card: SubmissionCard, responses: Sequence[Response], matched: Matched | None) -> None:
     """Write the folder beside its place and put it there in one step.
 
     Raises:
@@ -240,6 +243,8 @@ def _write(out: Path, card: SubmissionCard, responses: Sequence[Response]) -> No
     try:
         temporary.mkdir(parents=True)
         append_lines(temporary / RESPONSES_FILE, [_line(response) for response in responses])
+        if matched is not None and matched.index.kind == "constructed":
+            write_atomic(temporary / INDEX_FILE, render_set_index(matched.index.rows))
         write_atomic(temporary / CARD_FILE, card.model_dump_json(indent=2, exclude_defaults=True) + "\n")
         temporary.rename(place)
     except OSError as error:
@@ -312,6 +317,10 @@ def _notes(parsed: Parsed | None, matched: Matched | None, responses: Sequence[R
     return tuple(map(printable, notes))
 
 
+def _title(name: str) -> str:
+    return f"the {name}" if kind_of_name(name) != "constructed" else name_dataset(name)
+
+
 def render_import(report: ImportReport) -> str:
     """Render a report: what was read, what was left, then every problem, or how the gate ended."""
     lines = []
@@ -320,7 +329,7 @@ def render_import(report: ImportReport) -> str:
     if report.model is not None:
         lines.append(f"model    {report.model}")
     if report.n_rows:
-        dataset = "" if report.dataset is None else f" of the {report.dataset}"
+        dataset = "" if report.dataset is None else f" of {_title(report.dataset)}"
         failures = "".join(f", {count} {name}" for name, count in report.failures.items())
         lines.append(f"rows     {report.n_rows:,}{dataset}: {report.n_answered:,} answered{failures}")
         lines.append(f"texts    {report.n_compared:,} compared with the index, {report.n_not_compared:,} not compared")

@@ -17,20 +17,20 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from vlsbench.dataset.index import FIRST_SAMPLE_ID, Index, IndexRow, load_index
+from vlsbench.dataset.index import Index, IndexRow, kind_of_id
 from vlsbench.errors import amount, numbered
 from vlsbench.records import IMAGE_TEXT, DatasetReference
+from vlsbench.submission.check import mixed_kinds
 from vlsbench.submission.importers.cells import compact, last_word
 from vlsbench.submission.importers.evidence import CategoryColumn, Evidence, ImageColumn
+from vlsbench.submission.importers.known import Known
 from vlsbench.submission.importers.rows import Parsed, Row, parse_id
 from vlsbench.submission.importers.source import Problems
 from vlsbench.submission.importers.texts import Texts
-from vlsbench.taxonomy import CONFIG_NAMES
 
 __all__ = ["Asked", "Matched", "match_one", "match_rows"]
 
@@ -140,6 +140,11 @@ class _Matching:
     held: set[int] = field(default_factory=set)
     """Rows that are a problem already."""
 
+    @property
+    def known(self) -> Known:
+        """The datasets that the rows may answer."""
+        return self.evidence.texts.known
+
     def refuse(self, n: int, rule: str) -> None:
         """Make a row a problem, once."""
         if n not in self.held:
@@ -161,7 +166,7 @@ def match_rows(parsed: Parsed, data: Path | None, problems: Problems, asked: Ask
         DataError: If `data` is absent or not the release.
     """
     claims = _read_claims(parsed.rows, asked)
-    has_sample = any((number or 0) >= FIRST_SAMPLE_ID for item in claims for number in item.numbers)
+    has_sample = any(kind_of_id(number or 0) == "sample" for item in claims for number in item.numbers)
     texts = Texts(data, has_sample=has_sample)
     if not parsed.rows:
         problems.add("", "has no row with an answer. Was the run that wrote it stopped?")
@@ -198,19 +203,20 @@ def match_one(row: Row) -> IndexRow:
     evidence = Evidence([row], Texts())
     said, claims = evidence.row_texts[0], _read_claims([row], _NOTHING_ASKED)
     matching = _Matching([row], evidence, Problems(""), [claims[0].numbers[0]])
-    sample = _sample_of(matching.ids[0])
+    known = evidence.texts.known
+    sample = known.sample_of(matching.ids[0])
     if claims[0].faults[0] and (claims[0].is_trusted or said.owners is None):
         raise ValueError(claims[0].faults[0])
     hints = _find_hints(matching, matching.ids, claims)
     if claims[0].is_trusted or (said.owners is not None and matching.ids[0] in said.owners):
         if sample is None:
-            raise ValueError(_unknown(claims[0].numbers[0] or 0, load_index("release")))
+            raise ValueError(_unknown(claims[0].numbers[0] or 0, known.indexes[0]))
         if said.owners is not None and sample.instruction_id not in said.owners:
-            raise ValueError(_mismatch(sample, said.owners))
+            raise ValueError(_mismatch(known, sample, said.owners))
         if 0 in hints.conflicts:
             raise ValueError(f"instruction_id {sample.instruction_id}: {hints.conflicts[0].sentence}")
         return sample
-    found = [s for i in _distinct(said.owners or ()) if (s := _sample_of(i)) is not None]
+    found = [s for i in _distinct(known, said.owners or ()) if (s := known.sample_of(i)) is not None]
     if len(found) == 1:
         return found[0]
     if sample is not None and said.owners is None and hints.agreeing and not hints.conflicts:
@@ -235,25 +241,34 @@ def _wrong_columns(claims: Sequence[_Claims], evidence: Evidence, asked: Asked) 
     return None
 
 
+def _place(row: Row) -> str:
+    """Say where a row is: `line 7`, `row 7`."""
+    return f"line {row.place[1:]}" if row.place.startswith(":") else row.place.strip()
+
+
 def _conclude(matching: _Matching) -> Matched | None:
     found = [number for number in matching.ids if number is not None]
-    of_sample = [n for n, number in enumerate(matching.ids) if number is not None and number >= FIRST_SAMPLE_ID]
     if not found:
         return None
-    if 0 < len(of_sample) < len(found):
-        matching.problems.add(
-            matching.rows[of_sample[0]].place,
-            f"{amount(len(found) - len(of_sample), 'id is', 'ids are')} of the release (below {FIRST_SAMPLE_ID}) and "
-            f"{len(of_sample)} of the package's own sample; a submission answers one dataset, so make two files of it",
-        )
+    places = [(i, _place(row)) for i, row in zip(matching.ids, matching.rows, strict=True) if i is not None]
+    mixed = mixed_kinds(places)
+    if mixed is not None:
+        first = kind_of_id(found[0])
+        n = next(n for n, i in enumerate(matching.ids) if i is not None and kind_of_id(i) != first)
+        matching.problems.add(matching.rows[n].place, mixed)
         return None
+    index = matching.known.index_of(found[0])
+    if index.kind == "constructed":
+        has_twins = any(index.by_id[number].risk == "benign" for number in found)
+        config = matching.dataset.config if matching.dataset is not None else "twins" if has_twins else "default"
+        matching.dataset = DatasetReference(name=index.name, config=config, revision=index.revision)
     n_compared = sum(number is not None and _has_text_of(matching, n, number) for n, number in enumerate(matching.ids))
     if matching.evidence.repeats_questions:
         matching.notes.append("the answers begin with their questions, and are judged as they stand")
     if matching.evidence.texts.is_spent:
         matching.notes.append("more text than is looked into; what was left counts as not compared")
     return Matched(
-        load_index("sample" if of_sample else "release"),
+        index,
         tuple(matching.ids),
         n_compared,
         len(found) - n_compared,
@@ -304,12 +319,6 @@ def _is_named_within(name: str) -> bool:
     return compact(field_name) == _NAME and "." not in field_name and compact(record) in _RECORDS
 
 
-def _sample_of(number: int | None) -> IndexRow | None:
-    if number is None:
-        return None
-    return load_index("sample" if number >= FIRST_SAMPLE_ID else "release").by_id.get(number)
-
-
 def _is_contradicted(matching: _Matching, claims: _Claims) -> bool:
     return any(
         said.owners is not None and number not in said.owners
@@ -320,10 +329,10 @@ def _is_contradicted(matching: _Matching, claims: _Claims) -> bool:
 def _match_trusted(matching: _Matching, trusted: Sequence[_Claims]) -> None:
     """Take the ids as they stand, and hold every contradiction against its row."""
     claims, *others = trusted
-    is_sample = any(number is not None and number >= FIRST_SAMPLE_ID for number in claims.numbers)
-    index = load_index("sample" if is_sample else "release")
+    known = matching.known
+    index = known.index_of(max((number for number in claims.numbers if number is not None), default=0))
     for n, number in enumerate(claims.numbers):
-        sample = _sample_of(number)
+        sample = known.sample_of(number)
         other = next((item for item in others if item.numbers[n] not in (None, number)), None)
         if number is None:
             matching.refuse(n, claims.faults[n])
@@ -338,8 +347,10 @@ def _match_trusted(matching: _Matching, trusted: Sequence[_Claims]) -> None:
 
 
 def _unknown(number: int, index: Index) -> str:
+    if kind_of_id(number) == "constructed" and index.kind != "constructed":
+        return f"instruction_id {number} is of a constructed set, and --data does not name its folder"
     return (
-        f"instruction_id {number} is not in the {index.name}; ids run {index.ids}. Was this file made for another "
+        f"instruction_id {number} is not in the {index.title}; ids run {index.ids}. Was this file made for another "
         "dataset?"
     )
 
@@ -347,35 +358,33 @@ def _unknown(number: int, index: Index) -> str:
 def _hold_text_against(matching: _Matching, n: int, sample: IndexRow, *, may_be_cut: bool) -> None:
     said = matching.evidence.row_texts[n]
     if said.owners is not None and sample.instruction_id not in said.owners:
-        matching.refuse(n, _mismatch(sample, said.owners))
+        matching.refuse(n, _mismatch(matching.known, sample, said.owners))
     elif sample.instruction_id in matching.evidence.texts.blank:
         return  # what wraps nothing cannot be told from another text
     elif said.other is not None and not (said.is_cut and may_be_cut):
         matching.refuse(
             n,
-            f"instruction_id {sample.instruction_id} has another text in the {_name_of(sample)}: expected SHA-256 "
+            f"instruction_id {sample.instruction_id} has another text in the "
+            f"{matching.known.index_of(sample.instruction_id).title}: expected SHA-256 "
             f"{sample.instruction_sha256[:_SHOWN_DIGITS]}…; the one in {said.other!r} is no instruction of VLSBench"
             f"{_data_hint(matching.evidence.texts)}",
         )
 
 
-def _mismatch(sample: IndexRow, owners: Iterable[int]) -> str:
+def _mismatch(known: Known, sample: IndexRow, owners: Iterable[int]) -> str:
     ids = sorted(owners)
-    found = _sample_of(ids[0])
+    found = known.sample_of(ids[0])
     digest = "" if found is None else f", found {found.instruction_sha256[:_SHOWN_DIGITS]}…"
     return (
-        f"instruction_id {sample.instruction_id} has another text in the {_name_of(sample)}: expected SHA-256 "
+        f"instruction_id {sample.instruction_id} has another text in the "
+        f"{known.index_of(sample.instruction_id).title}: expected SHA-256 "
         f"{sample.instruction_sha256[:_SHOWN_DIGITS]}…{digest}; this text is that of instruction_id "
         f"{numbered([*map(str, ids)], limit=5)}. Was the file made in another order, or for another revision?"
     )
 
 
-def _name_of(sample: IndexRow) -> str:
-    return "sample" if sample.instruction_id >= FIRST_SAMPLE_ID else "release"
-
-
 def _data_hint(texts: Texts) -> str:
-    return "" if texts.has_release else ". If it was changed on its way, --data with the release may still find it"
+    return "" if texts.has_sentences else ". If it was changed on its way, --data with the release may still find it"
 
 
 # --- Images and categories ------------------------------------------------------------------------------------------
@@ -408,8 +417,9 @@ class _Hints(NamedTuple):
 
 def _find_hints(matching: _Matching, ids: Sequence[int | None], claims: Sequence[_Claims]) -> _Hints:
     """Compare images and categories with the samples of an assignment."""
-    samples = [_sample_of(number) for number in ids]
-    images = tuple(c for c in matching.evidence.image_columns if not _is_numbering(c, samples, claims))
+    known = matching.known
+    samples = [known.sample_of(number) for number in ids]
+    images = tuple(c for c in matching.evidence.image_columns if not _is_numbering(known, c, samples, claims))
     categories = tuple(matching.evidence.category_columns)
     conflicts: dict[int, _Conflict] = {}
     agreeing: set[int] = set()
@@ -431,12 +441,9 @@ def _find_hints(matching: _Matching, ids: Sequence[int | None], claims: Sequence
     return _Hints(conflicts, frozenset(agreeing), images, categories)
 
 
-@cache
-def _known_images() -> frozenset[int]:
-    return frozenset(row.image for index in (load_index("release"), load_index("sample")) for row in index.rows)
-
-
-def _is_numbering(image: ImageColumn, samples: Sequence[IndexRow | None], claims: Sequence[_Claims]) -> bool:
+def _is_numbering(
+    known: Known, image: ImageColumn, samples: Sequence[IndexRow | None], claims: Sequence[_Claims]
+) -> bool:
     """Say whether the numbers of images are other images', or only repeat what the samples are called.
 
     Such numbers would agree with wrong ids as well. They count as the release spells them (`imgs/17.png`), and where
@@ -447,7 +454,7 @@ def _is_numbering(image: ImageColumn, samples: Sequence[IndexRow | None], claims
         for n, (number, sample) in enumerate(zip(image.numbers, samples, strict=True))
         if number is not None
     ]
-    if not any(number in _known_images() for _, number, _ in pairs):
+    if not any(number in known.images for _, number, _ in pairs):
         return True
     repeats_ids = any(all(number == item.numbers[n] for n, number, _ in pairs) for item in claims)
     if any(sample is not None and number != sample.image for _, number, sample in pairs):
@@ -485,11 +492,11 @@ class _Numbering(NamedTuple):
     """The split whose rows they count; None where they are the instruction_id."""
     base: int
 
-    def read(self) -> Iterator[int | None]:
+    def read(self, known: Known) -> Iterator[int | None]:
         """Yield the instruction_id of every row."""
         for number in self.claims.numbers:
             if self.split is None:
-                yield number if _sample_of(number) is not None else None
+                yield number if known.sample_of(number) is not None else None
             else:
                 at = -1 if number is None else number - self.base
                 yield self.split.rows[at].instruction_id if 0 <= at < len(self.split.rows) else None
@@ -505,9 +512,9 @@ def _match_by_evidence(matching: _Matching, claims: Sequence[_Claims], *, decide
         _match_by_hints(matching, claims)
         return
     position = _Claims("the order of the file", tuple(range(len(matching.rows))), ("",) * len(matching.rows), False)
-    for numbering in _numberings(claims, position):
+    for numbering in _numberings(matching.known, claims, position):
         if _is_confirmed(matching, numbering):
-            _take_numbering(matching, numbering, [*numbering.read()], claims)
+            _take_numbering(matching, numbering, [*numbering.read(matching.known)], claims)
             return
     mostly = None if decides else next((item for item in claims if _agrees_mostly(matching, item)), None)
     if mostly is not None:
@@ -516,39 +523,32 @@ def _match_by_evidence(matching: _Matching, claims: Sequence[_Claims], *, decide
         _match_by_text(matching, claims)
 
 
-def _numberings(claims: Sequence[_Claims], position: _Claims) -> Iterable[_Numbering]:
+def _numberings(known: Known, claims: Sequence[_Claims], position: _Claims) -> Iterable[_Numbering]:
     """List the ways to read ids, the likeliest first."""
     for item in claims:
         yield _Numbering(item, None, 0)
     for item in (*claims, position):
-        for split in _splits():
+        for split in known.splits:
             for base in (0, 1):
                 yield _Numbering(item, split, base)
-
-
-def _splits() -> list[Index]:
-    """List the splits whose rows a tool may number."""
-    release, twins = load_index("release"), load_index("sample")
-    categories = [release.select(config) for config in CONFIG_NAMES if config != release.config]
-    return [release, *categories, twins.select("sample"), twins]
 
 
 def _is_confirmed(matching: _Matching, numbering: _Numbering) -> bool:
     """Say whether the texts that there are are those of the numbers."""
     n_same = n_single = 0
-    for said, number in zip(matching.evidence.row_texts, numbering.read(), strict=True):
+    for said, number in zip(matching.evidence.row_texts, numbering.read(matching.known), strict=True):
         if said.owners is None:
             continue
         if number not in said.owners:
             return False
         n_same += 1
-        n_single += len(_distinct(said.owners)) == 1
+        n_single += len(_distinct(matching.known, said.owners)) == 1
     return n_same > 0 if numbering.split is None else n_single >= _FEWEST_NUMBERED
 
 
-def _distinct(owners: Iterable[int]) -> set[int]:
+def _distinct(known: Known, owners: Iterable[int]) -> set[int]:
     """Leave the benign twins out, which share the text of their pair."""
-    return {number for number in owners if (sample := _sample_of(number)) is not None and sample.risk == "risky"}
+    return {number for number in owners if (sample := known.sample_of(number)) is not None and sample.risk == "risky"}
 
 
 def _agrees_mostly(matching: _Matching, claims: _Claims) -> bool:
@@ -573,7 +573,7 @@ def _take_numbering(
     hints = _find_hints(matching, ids, claims)
     told |= hints.agreeing | _between_told(matching, numbering.claims, ids)
     for n, number in enumerate(ids):
-        sample = _sample_of(number)
+        sample = matching.known.sample_of(number)
         if n in matching.held:
             continue
         if sample is None:
@@ -589,7 +589,7 @@ def _take_numbering(
             )
     split = numbering.split
     if split is not None:
-        what = split.name if split.config == "default" else f"{split.name} ({split.config})"
+        what = split.title if split.config == "default" else f"{split.title} ({split.config})"
         matching.notes.append(
             f"{numbering.claims.column!r} counts the rows of the {what} from {numbering.base}, as the texts say"
         )
@@ -631,12 +631,12 @@ def _match_by_hints(matching: _Matching, claims: Sequence[_Claims]) -> None:
     against: tuple[_Claims, _Hints] | None = None
     weak: list[str] = []
     for item in claims:
-        ids = [*_Numbering(item, None, 0).read()]
+        ids = [*_Numbering(item, None, 0).read(matching.known)]
         hints = _find_hints(matching, ids, claims)
         weak = weak or ([] if hints.conflicts else hints.names)
         if hints.conflicts:
             against = against or (item, hints)
-        elif hints.agreeing or (sorted_rows := _told_by_categories(item, ids, hints)):
+        elif hints.agreeing or (sorted_rows := _told_by_categories(matching.known, item, ids, hints)):
             named = " and ".join(map(repr, hints.names))
             matching.notes.append(f"{item.column!r} agrees with {named}; no text was compared")
             told = frozenset() if hints.agreeing else sorted_rows
@@ -645,14 +645,14 @@ def _match_by_hints(matching: _Matching, claims: Sequence[_Claims]) -> None:
     matching.problems.add("", _why_refused(matching, claims, against, weak))
 
 
-def _told_by_categories(claims: _Claims, ids: Sequence[int | None], hints: _Hints) -> frozenset[int]:
+def _told_by_categories(known: Known, claims: _Claims, ids: Sequence[int | None], hints: _Hints) -> frozenset[int]:
     """Return the rows whose category is that of their id, where categories would show ids that are not right."""
     compared = [n for n, i in enumerate(ids) if i is not None and any(column.fields[n] for column in hints.categories)]
     if len(compared) < _FEWEST_IN_CATEGORIES:
         return frozenset()
 
     def would_show(n: int, shift: int) -> bool:
-        other = _sample_of((ids[n] or 0) + shift)
+        other = known.sample_of((ids[n] or 0) + shift)
         return other is None or any(column.agrees(n, other) is False for column in hints.categories)
 
     shifts = (-2, -1, 1, 2)
@@ -734,10 +734,12 @@ def _candidates(matching: _Matching, claims: Sequence[_Claims]) -> list[tuple[in
         for image in images:
             number = image.numbers[n]
             if number is not None:
-                owners = [i for i in owners if (s := _sample_of(i)) is not None and s.image == number] or owners
+                owners = [
+                    i for i in owners if (s := matching.known.sample_of(i)) is not None and s.image == number
+                ] or owners
         for column in matching.evidence.category_columns:
             owners = [
-                i for i in owners if (s := _sample_of(i)) is not None and column.agrees(n, s) is not False
+                i for i in owners if (s := matching.known.sample_of(i)) is not None and column.agrees(n, s) is not False
             ] or owners
         is_alone = said.owners is not None or (
             len(owners) == 1 and any(image.numbers[n] is not None for image in images)
@@ -758,10 +760,13 @@ def _settle_twins(matching: _Matching, candidates: Sequence[tuple[int, ...]]) ->
     """Take a text that stands there once for the risky pair; in the config `twins` it stands there twice."""
     for rows in _conditions(matching).values():
         counts = Counter(candidates[n] for n in rows)
-        if any(len(owners) > 1 and len(_distinct(owners)) == 1 and count > 1 for owners, count in counts.items()):
+        if any(
+            len(owners) > 1 and len(_distinct(matching.known, owners)) == 1 and count > 1
+            for owners, count in counts.items()
+        ):
             continue
         for n in rows:
-            risky = _distinct(candidates[n])
+            risky = _distinct(matching.known, candidates[n])
             if matching.ids[n] is None and len(risky) == 1 and len(candidates[n]) > 1:
                 matching.ids[n] = risky.pop()
 
@@ -794,7 +799,7 @@ def _settle_same_pairs(matching: _Matching, candidates: Sequence[tuple[int, ...]
         given: Counter[tuple[int, ...]] = Counter()
         for n in rows:
             owners = candidates[n]
-            pairs = {(s.image, s.instruction_sha256) for i in owners if (s := _sample_of(i)) is not None}
+            pairs = {(s.image, s.instruction_sha256) for i in owners if (s := matching.known.sample_of(i)) is not None}
             if matching.ids[n] is None and len(owners) > 1 and len(pairs) == 1 and given[owners] < len(owners):
                 matching.ids[n] = owners[given[owners]]
                 given[owners] += 1

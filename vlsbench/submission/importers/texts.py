@@ -14,15 +14,16 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
-from vlsbench.dataset.index import load_index
+from vlsbench.dataset.index import Index, load_index
 from vlsbench.dataset.source import open_source
 from vlsbench.errors import DataError
+from vlsbench.submission.importers.known import Owners, known_at
 
-__all__ = ["MAX_TEXT_CHARACTERS", "Find", "Owners", "TextColumn", "Texts"]
+__all__ = ["MAX_TEXT_CHARACTERS", "Find", "TextColumn", "Texts"]
 
 MAX_TEXT_CHARACTERS: Final = 20_000
 """Longest text that is looked into: a prompt of some 3,000 words. What is longer is a document, or a picture."""
@@ -56,9 +57,6 @@ _STRAIGHT: Final = str.maketrans(
     {"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\xa0": " ", "\u202f": " ", "\ufeff": None}
 )
 _CUT_END: Final = re.compile(r"(?:\s*(?:…|\.\.\.|\[(?:\.\.\.|…|truncated|cut)\]|<truncated>))\s*$", re.IGNORECASE)
-
-Owners = tuple[int, ...]
-"""The samples that share one instruction, as ids."""
 
 
 class Find(NamedTuple):
@@ -98,28 +96,30 @@ def _fold(text: str) -> str:
 
 
 class Texts:
-    """The instructions of the release and of the sample."""
+    """The instructions of the release and of the sample, or of one constructed set."""
 
     def __init__(self, data: Path | None = None, *, has_sample: bool = False) -> None:
         """Prepare.
 
         Args:
-            data: The release on disk, whose sentences find what digests cannot.
+            data: The release on disk, whose sentences find what digests cannot; or a constructed set.
             has_sample: The sentences of the package's own sample are looked for, too.
 
         Raises:
-            DataError: If `data` is absent or not the release.
+            DataError: If `data` is absent, or neither the release nor a constructed set.
         """
+        self.known = known_at(data)
+        """The datasets that a text may be of."""
         self.n_pieces = 0
         """Looked up so far."""
-        self._release = {} if data is None else _sentences_of(data, "release")
-        self._sample = _sentences_of(None, "sample") if has_sample else {}
-        self.has_release = data is not None
+        self._at_hand = {} if data is None else _sentences_of(data, self.known.indexes[0])
+        self._sample = _sentences_of(None, load_index("sample")) if has_sample else {}
+        self.has_sentences = data is not None
 
     @property
     def blank(self) -> Owners:
         """The samples whose instruction is empty."""
-        return _owners_of().get(hashlib.sha256(b"").digest(), ())
+        return self.known.owners.get(hashlib.sha256(b"").digest(), ())
 
     @property
     def is_spent(self) -> bool:
@@ -136,10 +136,10 @@ class Texts:
         self.n_pieces += 1
         for form in _forms(text):
             stripped = form.strip()
-            if stripped and (found := _owners_of().get(_digest(form)) or _owners_of().get(_digest(stripped))):
+            if stripped and (found := self.known.owners.get(_digest(form)) or self.known.owners.get(_digest(stripped))):
                 return found
         if len(text) == 64 and re.fullmatch(r"[0-9a-fA-F]{64}", text):
-            return tuple(i for i in _owners_of().get(bytes.fromhex(text), ()) if i not in self.blank)
+            return tuple(i for i in self.known.owners.get(bytes.fromhex(text), ()) if i not in self.blank)
         return ()
 
     def within(self, text: str) -> list[Find]:
@@ -155,7 +155,7 @@ class Texts:
         data, offsets = text.encode("utf-8", "surrogatepass"), _offsets(text)
         begins = [match.start() for match in _PIECE_BEGIN.finditer(text)]
         ends = [match.end() for match in _PIECE_END.finditer(text)]
-        n_before, first, last_end, known = self.n_pieces, 0, 0, _owners_of()
+        n_before, first, last_end, known = self.n_pieces, 0, 0, self.known.owners
         for begin in begins:
             if begin < last_end:
                 continue  # instructions do not overlap
@@ -179,7 +179,7 @@ class Texts:
     def _sentences(self) -> Mapping[str, Owners]:
         """Folded instructions that are at hand."""
         owners: defaultdict[str, Owners] = defaultdict(tuple)
-        for sentences in (self._release, self._sample):
+        for sentences in (self._at_hand, self._sample):
             for number, text in sentences.items():
                 owners[_fold(text)] += (number,)
         owners.pop("", None)
@@ -204,16 +204,6 @@ class Texts:
         return [Find(longer[0], 0, len(folded), folded)] if len(longer) == 1 else []
 
 
-@cache
-def _owners_of() -> Mapping[bytes, Owners]:
-    """Return the samples of every instruction by its digest."""
-    owners: defaultdict[bytes, Owners] = defaultdict(tuple)
-    for index in (load_index("release"), load_index("sample")):
-        for row in index.rows:
-            owners[bytes.fromhex(row.instruction_sha256)] += (row.instruction_id,)
-    return dict(owners)
-
-
 def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
@@ -228,10 +218,10 @@ def _offsets(text: str) -> Sequence[int]:
     return offsets
 
 
-def _sentences_of(data: Path | None, name: Literal["release", "sample"]) -> dict[int, str]:
+def _sentences_of(data: Path | None, index: Index) -> dict[int, str]:
     found = {}
-    with open_source(data, name=name) as source:
-        for row in load_index(name).rows:
+    with open_source(data, name=index.name) as source:
+        for row in index.rows:
             try:
                 found[row.instruction_id] = source.sample(row.instruction_id).instruction
             except DataError:  # a copy of the release may lack samples
