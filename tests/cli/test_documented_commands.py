@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from vlsbench.cli.main import app
@@ -35,6 +36,8 @@ NOT_HERE: Final[Mapping[str, str]] = {
     "_samples_vlsbench": "lmms-eval's file; tests/plugins/test_lmms_eval.py",
     "old.eval": "Inspect's file; tests/plugins/test_harness_page.py runs the block",
     "my-model": "of the block before; tests/plugins/test_harness_page.py runs it",
+    "data.json": "the release's texts; tests/cli/test_leakage.py",
+    "core.csv": "a core of the release; tests/cli/test_leakage.py",
     "--model … --judge …": "an abbreviation of the first command of README.md",
 }
 ANSWERS: Final = (
@@ -75,7 +78,17 @@ def place(server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     answers = [{"instruction_id": number, "response": f"{ANSWERS[k % 3]} [{k}]"} for k, number in enumerate(ids)]
     for name in ("LOG.jsonl", "IN.jsonl"):
         (tmp_path / name).write_text("".join(json.dumps(line) + "\n" for line in answers), encoding="utf-8")
+    write_set(tmp_path)
     return tmp_path
+
+
+def write_set(folder: Path) -> None:
+    """Write a small set of texts and images, with a category that the texts give away."""
+    rows = ["question,image,category"]
+    for number, thing in enumerate(("hammer", "soup", "saw", "bread") * 15):
+        Image.new("RGB", (8, 8), (number, 90, 200)).save(folder / f"{number}.png")
+        rows.append(f"What is the {thing} of number {number} for?,{number}.png,{'meals' if number % 2 else 'tools'}")
+    (folder / "texts.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
 
 
 def write_labels(folder: Path) -> None:
@@ -94,6 +107,7 @@ def write_labels(folder: Path) -> None:
 
 def test_the_commands_of_the_pages_run_in_their_order(place: Path, server: Any) -> None:
     fill = {
+        "SOURCE": "texts.csv",
         "LOG": "LOG.jsonl",
         "NAME": "target",
         "URL": server.url,
