@@ -13,6 +13,7 @@ RUNS = (
     ["judge_throughput.py"],
     ["judge_faults.py"],
     ["correction_coverage.py"],
+    ["freshness.py"],
     ["store.py"],
     ["hostile.py"],
     ["page_load.py"],
