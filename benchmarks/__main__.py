@@ -15,6 +15,7 @@ RUNS = (
     ["correction_coverage.py"],
     ["policies.py", "--runs", "400"],
     ["did_it_look.py", "--samples", "120"],
+    ["freshness.py"],
     ["store.py"],
     ["hostile.py"],
     ["leakage_coverage.py"],
