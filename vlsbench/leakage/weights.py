@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ from vlsbench.errors import DataError, UsageError, amount
 from vlsbench.files import StrPath, read_regular, sha256_hex, write_atomic
 from vlsbench.leakage.records import WeightsCard
 
-__all__ = ["Weights", "card_path", "check_out", "read_weights", "render_csv", "write_weights"]
+__all__ = ["Weights", "card_path", "check_files", "check_out", "read_weights", "render_csv", "write_weights"]
 
 _HEAD = ["id", "weight"]
 _MAX_BYTES = 64 << 20
@@ -53,6 +53,19 @@ def check_out(path: Path) -> None:
         raise UsageError(
             f"{path}: weights are written as CSV, their card as .json beside it; name a file that ends in .csv."
         )
+
+
+def check_files(read: Sequence[Path], written: Sequence[Path]) -> None:
+    """Refuse a run that would write over what it reads, or one file twice, before anything is computed.
+
+    Raises:
+        UsageError: If a file to be written is one that is read, or stands there twice.
+    """
+    taken = {path.resolve() for path in read}
+    for path in written:
+        if path.resolve() in taken:
+            raise UsageError(f"{path} would be written over, and this run reads it or writes it already; name another.")
+        taken.add(path.resolve())
 
 
 def render_csv(by_id: Mapping[str, float]) -> str:
