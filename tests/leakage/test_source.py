@@ -224,6 +224,17 @@ def test_an_image_in_base64_text_is_no_file(tmp_path: Path) -> None:
     assert same_files(found.items, found.pictures) == {}
 
 
+def test_a_path_leads_no_further_than_beside_the_folder(tmp_path: Path) -> None:
+    for name in ("own.png", "set/own.png", "img/beside.png"):
+        _write(tmp_path / "all" / name, PNG)
+    names = ["own.png", "../img/beside.png", "../../outside.png", "../all/../../outside.png"]
+    _write(tmp_path / "outside.png", PNG)
+    path = tmp_path / "all" / "set" / "a.json"
+    path.write_text(json.dumps([row | {"image": names[n % 4]} for n, row in enumerate(ROWS)]))
+    found = read_items(path)
+    assert [found.picture(item) is not None for item in found.items[:4]] == [True, True, False, False]
+
+
 def test_rows_that_cannot_be_read_are_counted(tmp_path: Path) -> None:
     lines = [json.dumps(row) for row in ROWS]
     (tmp_path / "a.jsonl").write_text("\n".join([*lines, "{torn", "[1]"]))

@@ -99,13 +99,18 @@ _IMAGE_FOLDERS: Final = (".", "images", "imgs", "image", "img", "data", "train",
 
 
 def _find(image: str, folder: Path) -> Path | None:
-    """Find an image file: at its path from the table, or in a folder of images beside it."""
+    """Find an image file: at its path from the table, or in a folder of images beside it; `..` leads no further."""
     name = Path(image)
     places = [Path()] if name.is_absolute() else [folder / place for place in _IMAGE_FOLDERS]
     try:
-        return next((place / name for place in places if (place / name).is_file()), None)
+        found = next((place / name for place in places if (place / name).is_file()), None)
     except OSError:  # no name of a file at all: an image in base64, as a rule
         return None
+    # A set that was downloaded names no picture of its reader's: a judge would be sent it.
+    is_outside = (
+        found is not None and ".." in name.parts and not found.resolve().is_relative_to(folder.resolve().parent)
+    )
+    return None if is_outside else found
 
 
 def read_items(
