@@ -111,6 +111,12 @@ def test_score_shows_both_safe_rates_and_ranks_none_of_the_core(judged: Path, tm
     assert "core" not in json.loads((next((judged / "results").glob("*.json"))).read_text())
 
 
+def test_a_core_that_missed_its_aim_says_so(judged: Path, tmp_path: Path) -> None:
+    done = run("score", judged, "--core", _core(tmp_path / "core.csv", reached=False))
+    assert "weighted against what text tells, without reaching the aim, of generated or collected" in done.stdout
+    assert "until text tells little" not in done.stdout
+
+
 WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("weights for training", {"kind": "reweight"}, "make a core by `vlsbench leakage --core`"),
     ("no dataset of ours", {"dataset_digest": None}, "a core of it cannot be scored"),

@@ -11,7 +11,7 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from pydantic import ValidationError
 
@@ -24,6 +24,10 @@ __all__ = ["Weights", "card_path", "check_files", "check_out", "read_weights", "
 _HEAD = ["id", "weight"]
 _MAX_BYTES = 64 << 20
 """Longest file read: a million rows are about 20 MB."""
+_MOST: Final = 1_000_000
+"""Heaviest row: weights have mean 1, so one row of a million may weigh all there is."""
+_SHOWN: Final = 20
+"""Bad rows that are named one by one."""
 
 
 class Weights(NamedTuple):
@@ -87,7 +91,7 @@ def read_weights(path: StrPath) -> Weights:
     """Read weights and their card.
 
     Raises:
-        DataError: If either file is absent or broken, or they do not belong together; every bad row is named.
+        DataError: If either file is absent or broken, or they do not belong together; bad rows are named.
     """
     place = Path(path)
     raw, described = _bytes(place), _bytes(card_path(place))
@@ -101,7 +105,9 @@ def read_weights(path: StrPath) -> Weights:
         raise DataError(f"{place}: {card_path(place).name} beside it describes other weights; take both from one run.")
     by_id, problems = _rows(place, raw)
     if problems:
-        raise DataError("\n".join(problems))
+        rest = len(problems) - _SHOWN
+        more = [f"and {amount(rest, 'more row')} like it"] if rest > 0 else []
+        raise DataError("\n".join([*problems[:_SHOWN], *more]))
     if len(by_id) != card.n:
         raise DataError(f"{place}: the card says {amount(card.n, 'row')}, here are {len(by_id):,}.")
     return Weights(card, by_id)
@@ -115,15 +121,21 @@ def _bytes(path: Path) -> bytes:
 
 
 def _rows(path: Path, raw: bytes) -> tuple[dict[str, float], list[str]]:
-    rows = list(csv.reader(io.StringIO(raw.decode("utf-8", errors="replace"))))
+    try:
+        rows = list(csv.reader(io.StringIO(raw.decode("utf-8", errors="replace"))))
+    except csv.Error as error:
+        return {}, [f"{path}: not a table of ids and weights ({error})."]
     if not rows or rows[0] != _HEAD:
         return {}, [f"{path}:1: the columns are id,weight; found {','.join(rows[0]) if rows else 'nothing'!r}."]
     found: dict[str, float] = {}
     problems = []
     for number, row in enumerate(rows[1:], start=2):
         weight = _number(row[1]) if len(row) == 2 else math.nan
-        if not (math.isfinite(weight) and weight > 0):
-            problems.append(f"{path}:{number}: a row is an id and a weight above 0; found {','.join(row)!r}.")
+        if not 0 < weight <= _MOST:
+            found_there = ",".join(row)[:80]
+            problems.append(
+                f"{path}:{number}: a row is an id and a weight above 0, to {_MOST:,}; found {found_there!r}."
+            )
         elif row[0] in found:
             problems.append(f"{path}:{number}: id {row[0]!r} stands there twice; keep one.")
         else:
