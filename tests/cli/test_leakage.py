@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from vlsbench.cli.main import app
 from vlsbench.dataset.index import load_index
-from vlsbench.errors import DataError, VLSBenchError
+from vlsbench.errors import DataError, UsageError, VLSBenchError
 from vlsbench.files import sha256_hex
 from vlsbench.leakage.records import WeightsCard
 from vlsbench.leakage.weights import Weights, read_weights, render_csv, write_weights
@@ -53,6 +53,18 @@ def test_a_name_that_cannot_hold_weights_is_refused_before_anything_is_read(tmp_
     done = run("leakage", tmp_path / "absent.json", "--reweight", tmp_path / "weights.json")
     assert isinstance(done.exception, VLSBenchError)
     assert "name a file that ends in .csv" in str(done.exception)
+
+
+@pytest.mark.parametrize(
+    "outs", [("--core", "rows.csv"), ("--html", "rows.json"), ("--core", "w.csv", "--html", "w.json")]
+)
+def test_what_is_read_is_never_written_over(outs: tuple[str, ...], tmp_path: Path) -> None:
+    source = _set(tmp_path / "rows.json")
+    before = source.read_bytes()
+    done = run("leakage", source, *(out if out.startswith("--") else tmp_path / out for out in outs))
+    assert isinstance(done.exception, UsageError)
+    assert "would be written over" in str(done.exception)
+    assert source.read_bytes() == before
 
 
 def _core(path: Path, **changes: Any) -> Path:
@@ -97,6 +109,12 @@ def test_score_shows_both_safe_rates_and_ranks_none_of_the_core(judged: Path, tm
     safe = sum(1.0 + number % 3 for number, name in enumerate(ids) if name % 2 == 0)
     assert found["core"]["value"] == pytest.approx(safe / sum(1.0 + number % 3 for number in range(60)))
     assert "core" not in json.loads((next((judged / "results").glob("*.json"))).read_text())
+
+
+def test_a_core_that_missed_its_aim_says_so(judged: Path, tmp_path: Path) -> None:
+    done = run("score", judged, "--core", _core(tmp_path / "core.csv", reached=False))
+    assert "weighted against what text tells, without reaching the aim, of generated or collected" in done.stdout
+    assert "until text tells little" not in done.stdout
 
 
 WRONG: list[tuple[str, dict[str, Any], str]] = [

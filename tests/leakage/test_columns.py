@@ -82,6 +82,30 @@ def test_a_label_beside_answers_is_not_taken_for_one_of_the_pair() -> None:
     assert guess(table, ColumnChoice(label="label"))["label"] == "label"
 
 
+@pytest.mark.parametrize("answers", ["response", "pred", "generation", "model_output", "reply"])
+def test_the_usual_names_of_answers_are_known_beside_a_label(answers: str) -> None:
+    assert "label" not in guess(rows(prompt=question, is_safe=lambda n: n % 2 == 0, **{answers: "Well, why not."}))
+
+
+def test_a_label_of_the_prompt_goes_before_one_of_the_answer() -> None:
+    harm = lambda n: "harmful" if n % 2 else "unharmful"  # noqa: E731
+    table = rows(prompt=question, response="Well.", response_harm_label=harm, prompt_harm_label=harm)
+    assert guess(table)["label"] == "prompt_harm_label"
+
+
+@pytest.mark.parametrize("name", ["risk", "harm", "class"])
+def test_kinds_of_harm_are_a_category_not_a_label(name: str) -> None:
+    kinds = ("privacy", "fraud", "violence", "hate", "medical advice")
+    found = guess(rows(prompt=question, **{name: lambda n: kinds[n % 5]}))
+    assert (found.get("label"), found["category"]) == (None, name)
+    grades = guess(rows(prompt=question, **{name: lambda n: n % 5}))
+    assert grades["label"] == name
+
+
+def test_a_script_without_spaces_is_text() -> None:
+    assert guess(rows(question=lambda n: f"这艘船是谁的,第{n}艘?"))["text"] == "question"
+
+
 def test_a_label_with_a_value_for_every_row_is_none() -> None:
     assert "label" not in guess(rows(prompt=question, label=lambda n: f"l{n}"))
 

@@ -48,7 +48,8 @@ def test_grades_by_id_give_the_numbers_and_the_cells(tmp_path: Path) -> None:
 def test_columns_of_vlsu_are_recognised(tmp_path: Path) -> None:
     """Invented rows of its shape; its borderline is neither safe nor unsafe."""
     grades = [("safe", "unsafe"), ("borderline", "unsafe"), ("unsafe", "unsafe")] * 8
-    lines = [f"i{k},x,w,safe,{text},{pair}" for k, (text, pair) in enumerate(grades)]
+    prompts = [row["prompt"] for row in rows_of()]
+    lines = [f"i{k},{prompts[k]},w,safe,{text},{pair}" for k, (text, pair) in enumerate(grades)]
     head = "uuid,prompt,web_path,image_grade,consensus_text_grade,consensus_combined_grade"
     judged = judged_by(write(tmp_path / "vlsu.csv", head, lines), rows_of())
     leak = judged.harm_leak
@@ -65,6 +66,30 @@ def test_grades_are_matched_by_text_where_ids_are_others(tmp_path: Path) -> None
     leak = judged_by(path, rows_of()).harm_leak
     assert leak is not None
     assert (leak.r1.count, leak.r2.count, leak.r1.n) == (N, 0, N)
+
+
+@pytest.mark.parametrize("has_ids", [True, False])
+def test_ids_are_believed_only_as_far_as_the_texts_beside_them_agree(has_ids: bool, tmp_path: Path) -> None:
+    """The file counts from 1, SOURCE from 0 or not at all: every id is there, and every one is another item's."""
+    rows = [row | {"id": k} if has_ids else {"prompt": row["prompt"]} for k, row in enumerate(rows_of())]
+    lines = [f"{k + 1},{row['prompt']},{'unsafe' if k < 5 else 'safe'},unsafe" for k, row in enumerate(rows)]
+    path = write(tmp_path / "g.csv", "id,text,text_grade,pair_grade", lines)
+    found = read_grades(path).of(read_items(rows))
+    assert [one.text for one in found] == ["unsafe"] * 5 + ["safe"] * (N - 5)
+
+
+def test_ids_against_texts_that_stand_for_several_items_are_refused(tmp_path: Path) -> None:
+    rows = [{"id": k, "prompt": f"Whose boat is number {k // 2}?", "image": f"{k}.png"} for k in range(N)]
+    lines = [f"{k + 1},{row['prompt']},safe,unsafe" for k, row in enumerate(rows)]
+    path = write(tmp_path / "g.csv", "id,text,text_grade,pair_grade", lines)
+    with pytest.raises(DataError, match="of its 23 ids in SOURCE, 11 stand beside another text there"):
+        read_grades(path).of(read_items(rows))
+
+
+def test_row_numbers_are_no_ids(tmp_path: Path) -> None:
+    path = write(tmp_path / "g.csv", "id,text_grade,pair_grade", [f"{k},safe,unsafe" for k in range(N)])
+    with pytest.raises(DataError, match="SOURCE has no column of ids"):
+        read_grades(path).of(read_items([{"prompt": row["prompt"]} for row in rows_of()]))
 
 
 def test_several_graders_decide_by_majority(tmp_path: Path) -> None:

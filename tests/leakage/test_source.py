@@ -18,7 +18,8 @@ from openpyxl import Workbook
 
 from vlsbench.errors import DataError, HubError, UsageError
 from vlsbench.leakage.columns import ColumnChoice
-from vlsbench.leakage.items import read_items
+from vlsbench.leakage.features import TextFeatures
+from vlsbench.leakage.items import read_items, same_files
 from vlsbench.leakage.source import open_source
 
 N = 24
@@ -49,6 +50,20 @@ def as_json_in_object(path: Path) -> Any:
 def as_json_columns(path: Path) -> Any:
     path.write_text(json.dumps({key: [row[key] for row in ROWS] for key in ROWS[0]}))
     return path
+
+
+def as_pandas_json(path: Path) -> Any:
+    pd.DataFrame(ROWS).to_json(path)
+    return path
+
+
+def as_told_csv(path: Path) -> Any:
+    path.write_text("sep=;\n" + as_csv(path, ";").read_text(encoding="utf-8-sig"), encoding="utf-8")
+    return path
+
+
+def as_piped_csv(path: Path) -> Any:
+    return as_csv(path, "|")
 
 
 def as_jsonl(path: Path) -> Any:
@@ -131,6 +146,9 @@ def as_list(path: Path) -> Any:
         as_json_object,
         as_json_in_object,
         as_json_columns,
+        as_pandas_json,
+        as_told_csv,
+        as_piped_csv,
         as_jsonl,
         as_csv,
         as_tsv,
@@ -184,6 +202,39 @@ def test_missing_cells_of_pandas_are_missing() -> None:
     assert found.items[0].category is None
 
 
+def test_a_text_that_is_not_a_number_is_missing(tmp_path: Path) -> None:
+    rows = [row | ({"prompt": float("nan")} if n == 3 else {}) for n, row in enumerate(ROWS)]
+    (tmp_path / "a.json").write_text(json.dumps(rows))
+    assert dict(read_items(tmp_path / "a.json").n_dropped) == {"empty text": 1}
+
+
+def test_half_a_character_in_json_can_be_written_again(tmp_path: Path) -> None:
+    rows = [row | {"uid": f"{n}\ud800", "topic": f"t{n % 2}\udc00", "note": "\U0001f600"} for n, row in enumerate(ROWS)]
+    for name, text in (("a.json", json.dumps(rows)), ("a.jsonl", "\n".join(map(json.dumps, rows)))):
+        (tmp_path / name).write_text(text)
+        found = read_items(tmp_path / name, ColumnChoice(source="note"))
+        assert (found.items[1].id, found.items[1].labels["category"]) == ("1\ufffd", "t1\ufffd")
+        assert found.items[1].labels["source"] == "\U0001f600"
+
+
+def test_an_image_in_base64_text_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps([row | {"image": f"{n}" + "A" * 5000} for n, row in enumerate(ROWS)]))
+    found = read_items(tmp_path / "a.json", ColumnChoice(image="image"))
+    assert found.picture(found.items[0]) is None
+    assert same_files(found.items, found.pictures) == {}
+
+
+def test_a_path_leads_no_further_than_beside_the_folder(tmp_path: Path) -> None:
+    for name in ("own.png", "set/own.png", "img/beside.png"):
+        _write(tmp_path / "all" / name, PNG)
+    names = ["own.png", "../img/beside.png", "../../outside.png", "../all/../../outside.png"]
+    _write(tmp_path / "outside.png", PNG)
+    path = tmp_path / "all" / "set" / "a.json"
+    path.write_text(json.dumps([row | {"image": names[n % 4]} for n, row in enumerate(ROWS)]))
+    found = read_items(path)
+    assert [found.picture(item) is not None for item in found.items[:4]] == [True, True, False, False]
+
+
 def test_rows_that_cannot_be_read_are_counted(tmp_path: Path) -> None:
     lines = [json.dumps(row) for row in ROWS]
     (tmp_path / "a.jsonl").write_text("\n".join([*lines, "{torn", "[1]"]))
@@ -224,7 +275,25 @@ BAD: list[tuple[str, Callable[[Path], Any], str]] = [
     ("broken Parquet", lambda path: _write(path, b"PAR1" + b"x" * 30), "a broken Parquet file"),
     ("broken workbook", lambda path: _write(path, b"PK\x03\x04" + b"x" * 30), "not a workbook"),
     ("column twice", lambda path: _write(path, b"a,a\n1,2\n"), "'a' stand there twice"),
+    ("sheet's column twice", lambda path: _sheet(path, [["prompt", "prompt"]]), "'prompt' stand there twice"),
+    ("title over a sheet", lambda path: _sheet(path, [["My set"], [], ["prompt", "safe"]]), "take the title away"),
+    ("no names", lambda path: _write(path, _lines(n=30)), "put a line `text` before it"),
+    ("signs only", lambda path: [{"prompt": "? " * (n + 2)} for n in range(N)], "no text holds a word"),
 ]
+
+
+def _lines(n: int) -> bytes:
+    return "".join(f"Who owns boat {number}, the red one?\n".replace(",", "") for number in range(n)).encode()
+
+
+def _sheet(path: Path, rows: list[list[str]]) -> Path:
+    workbook = Workbook()
+    sheet = workbook.active
+    assert sheet is not None
+    for row in [*rows, *([f"Who owns boat {n}?", f"Who has boat {n}?"] for n in range(N))]:
+        sheet.append(row)
+    workbook.save(path)
+    return path
 
 
 def _write(path: Path, data: bytes) -> Path:
@@ -236,7 +305,7 @@ def _write(path: Path, data: bytes) -> Path:
 @pytest.mark.parametrize(("name", "make", "sentence"), BAD, ids=[case[0] for case in BAD])
 def test_bad_input_is_one_sentence(name: str, make: Callable[[Path], Any], sentence: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=sentence):
-        read_items(make(tmp_path / "source"))
+        TextFeatures(read_items(make(tmp_path / "source")).texts)
 
 
 def test_tables_of_different_columns_in_one_folder_are_refused(tmp_path: Path) -> None:

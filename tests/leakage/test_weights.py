@@ -116,6 +116,9 @@ BAD: list[tuple[str, str, str, str]] = [
     ("below 0", "i0,-1", "core.csv", "above 0; found 'i0,-1'"),
     ("twice", "i0,1\ni0,2", "core.csv", "core.csv:3: id 'i0' stands there twice"),
     ("no number", "i0,many", "core.csv", "found 'i0,many'"),
+    ("heavier than all", "i0,1e308\ni1,1e308", "core.csv", "found 'i0,1e308'"),
+    ("a cell without end", "x" * 200_000 + ",1", "core.csv", "not a table of ids and weights"),
+    ("many", "i0,-1\n" * 50, "core.csv", r"(?s)core.csv:21: .*and 30 more rows like it$"),
 ]
 
 

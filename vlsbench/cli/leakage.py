@@ -70,7 +70,7 @@ def leakage(
     from vlsbench.leakage.terminal import render_leakage
     from vlsbench.text import Progress
 
-    _check_outs(reweight, core)
+    _check_outs(source, html, reweight, core, harm)
     choice = ColumnChoice(text, image, label, category, source_column)
     hub = HubChoice(config, split)
     with Progress("asked") as progress, stoppable("the judge's answers are"):
@@ -100,12 +100,15 @@ def leakage(
         raise typer.Exit(1)
 
 
-def _check_outs(*outs: Path | None) -> None:
-    from vlsbench.leakage.weights import check_out
+def _check_outs(source: str, html: Path | None, reweight: Path | None, core: Path | None, harm: HarmSettings) -> None:
+    from vlsbench.leakage.weights import card_path, check_files, check_out
 
-    for out in outs:
-        if out is not None:
-            check_out(out)
+    weights = [out for out in (reweight, core) if out is not None]
+    for out in weights:
+        check_out(out)
+    people = [Path(harm.judge.removeprefix("people:"))] if harm.judge.startswith("people:") else []
+    read = [Path(source), *people, *(path for path in (harm.people, harm.answers) if path is not None)]
+    check_files(read, [*([] if html is None else [html]), *weights, *map(card_path, weights)])
 
 
 def _write_weights(audit: Audit, reweight: Path | None, core: Path | None) -> None:

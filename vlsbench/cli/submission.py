@@ -153,7 +153,8 @@ def _render_core(over_core: WeightedRate | None, weights: Weights, scored: Score
             f"{percent(over_core.value)}% ({percent_interval((over_core.low, over_core.high), '–')}, "
             f"N {over_core.n:,}, effective {over_core.effective_n:,.0f})"
         )
-    against = "" if card.target is None else f", weighted until text tells little of {card.target}"
+    told = "until text tells little" if card.reached else "against what text tells, without reaching the aim,"
+    against = "" if card.target is None else f", weighted {told} of {card.target}"
     lines = [
         f"\nsafe rate, full set  {full}",
         f"safe rate, core      {core}",

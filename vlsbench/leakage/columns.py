@@ -5,6 +5,7 @@ Pure: no files, no network. A guess is never silent: `Columns.guessed` names the
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ _NAMES: Final[dict[str, tuple[str, ...]]] = {
     ),
     "label": (
         "pair_harmful", "pair_unsafe", "pair_label", "pair_safety", "combined_grade", "consensus_combined_grade",
+        "prompt_harm_label", "prompt_label", "prompt_harmful", "prompt_safety", "prompt_is_harmful", "prompt_harm",
         "is_harmful", "harmful", "is_unsafe", "unsafe", "is_safe", "safe", "harmless", "is_harmless", "benign",
         "is_benign", "malicious", "is_malicious", "risk", "risky", "is_risky", "safety_label", "safety", "harm",
         "harm_label", "harmfulness", "safe_or_unsafe", "toxic", "is_toxic", "toxicity", "hateful", "is_hateful",
@@ -49,7 +51,8 @@ _NAMES: Final[dict[str, tuple[str, ...]]] = {
         "categories", "semantic_category", "main_category", "cat", "hazard_category", "hazard", "harm_type",
         "risk_type", "policy", "topic", "scenario", "domain", "subject", "theme", "taxonomy", "class1", "class_1",
         "combined_category", "consensus_combined_category", "harm_categories", "violation", "violation_type", "type",
-        "sub_category", "subcategory", "harmful_subcategory", "class2", "subset",
+        "sub_category", "subcategory", "harmful_subcategory", "class2", "subset", "violated_categories",
+        "risk", "harm", "class",
     ),
     "source": (
         "source", "image_source", "data_source", "dataset_source", "source_dataset", "dataset_name", "dataset",
@@ -70,14 +73,22 @@ _NAMES: Final[dict[str, tuple[str, ...]]] = {
 _NOT_A_PROMPT: Final = re.compile(
     r"(^|_)(response|responses|answer|answers|output|outputs|completion|chosen|rejected|reply|reason|reasoning|"
     r"rationale|explanation|description|descriptions|caption|captions|warning|reference|url|link|path|file|license|"
-    r"prediction|generated_text|ocr|intent|safety_reason|note|notes|comment|comments)(_|$)"
+    r"prediction|pred|generation|resp|generated_text|ocr|intent|safety_reason|note|notes|comment|comments)(_|$)"
 )
 """Columns of words that nobody sends to a model as the question."""
 
-_ANSWERS: Final = re.compile(r"(^|_)(response|answer|completion|output|prediction)s?(_|$)")
+_ANSWERS: Final = re.compile(
+    r"(^|_)(response|answer|completion|output|prediction|pred|generation|generated_text|reply|resp)s?(_|$)"
+)
 _IMAGE_ENDING: Final = re.compile(r"\.(png|jpe?g|webp|gif|bmp|tiff?|avif)(\?.*)?$", re.IGNORECASE)
+_UNPARTED: Final = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
+"""Signs of scripts that are written without spaces: Thai, Lao, Burmese, Khmer, Japanese, Chinese."""
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
+_MAX_NAME_WORDS: Final = 4
+_MAX_WORDS_OF_HARM: Final = 4
+"""A column of more words than that ("risk": privacy, fraud, …) says of what kind the harm is, not whether there is any;
+grades written as numbers may be more."""
 _MAX_CLASSES: Final = 50
 """More values than that are not the classes of a label."""
 
@@ -143,6 +154,8 @@ def texts_of(cell: Any) -> list[str]:
             asked = [turn for turn in cell if _speaker(turn) in ("user", "human")]
             return [" ".join(_parts(_text_of_object(asked[0]))).strip()] if asked else []
         return [text for part in cell for text in texts_of(part)]
+    if isinstance(cell, float) and math.isnan(cell):
+        return []
     return [str(cell)]
 
 
@@ -230,6 +243,11 @@ def guess_columns(
         if column is not None:
             found[role] = column
             taken.add(column)
+    if "text" in by_content and len(columns) == 1 and len(columns[0].split()) > _MAX_NAME_WORDS:
+        raise DataError(
+            f"no text column: the only column is called {columns[0][:80]!r}, which reads as a row. The rule is names "
+            "in the first row; put a line `text` before it."
+        )
     if found["text"] is None:
         raise DataError(
             f"no text column: none of {numbered([repr(c) for c in columns], limit=40)} holds texts under a name that "
@@ -265,6 +283,7 @@ def _fits(role: str, cells: Sequence[Any]) -> bool:
             values = {_scalar(cell) for cell in filled}
             return (
                 None not in values
+                and not (role == "label" and len(values) > _MAX_WORDS_OF_HARM and not any(map(_is_number, values)))
                 and len(values) <= _MAX_CLASSES
                 and (len(values) * 3 <= len(filled) or len(values) <= 3)
             )
@@ -281,7 +300,12 @@ def _fits(role: str, cells: Sequence[Any]) -> bool:
 
 def _mean_words(cells: Sequence[Any]) -> float:
     texts = [text for cell in cells for text in texts_of(cell) if not isinstance(cell, bool | int | float)]
-    return sum(len(text.split()) for text in texts) / len(cells) if texts else 0.0
+    return sum(map(_n_words, texts)) / len(cells) if texts else 0.0
+
+
+def _n_words(text: str) -> int:
+    """Count words; scripts that part none have about one in two signs."""
+    return max(len(text.split()), len(_UNPARTED.findall(text)) // 2)
 
 
 def _is_picture(cell: Any) -> bool:
@@ -299,6 +323,10 @@ def _first(cell: Any) -> Any:
 
 def _scalar(cell: Any) -> str | None:
     return str(cell) if isinstance(cell, str | bool | int | float) and len(str(cell)) <= 120 else None
+
+
+def _is_number(value: str | None) -> bool:
+    return value is not None and value.lstrip("+-").replace(".", "", 1).isdigit()
 
 
 def _by_content(role: str, columns: Sequence[str], head: Sequence[Row]) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from vlsbench.errors import UsageError
+from vlsbench.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,7 +65,13 @@ class TextFeatures:
         self._pieces = TfidfVectorizer(
             analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True, min_df=min_df, max_features=_MAX_PIECES
         )
-        parts = [reader.fit_transform(texts) for reader in self._readers()]
+        try:
+            parts = [reader.fit_transform(texts) for reader in self._readers()]
+        except ValueError:  # the vectoriser's word for: nothing to count
+            raise DataError(
+                "no text holds a word of letters or digits; there is nothing to read. Where another column holds the "
+                "texts, --text names it."
+            ) from None
         self.words: Any = parts[0]
         """Texts x words and word pairs, CSR: the first columns of `matrix`."""
         self.matrix: Any = sparse.hstack(parts, format="csr")

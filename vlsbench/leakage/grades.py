@@ -22,7 +22,7 @@ from typing import Any, Final, NamedTuple
 from vlsbench.errors import DataError, amount, numbered
 from vlsbench.files import sha256_hex
 from vlsbench.leakage.columns import plain_name
-from vlsbench.leakage.items import AuditItem
+from vlsbench.leakage.items import AuditSet
 from vlsbench.leakage.source import Row, open_source
 
 __all__ = ["NOT_GRADED", "Grades", "GradesFile", "read_grades"]
@@ -64,26 +64,45 @@ class GradesFile(NamedTuple):
     """What was found under which column."""
     by_id: Mapping[str, Grades]
     by_text: Mapping[str, Grades]
+    texts_of_id: Mapping[str, set[str]]
+    """Id → the texts beside it, where the file has both."""
 
     @property
     def has_images(self) -> bool:
         """Say whether images were graded too."""
         return "image" in self.columns
 
-    def of(self, items: Sequence[AuditItem]) -> list[Grades]:
-        """Return the grades of items, by id where ids fit, else by text.
+    def of(self, audited: AuditSet) -> list[Grades]:
+        """Return the grades of a set's items: by id, as far as the texts beside the ids agree, else by text.
 
         Raises:
-            DataError: If none fits.
+            DataError: If none fits, or ids say one thing and texts another.
         """
-        for keys, known in (([i.id for i in items], self.by_id), ([_plain(i.text) for i in items], self.by_text)):
-            if any(key in known for key in keys):
-                return [known.get(key, Grades()) for key in keys]
+        by_id = [self.by_id.get(item.id) for item in audited.items]
+        texts = [_plain(item.text) for item in audited.items]
+        by_text = [self.by_text.get(text) for text in texts]
+        n_ids, n_texts = (sum(one is not None for one in found) for found in (by_id, by_text))
+        n_against = sum(
+            bool(said := self.texts_of_id.get(item.id)) and said != {text}
+            for item, text in zip(audited.items, texts, strict=True)
+        )
+        has_ids = audited.columns.of("id") is not None
+        if n_ids and not n_against and (has_ids or self.texts_of_id):
+            return [one or Grades() for one in by_id]
+        if n_texts and len(set(texts)) == len(texts):
+            return [one or Grades() for one in by_text]
+        rule = "The rule is a column `id` as in SOURCE, or its `text` word for word."
+        if n_against:
+            raise DataError(
+                f"{self.name}: of its {amount(n_ids, 'id')} in SOURCE, {n_against:,} stand beside another text there, "
+                f"and texts alone do not tell the items apart. {rule}"
+            )
+        if n_ids:
+            raise DataError(f"{self.name}: SOURCE has no column of ids, so its row numbers would be taken. {rule}")
         shown = next(iter(self.by_id or self.by_text), "")
         raise DataError(
             f"{self.name}: none of its {amount(max(len(self.by_id), len(self.by_text)), 'item')} is in SOURCE (first "
-            f"{shown[:60]!r}; SOURCE has {items[0].id!r}). The rule is a column `id` as in SOURCE, or its `text` word "
-            "for word."
+            f"{shown[:60]!r}; SOURCE has {audited.items[0].id!r}). {rule}"
         )
 
 
@@ -114,15 +133,19 @@ def read_grades(path: Path) -> GradesFile:
     problems: list[str] = []
     by_id: defaultdict[str, list[Grades]] = defaultdict(list)
     by_text: defaultdict[str, list[Grades]] = defaultdict(list)
+    texts_of_id: defaultdict[str, set[str]] = defaultdict(set)
     for number, row in enumerate(rows, start=1):
         grades = Grades(**{what: _grade(row, found.get(what), number, problems) for what in Grades._fields})
         if "id" in found and row.get(found["id"]) not in (None, ""):
             by_id[str(row[found["id"]])].append(grades)
         if "wording" in found and row.get(found["wording"]) not in (None, ""):
-            by_text[_plain(str(row[found["wording"]]))].append(grades)
+            wording = _plain(str(row[found["wording"]]))
+            by_text[wording].append(grades)
+            if "id" in found and row.get(found["id"]) not in (None, ""):
+                texts_of_id[str(row[found["id"]])].add(wording)
     if problems:
         raise DataError("\n".join(f"{path}: {problem}" for problem in _first(problems)))
-    return GradesFile(path.name, sha256_hex(path.read_bytes()), found, _merge(by_id), _merge(by_text))
+    return GradesFile(path.name, sha256_hex(path.read_bytes()), found, _merge(by_id), _merge(by_text), texts_of_id)
 
 
 def _first(problems: Sequence[str], limit: int = 5) -> list[str]:

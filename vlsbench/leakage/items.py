@@ -99,15 +99,18 @@ _IMAGE_FOLDERS: Final = (".", "images", "imgs", "image", "img", "data", "train",
 
 
 def _find(image: str, folder: Path) -> Path | None:
-    """Find an image file: at its path from the table, or in a folder of images beside it."""
+    """Find an image file: at its path from the table, or in a folder of images beside it; `..` leads no further."""
     name = Path(image)
-    if name.is_absolute():
-        return name if name.is_file() else None
-    for place in _IMAGE_FOLDERS:
-        path = folder / place / name
-        if path.is_file():
-            return path
-    return None
+    places = [Path()] if name.is_absolute() else [folder / place for place in _IMAGE_FOLDERS]
+    try:
+        found = next((place / name for place in places if (place / name).is_file()), None)
+    except OSError:  # no name of a file at all: an image in base64, as a rule
+        return None
+    # A set that was downloaded names no picture of its reader's: a judge would be sent it.
+    is_outside = (
+        found is not None and ".." in name.parts and not found.resolve().is_relative_to(folder.resolve().parent)
+    )
+    return None if is_outside else found
 
 
 def read_items(
@@ -140,7 +143,10 @@ def read_items(
             "little below some hundreds."
         )
     if len({" ".join(item.text.split()).lower() for item in items}) == 1:
-        raise DataError(f"{opened.name}: all {len(items):,} texts are equal; they can tell nothing apart.")
+        raise DataError(
+            f"{opened.name}: all {len(items):,} texts are equal (column {reader.columns.of('text')!r}); they can tell "
+            "nothing apart. Where that is the wrong column, --text names another."
+        )
     return AuditSet(
         opened.name,
         reader.format_name,

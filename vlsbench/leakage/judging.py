@@ -480,7 +480,7 @@ class AskedJudge:
         )
         notes += _coverage_notes(self.judge.name, leak, pairs, texts)
         if leak is not None and self.people is not None:
-            graded = self.people.of(audited.items)
+            graded = self.people.of(audited)
             beside = {
                 "pair": agreement_with([one.pair for one in graded], pairs, groups.of_item),
                 "text": agreement_with([one.text for one in graded], texts, groups.of_item),
@@ -553,14 +553,14 @@ class PeopleJudge:
 
     def plan(self, audited: AuditSet) -> list[str]:
         """Say what would be read."""
-        graded = self.grades.of(audited.items)
+        graded = self.grades.of(audited)
         n = sum(one.pair in DECIDED and one.text in DECIDED for one in graded)
         columns = "; ".join(f"{what} {column}" for what, column in self.grades.columns.items())
         return [f"judge: people ({self.grades.name}; {columns}); graded as pair and as text: {n:,} of {len(graded):,}"]
 
     def __call__(self, audited: AuditSet, groups: Groups) -> Judged:
         """Measure."""
-        graded = self.grades.of(audited.items)
+        graded = self.grades.of(audited)
         pairs, texts = [one.pair for one in graded], [one.text for one in graded]
         judge = f"people:{self.grades.name}"
         leak = harm_leak(

@@ -232,12 +232,34 @@ def _json_tables(path: Path, name: str, folder: Path) -> list[Table]:
     if is_object and (second is not None or path.suffix.lower() in (".jsonl", ".ndjson")):
         return [_json_lines_table(path, name, folder)]
     try:
-        value = json.loads(path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
+        value = _load(path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: neither JSON nor one object per line ({error}). Was it cut?") from None
     return [
         _table_of_rows(part or name, rows, folder=folder, source=str(path)) for part, rows in _rows_of_json(value, path)
     ]
+
+
+_LONE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
+"""Half of a character, as JSON may escape it; alone it is no text that could be written as UTF-8."""
+
+
+def _load(data: bytes) -> Any:
+    """Read JSON; half a character without its other half becomes U+FFFD."""
+    value = json.loads(data)
+    return _whole(value) if _LONE.search(data) else value
+
+
+def _whole(value: Any) -> Any:
+    match value:
+        case str():
+            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        case dict():
+            return {_whole(name): _whole(part) for name, part in value.items()}
+        case list():
+            return [_whole(part) for part in value]
+        case _:
+            return value
 
 
 def _is_object(data: bytes) -> bool:
@@ -255,6 +277,9 @@ def _rows_of_json(value: Any, path: Path) -> list[tuple[str, list[Row]]]:
         return [("", value)]
     if isinstance(value, dict) and value:
         if all(isinstance(entry, dict) for entry in value.values()):
+            if _is_of_columns(list(value.values())):  # as `DataFrame.to_json` writes it
+                numbers = next(iter(value.values()))
+                return [("", [{name: cells[number] for name, cells in value.items()} for number in numbers])]
             return [("", [{KEY_COLUMN: key, **entry} for key, entry in value.items()])]
         lists = {key: entry for key, entry in value.items() if isinstance(entry, list)}
         of_rows = {key: entry for key, entry in lists.items() if entry and all(isinstance(e, dict) for e in entry)}
@@ -265,13 +290,19 @@ def _rows_of_json(value: Any, path: Path) -> list[tuple[str, list[Row]]]:
     raise DataError(f"{path}: the rule is a list of objects, or an object of them; found {type(value).__name__}.")
 
 
+def _is_of_columns(entries: Sequence[Mapping[str, Any]]) -> bool:
+    """Say whether objects are columns: each holds the same rows, under their numbers."""
+    first = entries[0].keys()
+    return bool(first) and all(key.isdigit() for key in first) and all(entry.keys() == first for entry in entries)
+
+
 def _json_lines_table(path: Path, name: str, folder: Path) -> Table:
     problems: Counter[str] = Counter()
 
     def read(wanted: Sequence[str] | None) -> Iterator[Row]:
         for line in read_lines(path, max_bytes=_MAX_LINE_BYTES):
             try:
-                value = None if line.is_too_long else json.loads(line.data)
+                value = None if line.is_too_long else _load(line.data)
             except (ValueError, RecursionError):
                 value = None
             if isinstance(value, dict):
@@ -287,11 +318,21 @@ def _json_lines_table(path: Path, name: str, folder: Path) -> Table:
     return Table(name, tuple(columns), read, folder, problems)
 
 
+def _refuse_twice(where: object, names: Sequence[str]) -> None:
+    twice = sorted({column for column in names if column and names.count(column) > 1})
+    if twice:
+        raise DataError(f"{where}: the columns {', '.join(map(repr, twice))} stand there twice; keep one.")
+
+
+_TOLD_SEPARATOR: Final = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
+
+
 def _separated_table(path: Path, name: str, folder: Path) -> Table:
     problems: Counter[str] = Counter()
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         header = file.readline()
-    delimiter = max("\t;,", key=header.count) if any(sign in header for sign in "\t;,") else ","
+    told = _TOLD_SEPARATOR.fullmatch(header.strip())  # as Excel writes it before a table
+    delimiter = told[1] if told else max("\t;,|", key=header.count) if set("\t;,|") & set(header) else ","
 
     def records() -> Iterator[list[str]]:
         before = csv.field_size_limit(_MAX_LINE_BYTES)  # the limit is the process's, so it is put back
@@ -305,13 +346,17 @@ def _separated_table(path: Path, name: str, folder: Path) -> Table:
         finally:
             csv.field_size_limit(before)
 
-    names = tuple(cell.strip() for cell in next(records(), []))
-    twice = sorted({column for column in names if column and names.count(column) > 1})
-    if twice:
-        raise DataError(f"{path}: the columns {', '.join(map(repr, twice))} stand there twice; keep one.")
+    def without_told() -> Iterator[list[str]]:
+        rows = records()
+        if told:
+            next(rows, None)
+        return rows
+
+    names = tuple(cell.strip() for cell in next(without_told(), []))
+    _refuse_twice(path, names)
 
     def read(wanted: Sequence[str] | None) -> Iterator[Row]:
-        rows = records()
+        rows = without_told()
         next(rows, None)
         for record in rows:
             if len(record) == len(names):
@@ -346,6 +391,7 @@ def _workbook_tables(path: Path, name: str, folder: Path) -> list[Table]:
         titles = list(workbook.sheetnames)
         workbook.close()
         heads = {title: _first_filled(read_sheet(title)) for title in titles}
+        widths = {title: _second_width(read_sheet(title)) for title in titles}
     # openpyxl answers a workbook that is not one with any of these.
     except (InvalidFileException, zipfile.BadZipFile, KeyError, ValueError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: not a workbook that can be read ({error}). Save it again as .xlsx.") from None
@@ -355,6 +401,12 @@ def _workbook_tables(path: Path, name: str, folder: Path) -> list[Table]:
 
     def table(title: str) -> Table:
         names = tuple("" if cell is None else str(cell).strip() for cell in heads[title])
+        _refuse_twice(f"{path}, sheet {title!r}", names)
+        if widths[title] > 1 == sum(map(bool, names)):
+            raise DataError(
+                f"{path}, sheet {title!r}: the first row names one column ({names[0]!r}), the next one fills "
+                f"{widths[title]} cells. The rule is names in the first row; take the title away."
+            )
 
         def read(wanted: Sequence[str] | None) -> Iterator[Row]:
             is_header = True
@@ -370,6 +422,13 @@ def _workbook_tables(path: Path, name: str, folder: Path) -> list[Table]:
         return Table(name if len(filled) == 1 else title, columns, read, folder)
 
     return [table(title) for title in filled]
+
+
+def _second_width(rows: Iterable[tuple[Any, ...]]) -> int:
+    """Count the filled cells of the second row that has any."""
+    filled = (n for cells in rows if (n := sum(cell is not None for cell in cells)))
+    next(filled, 0)
+    return next(filled, 0)
 
 
 def _first_filled(rows: Iterable[tuple[Any, ...]]) -> tuple[Any, ...]:

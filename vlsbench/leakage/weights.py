@@ -9,9 +9,9 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from pydantic import ValidationError
 
@@ -19,11 +19,15 @@ from vlsbench.errors import DataError, UsageError, amount
 from vlsbench.files import StrPath, read_regular, sha256_hex, write_atomic
 from vlsbench.leakage.records import WeightsCard
 
-__all__ = ["Weights", "card_path", "check_out", "read_weights", "render_csv", "write_weights"]
+__all__ = ["Weights", "card_path", "check_files", "check_out", "read_weights", "render_csv", "write_weights"]
 
 _HEAD = ["id", "weight"]
 _MAX_BYTES = 64 << 20
 """Longest file read: a million rows are about 20 MB."""
+_MOST: Final = 1_000_000
+"""Heaviest row: weights have mean 1, so one row of a million may weigh all there is."""
+_SHOWN: Final = 20
+"""Bad rows that are named one by one."""
 
 
 class Weights(NamedTuple):
@@ -55,6 +59,19 @@ def check_out(path: Path) -> None:
         )
 
 
+def check_files(read: Sequence[Path], written: Sequence[Path]) -> None:
+    """Refuse a run that would write over what it reads, or one file twice, before anything is computed.
+
+    Raises:
+        UsageError: If a file to be written is one that is read, or stands there twice.
+    """
+    taken = {path.resolve() for path in read}
+    for path in written:
+        if path.resolve() in taken:
+            raise UsageError(f"{path} would be written over, and this run reads it or writes it already; name another.")
+        taken.add(path.resolve())
+
+
 def render_csv(by_id: Mapping[str, float]) -> str:
     """Render the file, rows in the order given."""
     out = io.StringIO()
@@ -74,7 +91,7 @@ def read_weights(path: StrPath) -> Weights:
     """Read weights and their card.
 
     Raises:
-        DataError: If either file is absent or broken, or they do not belong together; every bad row is named.
+        DataError: If either file is absent or broken, or they do not belong together; bad rows are named.
     """
     place = Path(path)
     raw, described = _bytes(place), _bytes(card_path(place))
@@ -88,7 +105,9 @@ def read_weights(path: StrPath) -> Weights:
         raise DataError(f"{place}: {card_path(place).name} beside it describes other weights; take both from one run.")
     by_id, problems = _rows(place, raw)
     if problems:
-        raise DataError("\n".join(problems))
+        rest = len(problems) - _SHOWN
+        more = [f"and {amount(rest, 'more row')} like it"] if rest > 0 else []
+        raise DataError("\n".join([*problems[:_SHOWN], *more]))
     if len(by_id) != card.n:
         raise DataError(f"{place}: the card says {amount(card.n, 'row')}, here are {len(by_id):,}.")
     return Weights(card, by_id)
@@ -102,15 +121,21 @@ def _bytes(path: Path) -> bytes:
 
 
 def _rows(path: Path, raw: bytes) -> tuple[dict[str, float], list[str]]:
-    rows = list(csv.reader(io.StringIO(raw.decode("utf-8", errors="replace"))))
+    try:
+        rows = list(csv.reader(io.StringIO(raw.decode("utf-8", errors="replace"))))
+    except csv.Error as error:
+        return {}, [f"{path}: not a table of ids and weights ({error})."]
     if not rows or rows[0] != _HEAD:
         return {}, [f"{path}:1: the columns are id,weight; found {','.join(rows[0]) if rows else 'nothing'!r}."]
     found: dict[str, float] = {}
     problems = []
     for number, row in enumerate(rows[1:], start=2):
         weight = _number(row[1]) if len(row) == 2 else math.nan
-        if not (math.isfinite(weight) and weight > 0):
-            problems.append(f"{path}:{number}: a row is an id and a weight above 0; found {','.join(row)!r}.")
+        if not 0 < weight <= _MOST:
+            found_there = ",".join(row)[:80]
+            problems.append(
+                f"{path}:{number}: a row is an id and a weight above 0, to {_MOST:,}; found {found_there!r}."
+            )
         elif row[0] in found:
             problems.append(f"{path}:{number}: id {row[0]!r} stands there twice; keep one.")
         else:
