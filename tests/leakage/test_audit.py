@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from vlsbench.errors import DataError
+from vlsbench.errors import DataError, UsageError
 from vlsbench.leakage.audit import Audit, Judged, audit_leakage, run_audit
 from vlsbench.leakage.controls import run_controls, sample_texts
 from vlsbench.leakage.core import make_core, make_weights
@@ -140,6 +141,14 @@ def test_the_packaged_sample_cannot_be_its_own_control() -> None:
     rows = [{"prompt": text.instruction, "risk": text.risk} for text in sample_texts()]
     with pytest.raises(DataError, match="a set cannot be its own control"):
         run_audit(rows)
+
+
+def test_without_scikit_learn_one_sentence_says_the_install_line(
+    invented: Invented, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    with pytest.raises(UsageError, match=r"^[^\n]*needs scikit-learn: pip install 'vlsbench\[leakage\]'$"):
+        audit_leakage(invented(30))
 
 
 def _guess_by_chance(task: Task, matrix: Any, seed: int) -> Fit:
