@@ -366,7 +366,8 @@ CASES: list[tuple[str, Callable[[Path], Path], int, dict[str, dict[str, int]]]] 
         "JailBreakV-28K",
         jailbreakv,
         N,
-        ALL_HARMFUL | {"source": {"GPT Generate": 12, "Handcraft": 12}, ORIGIN: BY_ORIGIN},
+        # `from` says how the query was written: nothing of the image.
+        ALL_HARMFUL | {"source": {"GPT Generate": 12, "Handcraft": 12}, ORIGIN: {}},
     ),
     ("HarmBench, multimodal", harmbench_mm, N, ALL_HARMFUL),
     ("SPA-VL", spa_vl, 2 * N, {HARM: {"harmful": N, "harmless": N}, "category": {"k": 2 * N}}),
