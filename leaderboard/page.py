@@ -15,6 +15,8 @@ import gradio as gr
 from gradio.blocks import BlockContext
 from gradio.components import Component
 
+from vlsbench.errors import masked
+
 __all__ = [
     "SCRIPT",
     "Choice",
@@ -259,7 +261,7 @@ class Page(NamedTuple):
 
 def _shown(name: str) -> str:
     """Show a name of a link: it may be anything."""
-    text = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in name)
+    text = masked(name)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 

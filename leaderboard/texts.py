@@ -12,7 +12,7 @@ from pathlib import Path
 from vlsbench.board.lists import BINS, Board, BoardList, BoardRow
 from vlsbench.board.paper import PaperTable
 from vlsbench.dataset.index import load_index, name_dataset
-from vlsbench.errors import amount
+from vlsbench.errors import amount, masked
 from vlsbench.judge.offline import AgreementRow
 from vlsbench.judge.prompts import find_prompt
 from vlsbench.records import Rubric
@@ -202,8 +202,7 @@ def empty(board: Board, scope: str) -> str:
 
 def no_page(wanted: str, shown: str) -> str:
     """Say that a link leads to a tab that is not there."""
-    name = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in wanted[:60])
-    return f"There is no page “{name}” on this board; this is the page {shown}."
+    return f"There is no page “{masked(wanted[:60])}” on this board; this is the page {shown}."
 
 
 def paper_heading(table: PaperTable) -> str:

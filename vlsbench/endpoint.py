@@ -51,11 +51,11 @@ __all__ = [
     "failure_within",
     "is_filter_finish",
     "is_filtered",
+    "is_model_name",
     "name_ids",
     "refused_parameter",
     "resolve_endpoint",
     "usage_of",
-    "wants_other_budget_field",
 ]
 
 log = logging.getLogger(__name__)
@@ -298,11 +298,13 @@ class EndpointRun(ABC, Generic[ItemT, OutcomeT]):
 
     Args:
         name: As messages name what is asked: `openai:MODEL`.
-        max_tokens: Budget of a reply, for the price.
+        max_tokens: Budget of a reply.
     """
 
     unsupported_advice: ClassVar[str]
     """What to say where the model takes no such parameter, in parentheses."""
+    droppable: ClassVar[Sequence[str]] = ()
+    """Parameters that are left out from then on where the endpoint says that it does not take them."""
 
     def __init__(self, connection: Connection, asker: Asker, meter: Meter, *, name: str, max_tokens: int) -> None:
         self.connection = connection
@@ -310,6 +312,10 @@ class EndpointRun(ABC, Generic[ItemT, OutcomeT]):
         self.meter = meter
         self.name = name
         self.max_tokens = max_tokens
+        self.budget_field = "max_tokens"
+        """Newer models of OpenAI take the same budget under the name `max_completion_tokens` only."""
+        self.dropped: set[str] = set()
+        """Of `droppable`, what this endpoint does not take."""
         self.pictures = _Pictures()
         self.broken: dict[int, DataError] = {}
         """Pictures that cannot be used, by `instruction_id`."""
@@ -368,11 +374,20 @@ class EndpointRun(ABC, Generic[ItemT, OutcomeT]):
 
     def complete(self, question: Mapping[str, Any]) -> dict[str, Any]:
         """Add to a question what was agreed on with the endpoint meanwhile."""
-        return dict(question)
+        body = {name: value for name, value in question.items() if name not in self.dropped}
+        return {**body, self.budget_field: self.max_tokens}
 
     def adapt(self, error: openai.APIStatusError, body: Mapping[str, Any]) -> bool:
         """Take from an error what this endpoint wants otherwise; say whether to ask again."""
-        return False
+        if "max_tokens" in body and error.status_code == 400 and "max_completion_tokens" in error.message:
+            self.budget_field = "max_completion_tokens"
+            return True
+        reason = f"{error.param} {error.code} {describe(error)}"
+        name = refused_parameter(error.status_code, reason, body, self.droppable)
+        if name is None:
+            return False
+        self.dropped.add(name)
+        return True
 
     def refuse(self, error: openai.APIStatusError, reason: str, advice: str | None) -> OutcomeT | None:
         """Make the outcome of a request that is refused for what it holds; None where it is like any other error.
@@ -710,9 +725,13 @@ def _is_count(value: object) -> bool:
     return type(value) is int and 0 <= value < 2**53
 
 
-def wants_other_budget_field(error: openai.APIStatusError, body: Mapping[str, Any]) -> bool:
-    """Say whether an endpoint takes the budget that was sent as `max_tokens` under its newer name only."""
-    return "max_tokens" in body and error.status_code == 400 and "max_completion_tokens" in error.message
+def is_model_name(name: str) -> bool:
+    r"""Say whether a name can be that of a model: not blank, printable, at most 190 signs.
+
+    >>> is_model_name("org/Some-Model"), is_model_name(" "), is_model_name("a\x1bb")
+    (True, False, False)
+    """
+    return bool(name.strip()) and name.isprintable() and len(name) <= 190
 
 
 _NOT_TAKEN: Final = re.compile(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +16,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from vlsbench.errors import DataError
+from vlsbench.errors import DataError, UsageError
 from vlsbench.leakage.audit import Audit, Judged, audit_leakage, run_audit
 from vlsbench.leakage.controls import run_controls, sample_texts
+from vlsbench.leakage.core import make_core, make_weights
 from vlsbench.leakage.html import _thumbnail, render_page
 from vlsbench.leakage.predictability import Fit, Task, fit_task
 from vlsbench.leakage.records import HarmLeak, LeakageReport, Measure
@@ -149,6 +151,14 @@ def test_the_packaged_sample_cannot_be_its_own_control() -> None:
         run_audit(rows)
 
 
+def test_without_scikit_learn_one_sentence_says_the_install_line(
+    invented: Invented, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    with pytest.raises(UsageError, match=r"^[^\n]*needs scikit-learn: pip install 'vlsbench\[leakage\]'$"):
+        audit_leakage(invented(30))
+
+
 def _guess_by_chance(task: Task, matrix: Any, seed: int) -> Fit:
     fit = fit_task(task, matrix, seed=seed)
     draw = np.random.default_rng(0)
@@ -166,6 +176,25 @@ def test_what_its_control_fails_is_not_printed(invented: Invented) -> None:
     assert report.cues
     assert any("predictability is not printed" in note for note in report.notes)
     assert "not measured; the notes say why" in render_leakage(report)
+
+
+def test_nothing_is_made_of_a_number_whose_control_failed(invented: Invented) -> None:
+    found = run_audit(invented(60, share=1.0, source=lambda n: ("a", "b")[n % 2]), instrument=_guess_by_chance)
+    for make in (make_weights, make_core):
+        with pytest.raises(DataError, match="failed, so nothing is made of predictability"):
+            make(found)
+
+
+def test_where_the_rule_of_pointing_fails_no_item_says_whether_it_points(
+    invented: Invented, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vlsbench.leakage.controls.points_at_image", lambda text: True)
+    found = run_audit(invented(60, share=1.0))
+    assert found.report.image_need.points_at_image is None
+    assert {item.points_at_image for item in found.report.most_leaking} == {None}
+    assert "needs no image" not in render_page(found)
+    with pytest.raises(DataError, match="failed, so nothing is made of image_need"):
+        make_core(found)
 
 
 def test_what_a_judge_measured_is_in_the_report(invented: Invented) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from openpyxl import Workbook
 
@@ -215,6 +217,22 @@ def mm_safetybench(folder: Path) -> Path:
     return folder
 
 
+def mm_safetybench_splits(folder: Path) -> Path:
+    for scenario in ("Bread", "Tents"):
+        for split in ("SD", "TYPO", "Text_only"):
+            image = None if split == "Text_only" else {"bytes": f"{scenario} {split}".encode(), "path": None}
+            rows = [{"id": str(n), "question": f"{split}: {asked(n)}", "image": image} for n in range(N)]
+            (folder / scenario).mkdir(exist_ok=True)
+            table = pa.Table.from_pylist(rows, schema=_SPLIT)
+            pq.write_table(table, folder / scenario / f"{split}-00000-of-00001.parquet")
+    return folder
+
+
+_SPLIT = pa.schema(
+    {"id": pa.string(), "question": pa.string(), "image": pa.struct({"bytes": pa.binary(), "path": pa.string()})}
+)
+
+
 def jailbreakv(folder: Path) -> Path:
     rows = [
         {
@@ -339,10 +357,17 @@ CASES: list[tuple[str, Callable[[Path], Path], int, dict[str, dict[str, int]]]] 
         {HARM: {"harmful": 2 * N}, "category": {"01-Bread": N, "02-Tents": N}},
     ),
     (
+        "MM-SafetyBench",
+        mm_safetybench_splits,
+        6 * N,
+        {HARM: {"harmful": 6 * N}, "category": {"Bread": 3 * N, "Tents": 3 * N}},
+    ),
+    (
         "JailBreakV-28K",
         jailbreakv,
         N,
-        ALL_HARMFUL | {"source": {"GPT Generate": 12, "Handcraft": 12}, ORIGIN: BY_ORIGIN},
+        # `from` says how the query was written: nothing of the image.
+        ALL_HARMFUL | {"source": {"GPT Generate": 12, "Handcraft": 12}, ORIGIN: {}},
     ),
     ("HarmBench, multimodal", harmbench_mm, N, ALL_HARMFUL),
     ("SPA-VL", spa_vl, 2 * N, {HARM: {"harmful": N, "harmless": N}, "category": {"k": 2 * N}}),
@@ -378,7 +403,22 @@ def test_a_published_format_is_read_as_its_authors_mean_it(
 
 def test_every_format_has_an_example() -> None:
     told = {name for name, *_ in CASES}
-    assert {entry.name for entry in FORMATS if entry.name not in told} == {"MSSBench, chat", "MSSBench, embodied"}
+    assert {entry.name for entry in FORMATS if entry.name not in told} == {
+        "MSSBench, chat",
+        "MSSBench, embodied",
+        "MM-SafetyBench, by splits",
+    }
+
+
+def test_splits_that_tell_one_case_again_are_one_group(tmp_path: Path) -> None:
+    found = read_items(mm_safetybench_splits(tmp_path))
+    assert Counter(item.group for item in found.items) == {f"{s}/{n}": 3 for s in ("Bread", "Tents") for n in range(N)}
+    assert Counter(item.image is None for item in found.items) == {False: 4 * N, True: 2 * N}
+
+
+def test_columns_that_could_be_anybodys_need_the_names_of_the_tables(tmp_path: Path) -> None:
+    rows = [{"id": n, "question": asked(n), "image": f"{n}.png"} for n in range(N)]
+    assert read_items(write_json(tmp_path / "mine.json", rows)).format == "guessed"
 
 
 def test_the_folder_that_holds_a_format_is_read_as_its_file(tmp_path: Path) -> None:

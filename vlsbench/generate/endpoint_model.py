@@ -31,11 +31,9 @@ from vlsbench.endpoint import (
     Encoded,
     EndpointRun,
     Writer,
-    describe,
+    is_model_name,
     name_ids,
-    refused_parameter,
     resolve_endpoint,
-    wants_other_budget_field,
 )
 from vlsbench.errors import DataError, ModelError, UsageError, VLSBenchError
 from vlsbench.generate.conditions import Question
@@ -99,7 +97,7 @@ class EndpointModel:
         deadline_seconds: float = 600.0,
         http_client: httpx2.AsyncClient | None = None,
     ) -> None:
-        if not model.strip() or not model.isprintable() or len(model) > 190:
+        if not is_model_name(model):
             raise UsageError(f"--model openai:NAME needs the name of a model; found {model[:200]!r}.")
         if concurrency < 1 or max_new_tokens < 1 or (max_side is not None and max_side < 1):
             raise UsageError("--concurrency, --max-side and --max-new-tokens are at least 1.")
@@ -159,6 +157,7 @@ class _Run(EndpointRun[Question, Answer]):
     """One call of `EndpointModel.answer`."""
 
     unsupported_advice = "(this model does not take what is sent)"
+    droppable = _DROPPABLE
 
     def __init__(self, target: EndpointModel, writer: Writer[Response], *, has_answered: bool) -> None:
         super().__init__(
@@ -166,10 +165,6 @@ class _Run(EndpointRun[Question, Answer]):
         )
         self.target = target
         self.writer = writer
-        self.budget_field = "max_tokens"
-        """Newer models of OpenAI take the same budget under the name `max_completion_tokens` only."""
-        self.dropped: set[str] = set()
-        """Parameters that this endpoint does not take."""
         self.n_answered = int(has_answered)
         self.refused: list[tuple[Question, Answer]] = []
         """Refused before the first answer: the samples' fault only if others are answered."""
@@ -190,21 +185,6 @@ class _Run(EndpointRun[Question, Answer]):
 
     def question(self, item: Question, picture: Encoded | None) -> dict[str, Any]:
         return self.target.question(item, None if picture is None else picture.url)
-
-    def complete(self, question: Mapping[str, Any]) -> dict[str, Any]:
-        body = {name: value for name, value in question.items() if name not in self.dropped}
-        return {**body, self.budget_field: self.target.max_new_tokens}
-
-    def adapt(self, error: openai.APIStatusError, body: Mapping[str, Any]) -> bool:
-        if wants_other_budget_field(error, body):
-            self.budget_field = "max_completion_tokens"
-            return True
-        reason = f"{error.param} {error.code} {describe(error)}"
-        name = refused_parameter(error.status_code, reason, body, _DROPPABLE)
-        if name is None:
-            return False
-        self.dropped.add(name)
-        return True
 
     def read(self, item: Question, content: bytes, body: Mapping[str, Any]) -> Answer:
         return read_answer(content, self.target.settings_of(body))

@@ -32,10 +32,10 @@ from vlsbench.endpoint import (
     EndpointRun,
     Writer,
     describe,
+    is_model_name,
     name_ids,
     refused_parameter,
     resolve_endpoint,
-    wants_other_budget_field,
 )
 from vlsbench.errors import DataError, JudgeError, UsageError
 from vlsbench.files import canonical_json, sha256_hex
@@ -120,7 +120,7 @@ class ModelJudge(OpenJudge):
         deadline_seconds: float = 600.0,
         http_client: httpx2.AsyncClient | None = None,
     ) -> None:
-        if not model.strip() or not model.isprintable() or len(model) > 190:
+        if not is_model_name(model):
             raise UsageError(f"--judge openai:MODEL needs the name of a model; found {model[:200]!r}.")
         self.protocol = find_protocol(protocol, endpoint_protocols())
         if max_tokens is None:
@@ -346,8 +346,6 @@ class _Run(EndpointRun[Response, Outcome]):
         self.judge = judge
         self.samples = samples
         self.writer = writer
-        self.budget_field = "max_tokens"
-        """Newer models of OpenAI take the same budget under the name `max_completion_tokens` only."""
         self.cache_keys: dict[Key, CacheKey] = {}
         """Of verdicts that are not on disk yet."""
 
@@ -368,12 +366,8 @@ class _Run(EndpointRun[Response, Outcome]):
         url = None if picture is None else picture.url
         return self.judge.question(self.samples[item.instruction_id], item, url)
 
-    def complete(self, question: Mapping[str, Any]) -> dict[str, Any]:
-        return {**question, self.budget_field: self.judge.max_tokens}
-
     def adapt(self, error: openai.APIStatusError, body: Mapping[str, Any]) -> bool:
-        if wants_other_budget_field(error, body):
-            self.budget_field = "max_completion_tokens"
+        if super().adapt(error, body):
             return True
         reason = describe(error)
         if self.is_unanswered and refused_parameter(

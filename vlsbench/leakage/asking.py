@@ -27,10 +27,8 @@ from vlsbench.endpoint import (
     Encoded,
     EndpointRun,
     Writer,
-    describe,
-    refused_parameter,
+    is_model_name,
     resolve_endpoint,
-    wants_other_budget_field,
 )
 from vlsbench.errors import DataError, JudgeError, ModelError, UsageError
 from vlsbench.files import append_lines, canonical_json, read_lines, sha256_hex
@@ -39,8 +37,6 @@ from vlsbench.leakage.questions import Absent, Failed, Finding, Form, Kind
 from vlsbench.records import Digest, Record, Settings, explain
 
 if TYPE_CHECKING:
-    import openai
-
     from vlsbench.generate.transformers_engine import Chat, Engine, Generated
 
 __all__ = [
@@ -222,8 +218,6 @@ def _message_parts(form: Form, ask: Ask, absent: Absent) -> tuple[str, list[str 
 
 _ASKER: Final = Asker(JudgeError, "the judge", "(--judge none and people:FILE need neither)", "questions", "answers")
 
-_DROPPABLE: Final = ("temperature",)
-
 
 class EndpointJudge:
     """A judge behind an OpenAI-compatible endpoint.
@@ -259,7 +253,7 @@ class EndpointJudge:
         timeout_seconds: float = 120.0,
         deadline_seconds: float = 600.0,
     ) -> None:
-        if not model.strip() or not model.isprintable() or len(model) > 190:
+        if not is_model_name(model):
             raise UsageError(f"--judge {name[:200]}: the name of a model belongs behind the colon.")
         if concurrency < 1:
             raise UsageError("--concurrency is at least 1.")
@@ -309,13 +303,12 @@ class _Run(EndpointRun[Ask, _Reply]):
     """One call of `EndpointJudge.ask`."""
 
     unsupported_advice = "(this model does not take what is sent)"
+    droppable = ("temperature",)
 
     def __init__(self, judge: EndpointJudge, writer: Writer[Answer]) -> None:
         super().__init__(judge.connection, _ASKER, judge.meter, name=judge.name, max_tokens=judge.form.max_tokens)
         self.judge = judge
         self.writer = writer
-        self.budget_field = "max_tokens"
-        self.dropped: set[str] = set()
 
     def id_of(self, item: Ask) -> int:
         return item.number
@@ -330,21 +323,6 @@ class _Run(EndpointRun[Ask, _Reply]):
 
     def question(self, item: Ask, picture: Encoded | None) -> dict[str, Any]:
         return self.judge.question(item, None if picture is None else picture.url)
-
-    def complete(self, question: Mapping[str, Any]) -> dict[str, Any]:
-        body = {name: value for name, value in question.items() if name not in self.dropped}
-        return {**body, self.budget_field: self.max_tokens}
-
-    def adapt(self, error: openai.APIStatusError, body: Mapping[str, Any]) -> bool:
-        if wants_other_budget_field(error, body):
-            self.budget_field = "max_completion_tokens"
-            return True
-        reason = f"{error.param} {error.code} {describe(error)}"
-        name = refused_parameter(error.status_code, reason, body, _DROPPABLE)
-        if name is None:
-            return False
-        self.dropped.add(name)
-        return True
 
     def read(self, item: Ask, content: bytes, body: Mapping[str, Any]) -> _Reply:
         return _read_endpoint_reply(content, self.judge.form, item.kind)

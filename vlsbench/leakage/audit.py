@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from vlsbench.errors import DataError, amount, numbered
 from vlsbench.leakage.columns import ROLES, ColumnChoice
@@ -77,6 +77,21 @@ class Audit:
     sketch: Floats
     """Texts x directions, centred (`TextFeatures.sketch`)."""
     seed: int
+    failed: frozenset[str]
+    """Numbers whose control failed: they are printed nowhere, and nothing is made of them."""
+
+    def require(self, number: str) -> None:
+        """Refuse to make something of a number whose control failed.
+
+        Raises:
+            DataError: If it did.
+        """
+        if number in self.failed:
+            names = [repr(c.name) for c in self.report.controls if number in c.guards and not c.passed]
+            raise DataError(
+                f"{self.audited.name}: the control {numbered(names)} failed, so nothing is made of {number}; install "
+                "the versions of constraints.txt."
+            )
 
 
 def audit_leakage(
@@ -149,30 +164,19 @@ def run_audit(
         judged = judge(audited, groups)
     on_stage("controls")
     controls = run_controls(predict)
-    failed = {guarded for control in controls if not control.passed for guarded in control.guards}
+    failed = frozenset(guarded for control in controls if not control.passed for guarded in control.guards)
     notes = [*audited.notes, *(_not_printed(control) for control in controls if not control.passed)]
     is_pointing = np.array([points_at_image(text) for text in audited.texts])
     on_stage("texts as numbers")
-    features = TextFeatures(audited.texts)
-    sketch = features.sketch(seed)
-    glances = CueFeatures(audited.texts)
+    texts = _texts_as_numbers(audited, seed)
     tasks, reasons = _tasks(audited, groups.of_item)
     notes += reasons
-    categories = [item.category for item in audited.items]
-    measured: list[Predictability] = []
-    cues: list[Cue] = []
-    fits: dict[str, Fit] = {}
-    leaking: list[LeakingItem] = []
+    found: list[_OfTarget] = []
     for task in tasks:
         on_stage(f"predicting {task.target}")
-        folds = group_folds(task.y, task.groups, seed)
-        cues += find_cues(task, folds, glances)
-        fit = predict(task, features.matrix, seed)
-        fits[task.target] = fit
-        spread = spread_of(fit, sketch, seed=seed)
-        measured.append(measure(fit, permutation_null(task, sketch, seed=seed), categories, spread))
-        wanted = _MOST_LEAKING if len(measured) == 1 else _MOST_LEAKING // 5
-        leaking += leaking_items(fit, audited, features, is_pointing, wanted)
+        fit = predict(task, texts.features.matrix, seed)
+        n_shown = _MOST_LEAKING // 5 if found else _MOST_LEAKING
+        found.append(_of_target(fit, audited, texts, None if POINTS in failed else is_pointing, n_shown, seed))
     need, need_notes = _image_need(audited, groups.of_item, is_pointing, judged, is_printed=POINTS not in failed)
     is_predicted = PREDICTABILITY not in failed
     report = LeakageReport(
@@ -185,16 +189,56 @@ def run_audit(
         notes=(*notes, *need_notes, *judged.notes),
         harm_leak=judged.harm_leak,
         guard=judged.guard,
-        predictability=tuple(measured) if is_predicted else (),
-        cues=tuple(sorted(cues, key=share_of_errors, reverse=True)) if CUES not in failed else (),
+        predictability=tuple(one.measured for one in found) if is_predicted else (),
+        cues=_best_first(found) if CUES not in failed else (),
         image_need=need,
         controls=tuple(controls),
         groups=groups.summary,
-        most_leaking=tuple(leaking) if is_predicted else (),
+        most_leaking=tuple(item for one in found for item in one.leaking) if is_predicted else (),
         settings={**SETTINGS, "seed": seed},
         version=__version__,
     )
-    return Audit(report, audited, groups, is_pointing, fits, features, sketch, seed)
+    fits = {one.fit.task.target: one.fit for one in found}
+    return Audit(report, audited, groups, is_pointing, fits, texts.features, texts.sketch, seed, failed)
+
+
+class _Texts(NamedTuple):
+    """The texts of a set as numbers."""
+
+    features: TextFeatures
+    sketch: Floats
+    glances: CueFeatures
+
+
+class _OfTarget(NamedTuple):
+    """What text tells of one label."""
+
+    fit: Fit
+    measured: Predictability
+    cues: list[Cue]
+    leaking: list[LeakingItem]
+
+
+def _texts_as_numbers(audited: AuditSet, seed: int) -> _Texts:
+    features = TextFeatures(audited.texts)
+    return _Texts(features, features.sketch(seed), CueFeatures(audited.texts))
+
+
+def _of_target(
+    fit: Fit, audited: AuditSet, texts: _Texts, is_pointing: Bools | None, n_shown: int, seed: int
+) -> _OfTarget:
+    task, categories = fit.task, [item.category for item in audited.items]
+    null = permutation_null(task, texts.sketch, seed=seed)
+    return _OfTarget(
+        fit,
+        measure(fit, null, categories, spread_of(fit, texts.sketch, seed=seed)),
+        find_cues(task, group_folds(task.y, task.groups, seed), texts.glances),
+        leaking_items(fit, audited, texts.features, is_pointing, n_shown),
+    )
+
+
+def _best_first(found: Sequence[_OfTarget]) -> tuple[Cue, ...]:
+    return tuple(sorted((cue for one in found for cue in one.cues), key=share_of_errors, reverse=True))
 
 
 def plan_audit(

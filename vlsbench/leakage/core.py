@@ -14,6 +14,7 @@ from vlsbench.dataset.index import Index, load_index
 from vlsbench.errors import DataError, amount
 from vlsbench.files import sha256_hex
 from vlsbench.leakage.audit import Audit
+from vlsbench.leakage.controls import POINTS, PREDICTABILITY
 from vlsbench.leakage.items import AuditSet
 from vlsbench.leakage.predictability import Task, make_task
 from vlsbench.leakage.records import ORIGIN, WeightCheck, WeightsCard
@@ -40,10 +41,11 @@ def make_weights(audit: Audit, *, on_round: OnRound = lambda said: None) -> Weig
     """Weigh the items of a set so that text tells less of its first label.
 
     Raises:
-        DataError: If there is no label to predict.
+        DataError: If there is no label to predict, or what predicts failed its control.
     """
     import numpy as np
 
+    audit.require(PREDICTABILITY)
     if not audit.fits:
         raise DataError(f"{audit.audited.name}: no label is there that text could be tried on; nothing can be weighed.")
     task = next(iter(audit.fits.values())).task
@@ -56,10 +58,12 @@ def make_core(audit: Audit, *, on_round: OnRound = lambda said: None) -> Weights
     """Choose and weigh the items whose text needs its image and tells little of where the image comes from.
 
     Raises:
-        DataError: If fewer than 20 texts point at an image.
+        DataError: If fewer than 20 texts point at an image, or what chooses or predicts failed its control.
     """
     import numpy as np
 
+    audit.require(POINTS)
+    audit.require(PREDICTABILITY)
     audited = audit.audited
     pointing = int(audit.is_pointing.sum())
     if pointing < 20:

@@ -1,13 +1,15 @@
 """The published files of known sets, one entry each: what they look like, and what their columns mean.
 
-An entry is recognised by its columns. It names the column of each role, or turns a row into the pairs that it holds
-(a row of VLGuard holds one or two, of VSCBench six). A set that is not here is read by guessing (`columns`); so is one
-whose columns somebody renamed. Formats are those of the sets' published files as their documentation gives them.
+An entry is recognised by its columns, and by the names of its tables where the columns could be anybody's. It names the
+column of each role, or turns a row into the pairs that it holds (a row of VLGuard holds one or two, of VSCBench six). A
+set that is not here is read by guessing (`columns`); so is one whose columns somebody renamed. Formats are those of the
+sets' published files as their documentation gives them.
 Pure: no files, no network.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -15,7 +17,7 @@ from typing import Any, Final
 from vlsbench.leakage.columns import plain_name, texts_of
 from vlsbench.leakage.source import KEY_COLUMN, Row, Table
 
-__all__ = ["FORMATS", "HARMFUL", "HARMLESS", "Format", "format_of"]
+__all__ = ["FORMATS", "HARMFUL", "HARMLESS", "Format", "format_of", "part_of"]
 
 HARMFUL: Final = "harmful"
 HARMLESS: Final = "harmless"
@@ -40,10 +42,18 @@ class Format:
     harm: str | None = None
     """What every pair of the set is, where that is so."""
     note: str | None = None
+    parts: frozenset[str] = frozenset()
+    """Names of its tables (`part_of`), where its columns alone say too little; empty: any."""
 
     def fits(self, table: Table) -> bool:
-        """Say whether a table has the columns."""
-        return self.needs <= {plain_name(column) for column in table.columns}
+        """Say whether a table has the columns, and a name of this set's."""
+        is_named = not self.parts or part_of(table) in self.parts
+        return is_named and self.needs <= {plain_name(column) for column in table.columns}
+
+
+def part_of(table: Table) -> str:
+    """Return the split or file that a table is, without its folder and the number of its piece."""
+    return re.sub(r"-\d+-of-\d+$", "", table.name.rsplit("/", 1)[-1]).lower()
 
 
 # --- Sets whose rows hold several pairs ---------------------------------------------------------------------
@@ -150,6 +160,18 @@ def _mm_safetybench(row: Row, table: Table) -> Iterator[Row]:
     }
 
 
+def _mm_safetybench_splits(row: Row, table: Table) -> Iterator[Row]:
+    scenario = table.name.rsplit("/", 1)[0].rsplit("/", 1)[-1] if "/" in table.name else None
+    case = f"{scenario}/{_get(row, 'id')}"
+    yield {
+        _ID: f"{case}/{part_of(table)}",
+        _TEXT: _get(row, "question"),
+        _IMAGE: _get(row, "image"),
+        _CATEGORY: scenario,
+        "group": case,
+    }
+
+
 def _jailbreakv(row: Row, table: Table) -> Iterator[Row]:
     yield {
         **{str(name): cell for name, cell in row.items()},
@@ -174,7 +196,7 @@ def _figstep(row: Row, table: Table) -> Iterator[Row]:
 
 
 def _spa_vl(row: Row, table: Table) -> Iterator[Row]:
-    part = table.name.rsplit("/", 1)[-1].lower()
+    part = part_of(table)
     label = HARMFUL if part.startswith("harm") else HARMLESS if part.startswith("help") else None
     yield {
         _ID: _get(row, "id"),
@@ -354,6 +376,15 @@ FORMATS: Final[tuple[Format, ...]] = (
         },
         harm=HARMFUL,
         note="Audited is the text of its SD images; --text 'Question' or 'Rephrased Question' takes the others.",
+    ),
+    Format(
+        "MM-SafetyBench, by splits",
+        frozenset({"id", "question", "image"}),
+        pairs=_mm_safetybench_splits,
+        columns={_ID: "config/id/split", _TEXT: "question", _IMAGE: "image", _CATEGORY: "config"},
+        harm=HARMFUL,
+        note="The splits tell each case again, so they stand in one fold; --split SD takes one of them.",
+        parts=frozenset({"sd", "sd_typo", "typo", "text_only"}),
     ),
     Format(
         "JailBreakV-28K",

@@ -259,6 +259,9 @@ def _target_details(audit: Audit, found: Predictability, *, has_images: bool) ->
     return "\n".join(parts)
 
 
+_POINTING: Final = {True: " · points at an image", False: " · needs no image", None: ""}
+
+
 def _items(audit: Audit, items: Iterable[LeakingItem], *, has_images: bool) -> str:
     by_id = {item.id: item for item in audit.audited.items}
     lines = []
@@ -266,11 +269,11 @@ def _items(audit: Audit, items: Iterable[LeakingItem], *, has_images: bool) -> s
         source = by_id[item.id]
         weights = {word.word: word.weight for word in item.words}
         picture = _picture(audit, item.id) if has_images else ""
-        pointing = "points at an image" if item.points_at_image else "needs no image"
+        pointing = _POINTING[item.points_at_image]
         lines.append(
             f'<li><div><span class="bits">{item.pvi:.2f} bits</span><div class="meta">{page_text(item.id)}</div></div>'
             f'<div><blockquote>{_marked(source.text, weights)}</blockquote><div class="meta">'
-            f"{page_text(item.label)} · {pointing}"
+            f"{page_text(item.label)}{pointing}"
             f"</div>{picture}</div></li>"
         )
     return f'<ol class="items">{"".join(lines)}</ol>'

@@ -325,12 +325,14 @@ def _labels(row: Row, cell: Any, columns: Columns, entry: Format | None) -> dict
         harm = entry.harm
     image_harm = row.get("image_harm") if entry is not None else None
     source = _value(cell("source"))
+    # Of a known set whose rows are turned into pairs, `source` says something else than where the image is from.
+    of_image = source if entry is None or entry.pairs is None else None
     for target, value in (
         (HARM, harm),
         (IMAGE_HARM, image_harm),
         ("category", _value(cell("category"))),
         ("source", source),
-        (ORIGIN, _origin(cell("origin"), columns.of("origin")) or _origin(source, None)),
+        (ORIGIN, _origin(cell("origin"), columns.of("origin")) or _origin(of_image, None)),
     ):
         if value is not None:
             labels[target] = value

@@ -29,8 +29,14 @@ _SHOWN_WORDS: Final = 5
 _LEAST_WEIGHT: Final = 0.05
 
 
-def leaking_items(fit: Fit, audited: AuditSet, features: TextFeatures, is_pointing: Bools, n: int) -> list[LeakingItem]:
-    """Return the `n` items of highest PVI whose label the model guesses right, highest first."""
+def leaking_items(
+    fit: Fit, audited: AuditSet, features: TextFeatures, is_pointing: Bools | None, n: int
+) -> list[LeakingItem]:
+    """Return the `n` items of highest PVI whose label the model guesses right, highest first.
+
+    Args:
+        is_pointing: Of every item of the set; None where the rule failed its control.
+    """
     import numpy as np
 
     task, pvi = fit.task, fit.pvi
@@ -47,7 +53,7 @@ def leaking_items(fit: Fit, audited: AuditSet, features: TextFeatures, is_pointi
                 target=task.target,
                 label=task.classes[task.y[row]],
                 pvi=float(pvi[row]),
-                points_at_image=bool(is_pointing[task.rows[row]]),
+                points_at_image=None if is_pointing is None else bool(is_pointing[task.rows[row]]),
                 words=words,
             )
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from vlsbench.errors import masked
 from vlsbench.leakage.records import Measure
 from vlsbench.text import percent
 
@@ -38,7 +39,7 @@ BAR_STYLE = """
 
 def page_text(value: str) -> str:
     """Make a text of the set safe for a page: markup shows as written, signs that would act become U+FFFD."""
-    return escape("".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in value))
+    return escape(masked(value, keep=lambda sign: sign == "\n"))
 
 
 def card(title: str, big: str | None, sentence: str) -> str:

@@ -215,7 +215,8 @@ class LeakingItem(Record):
     label: str
     pvi: float
     """Bits that the text tells of the label of this item."""
-    points_at_image: bool
+    points_at_image: bool | None
+    """Null where the rule failed its control."""
     words: tuple[WordShare, ...]
 
 
