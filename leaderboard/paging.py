@@ -38,7 +38,7 @@ def make_pager(label: str) -> Pager:
     """Place a pager."""
     with gr.Row(elem_classes="vls-pager"):
         before = gr.Button("Previous", size="sm", min_width=80, scale=0)
-        chooser = gr.Dropdown([], label=label, scale=0, min_width=160)
+        chooser = gr.Dropdown([], label=label, scale=0, min_width=240)  # holds "2,226 to 2,241 of 2,241"
         after = gr.Button("Next", size="sm", min_width=80, scale=0)
     return Pager(before, chooser, after)
 

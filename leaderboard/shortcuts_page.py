@@ -229,7 +229,7 @@ def _pair_point(row: BoardRow, number: str, without: Rates) -> Point:
 
 def _facts(item: BoardList, n_drawn: int) -> str:
     n_rows = len(item.rows)
-    drawn = f"{n_drawn} of {amount(n_rows, 'row')} drawn" if n_drawn < n_rows else f"{amount(n_rows, 'row')}"
+    drawn = f"{n_drawn} drawn of {n_rows:,}" if n_drawn < n_rows else f"{n_rows:,}"
     return (
         f'<dl class="vls-facts"><div><dt>Judge</dt><dd>{pieces.shown(item.judge)}</dd></div>'
         f"<div><dt>Samples</dt><dd>{item.n_samples:,}</dd></div><div><dt>Rows</dt><dd>{drawn}</dd></div></dl>"

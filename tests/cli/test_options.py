@@ -6,7 +6,7 @@ import ast
 from collections import Counter
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import pytest
 import typer
@@ -71,6 +71,17 @@ def test_a_subclass_says_another_help_in_the_same_place() -> None:
     assert shown.index("--colour") < shown.index("--coats")
     assert "Of the old wall." in shown
     assert CliRunner().invoke(app_of(OldPaint), ["north"]).output == "north OldPaint(colour='grey', coats=1) False\n"
+
+
+@dataclass(frozen=True)
+class HeadedPaint(Paint):
+    PANEL: ClassVar[str] = "The paint"
+
+
+def test_a_group_may_have_a_heading_and_the_option_it_shares_stays_as_it_was() -> None:
+    shown = CliRunner().invoke(app_of(HeadedPaint), ["--help"], env={"COLUMNS": "120"}).output
+    assert shown.index("--dry") < shown.index("The paint") < shown.index("--colour")
+    assert "The paint" not in CliRunner().invoke(app_of(Paint), ["--help"], env={"COLUMNS": "120"}).output
 
 
 def test_two_options_of_one_name_are_refused() -> None:

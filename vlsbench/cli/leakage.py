@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
@@ -19,10 +20,12 @@ from vlsbench.errors import amount, visible
 
 if TYPE_CHECKING:
     from vlsbench.leakage.audit import Audit
+    from vlsbench.leakage.columns import ColumnChoice
     from vlsbench.leakage.groups import Groups
     from vlsbench.leakage.items import AuditSet
     from vlsbench.leakage.judged import Judged
     from vlsbench.leakage.judging import AskedJudge, GuardJudge, PeopleJudge
+    from vlsbench.leakage.source import HubChoice
     from vlsbench.text import OnProgress
 
 __all__ = ["leakage"]
@@ -36,19 +39,44 @@ SourceName = Annotated[
 _COLUMN = "Column of the {}, where the guess is wrong; none for no such column."
 
 
+@dataclass(frozen=True)
+class _SetSettings:
+    """What is read of the source, and as what."""
+
+    PANEL: ClassVar[str] = "The set: what is read of it"
+
+    text: Annotated[str | None, typer.Option(help=_COLUMN.format("text"))] = None
+    image: Annotated[str | None, typer.Option(help=_COLUMN.format("image"))] = None
+    label: Annotated[str | None, typer.Option(help=_COLUMN.format("label (pair harmful or not)"))] = None
+    category: Annotated[str | None, typer.Option(help=_COLUMN.format("category"))] = None
+    source_column: Annotated[
+        str | None, typer.Option("--source", help=_COLUMN.format("source (where a row is from)"))
+    ] = None
+    config: Annotated[str | None, typer.Option(help="Config of a dataset on the Hub.")] = None
+    split: Annotated[str | None, typer.Option(help="Split of a dataset on the Hub; default all.")] = None
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many texts.")] = None
+
+    def columns(self) -> ColumnChoice:
+        """Return the columns that are named."""
+        from vlsbench.leakage.columns import ColumnChoice
+
+        return ColumnChoice(self.text, self.image, self.label, self.category, self.source_column)
+
+    def hub(self) -> HubChoice:
+        """Return the part of a dataset on the Hub."""
+        from vlsbench.leakage.source import HubChoice
+
+        return HubChoice(self.config, self.split)
+
+
 @with_groups
 def leakage(
     source: SourceName,
-    text: Annotated[str | None, typer.Option(help=_COLUMN.format("text"))] = None,
-    image: Annotated[str | None, typer.Option(help=_COLUMN.format("image"))] = None,
-    label: Annotated[str | None, typer.Option(help=_COLUMN.format("label (pair harmful or not)"))] = None,
-    category: Annotated[str | None, typer.Option(help=_COLUMN.format("category"))] = None,
-    source_column: Annotated[str | None, typer.Option("--source", help=_COLUMN.format("source"))] = None,
-    config: Annotated[str | None, typer.Option(help="Config of a dataset on the Hub.")] = None,
-    split: Annotated[str | None, typer.Option(help="Split of a dataset on the Hub; default all.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many texts.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the folds and permutations.")] = 0,
-    html: Annotated[Path | None, typer.Option(metavar="OUT", help="Also write the report as one page.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the folds and permutations; the same seed gives the same report.")] = 0,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="OUT", help="Also write the report as one HTML page; it quotes texts of the set."),
+    ] = None,
     reweight: Annotated[
         Path | None,
         typer.Option(metavar="OUT", help="Also write ids and weights under which text predicts less (CSV)."),
@@ -60,19 +88,20 @@ def leakage(
     as_json: AsJson = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be read and measured; no more.")] = False,
     *,
+    read: _SetSettings,
     harm: HarmSettings,
 ) -> None:
-    """Measure what a set's text gives away: harm, labels, and whether the image is needed."""
+    """Measure what a set's text gives away: harm, labels, and whether the image is needed.
+
+    Without --judge nothing is asked of anybody. How to read the numbers: docs/leakage.md.
+    """
     from vlsbench.leakage.audit import plan_audit, run_audit
-    from vlsbench.leakage.columns import ColumnChoice
     from vlsbench.leakage.judging import together
-    from vlsbench.leakage.source import HubChoice
     from vlsbench.leakage.terminal import render_leakage
     from vlsbench.text import Progress
 
     _check_outs(source, html, reweight, core, harm)
-    choice = ColumnChoice(text, image, label, category, source_column)
-    hub = HubChoice(config, split)
+    choice, hub, limit = read.columns(), read.hub(), read.limit
     with Progress("asked") as progress, stoppable("the judge's answers are"):
         judges = _judges(harm, is_dry=dry_run, on_progress=progress)
         if dry_run:

@@ -6,8 +6,9 @@ typer knows single parameters only. `with_groups` lets a command take a frozen d
     def judge(directory: Directory, judging: JudgeSettings) -> None: ...
 
 is a command with every option of `JudgeSettings`, in their order, in the place of `judging`. A subclass may say
-another help of a field, or add some. What a group is good for beyond its fields (an object of the package made of
-them) is a method of it, and imports what it needs itself: `vlsbench --help` loads every group.
+another help of a field, or add some. `PANEL`, where a group has one, is the heading over its options in `--help`. What
+a group is good for beyond its fields (an object of the package made of them) is a method of it, and imports what it
+needs itself: `vlsbench --help` loads every group.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ import dataclasses
 import inspect
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, get_args, get_type_hints
 
 import typer
 
@@ -296,11 +298,13 @@ class JudgeSettings:
 class HarmSettings:
     """Who judges the harm of pairs and texts, and what is known of a model's answers to them."""
 
+    PANEL: ClassVar[str] = "Judge and answers: harm leak and image need"
+
     judge: Annotated[
         str,
         typer.Option(
-            help="Judge of harm leak: none, openai:MODEL, guard:MODEL (guard:FORMAT=MODEL), people:FILE or "
-            "offline-text. A guard runs behind --base-url, else by transformers."
+            help="Judge of harm leak: none, openai:MODEL, guard:MODEL (guard:FORMAT=MODEL) or people:FILE. A guard "
+            "runs behind --base-url, else by transformers."
         ),
     ] = "none"
     absent_image: Annotated[
@@ -400,12 +404,25 @@ def with_groups(command: Callable[..., None]) -> Callable[..., None]:
             parameters.append(_keyword(name, parameter.default, hints[name]))
             continue
         fields = get_type_hints(groups[name], include_extras=True)
-        parameters += [_keyword(f.name, f.default, fields[f.name]) for f in dataclasses.fields(groups[name])]
+        panel = getattr(groups[name], "PANEL", None)
+        parameters += [
+            _keyword(f.name, f.default, _in_panel(fields[f.name], panel)) for f in dataclasses.fields(groups[name])
+        ]
     # What typer reads of a function. Two options of one name are refused here, as in any signature.
     call.__signature__ = inspect.Signature(parameters, return_annotation=None)  # type: ignore[attr-defined]
     call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     call.__name__, call.__doc__, call.__module__ = command.__name__, command.__doc__, command.__module__
     return call
+
+
+def _in_panel(annotation: Any, panel: str | None) -> Any:
+    """Put an option under a heading; a copy, because several commands share it."""
+    if panel is None:
+        return annotation
+    kind, option = get_args(annotation)
+    option = copy(option)
+    option.rich_help_panel = panel
+    return Annotated[kind, option]
 
 
 def _keyword(name: str, default: Any, annotation: Any) -> inspect.Parameter:

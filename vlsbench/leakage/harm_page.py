@@ -7,26 +7,14 @@ from collections.abc import Mapping
 from vlsbench.errors import amount
 from vlsbench.leakage.page_parts import bars, card, figure, number, page_text, rate
 from vlsbench.leakage.records import GuardScore, HarmLeak, HarmNumbers
-from vlsbench.text import percent
+from vlsbench.leakage.summary import harm_answer
 
 __all__ = ["guard_section", "harm_card", "harm_section"]
-
-_TITLE = "1 · Does the text alone say the harm?"
 
 
 def harm_card(leak: HarmLeak | None) -> str:
     """Render the number of the page's head."""
-    if leak is None:
-        return card(_TITLE, None, "It takes a judge; without one nothing is asked of anybody.")
-    if leak.ratio is None:
-        return card(_TITLE, "–", f"{page_text(leak.judge)} calls none of {leak.r1.n:,} pairs unsafe.")
-    count, n = leak.ratio.count or 0, leak.ratio.n
-    return card(
-        _TITLE,
-        f"{percent(leak.ratio.value)}%",
-        f"of the {amount(n, 'pair')} that {page_text(leak.judge)} calls unsafe are unsafe to it as text alone "
-        f"({count:,}; R2/R1).",
-    )
+    return card(1, harm_answer(leak))
 
 
 def harm_section(leak: HarmLeak | None) -> str:
@@ -37,7 +25,7 @@ def harm_section(leak: HarmLeak | None) -> str:
             f"{head}<p>Not measured. A judge (<code>--judge openai:MODEL</code>, <code>guard:MODEL</code> or "
             "<code>people:FILE</code>) says of each pair, and of its text alone, whether it is unsafe; if most unsafe "
             "pairs are unsafe as text alone, a model can look safe by reading. There is no keyless judge of texts: "
-            "none passed its gate.</p>"
+            "of those tried none passed its checks.</p>"
         )
     rows = [
         ("Pair unsafe (R1)", 0.0, leak.r1),

@@ -20,7 +20,8 @@ from vlsbench.leakage.audit import Audit
 from vlsbench.leakage.harm_page import guard_section, harm_card, harm_section
 from vlsbench.leakage.image_need import IMAGE_RULE_CHECK
 from vlsbench.leakage.page_parts import BAR_STYLE, bars, card, figure, number, page_text, rate
-from vlsbench.leakage.records import INTERVAL_OF, Cue, LeakageReport, LeakingItem, Measure, Predictability
+from vlsbench.leakage.records import INTERVAL_OF, LeakageReport, LeakingItem, Measure, Predictability
+from vlsbench.leakage.summary import NUMBERS_OF_LABELS, helpful_cues, labels_answer, need_answer
 from vlsbench.text import percent
 
 __all__ = ["render_page"]
@@ -79,7 +80,8 @@ details.picture summary { color: var(--ink); font-size: .84rem; width: max-conte
 details.picture img { display: block; max-width: 100%; margin-top: .4rem; border-radius: 6px;
   border: 1px solid var(--line); }
 .passed { color: var(--good); font-weight: 600; } .failed { color: var(--bad); font-weight: 700; }
-.notice { border-left: 4px solid #b45309; background: var(--panel); border-radius: 4px; padding: .5rem .8rem; }
+.notice { margin-top: 1.1rem; max-width: none; border-left: 4px solid #b45309; background: var(--panel);
+  border-radius: 4px; padding: .5rem .8rem; }
 ul.notes { padding-left: 1.1rem; } ul.notes li { margin: .25rem 0; max-width: 72ch; }
 footer { margin-top: 3rem; padding-top: 1rem; border-top: 1px solid var(--line); color: var(--soft);
   font-size: .88rem; }
@@ -127,42 +129,19 @@ def _header(report: LeakageReport) -> str:
         for role, column in report.columns.items()
         if column is not None
     )
-    how = "columns were guessed" if report.format == "guessed" else f"read as {page_text(report.format)}"
+    how = "Columns were guessed" if report.format == "guessed" else f"Read as {page_text(report.format)}"
     dropped = "".join(f"; left out: {n:,} {page_text(reason)}" for reason, n in report.n_dropped.items())
+    labels, need = card(2, labels_answer(report.predictability)), card(3, need_answer(report.image_need))
     return f"""<header>
 <h1>What the text of {page_text(report.source)} gives away</h1>
 <p class="lead">{amount(report.n, "text")} in {report.groups.n_groups:,} groups that differ in image, wording and
 template. Three questions, three numbers; they are never added up.</p>
 <p class="soft">{how}: {columns}{dropped}.
 {INTERVAL_OF}</p>
-<div class="cards">{harm_card(report.harm_leak)}{_predict_card(report)}{_need_card(report)}</div>
+<div class="cards">{harm_card(report.harm_leak)}{labels}{need}</div>
 <p class="notice" role="note"><strong>Content notice.</strong> This page quotes texts of a safety benchmark. Images stay
 hidden until you open them.</p>
 </header>"""
-
-
-def _predict_card(report: LeakageReport) -> str:
-    title = "2 · Does the text tell the labels?"
-    if not report.predictability:
-        return card(title, None, "No label is there, or a control failed; the notes say which.")
-    best = max(report.predictability, key=lambda found: found.auc.value)
-    return card(
-        title,
-        f"AUC {best.auc.value:.2f}",
-        f"for <em>{page_text(best.target)}</em>: {percent(best.accuracy.value)}% right without the image, where the "
-        "largest "
-        f"class is {percent(best.majority)}%.",
-    )
-
-
-def _need_card(report: LeakageReport) -> str:
-    title = "3 · Is the image needed?"
-    share = report.image_need.points_at_image
-    if share is None:
-        return card(title, None, "The rule could not be used on these texts; the notes say why.")
-    return card(
-        title, f"{percent(share.value)}%", "of the texts point at an image; the others read as complete questions."
-    )
 
 
 # --- 2 ------------------------------------------------------------------------------------------------------
@@ -186,7 +165,7 @@ def _predictability_section(audit: Audit, *, has_images: bool) -> str:
         "so whatever it gets right the text gives away. A larger model may find more.</p>",
         '<div class="scroll"><table><thead><tr><th>label</th><th>texts</th><th>classes</th><th>largest class %</th>'
         "<th>right %</th><th>AUC</th><th>bits</th><th>p</th></tr></thead>"
-        f"<tbody>{rows}</tbody></table></div>",
+        f"<tbody>{rows}</tbody></table></div><p class=soft>{NUMBERS_OF_LABELS}</p>",
         figure(
             bars([(p.target, p.majority, p.accuracy) for p in report.predictability]),
             "Share of labels guessed right from the text alone (dark), above always naming the largest class (light). "
@@ -194,27 +173,18 @@ def _predictability_section(audit: Audit, *, has_images: bool) -> str:
         ),
     ]
     if report.cues:
-        shown = report.cues[:_SHOWN_CUES]
+        shown = helpful_cues(report.cues, n=_SHOWN_CUES)
         parts += [
-            "<h3>Trivial cues, best first</h3><p>One glance each, without any model. A cue that does nearly as "
-            "well as the "
-            "model says what the model learnt.</p>",
+            "<h3>Trivial cues, best first</h3><p>One glance each, without any model: most above the largest class "
+            "first. A cue that does nearly as well as the model says what the model learnt.</p>",
             figure(
-                bars([(f"{c.name} → {c.target}", c.majority, c.accuracy) for c in shown if _helps(c)] or _first(shown)),
+                bars([(f"{c.name} → {c.target}", c.majority, c.accuracy) for c in shown]),
                 "Share right by the cue alone (dark), above the largest class (light).",
             ),
         ]
     for found in report.predictability:
         parts.append(_target_details(audit, found, has_images=has_images))
     return "\n".join(parts)
-
-
-def _helps(cue: Cue) -> bool:
-    return cue.accuracy.value > cue.majority
-
-
-def _first(cues: Sequence[Cue]) -> list[tuple[str, float, Measure]]:
-    return [(f"{cue.name} → {cue.target}", cue.majority, cue.accuracy) for cue in cues[:1]]
 
 
 def _target_details(audit: Audit, found: Predictability, *, has_images: bool) -> str:
@@ -328,7 +298,7 @@ def _need_section(audit: Audit) -> str:
         check = IMAGE_RULE_CHECK
         parts.append(
             figure(
-                bars(rows),
+                bars(rows, is_sub=[place > 0 for place in range(len(rows))]),
                 "Share of texts that point at an image: “this tool”, “the scene in the picture”, “them” with "
                 "nothing before "
                 f"it. The rule reads words; against a person it is right on {check.n_agreed} of {check.n} texts "
@@ -353,7 +323,7 @@ def _need_section(audit: Audit) -> str:
             for i in complete
         )
         parts.append(
-            f'<details class="group"><summary>The first {len(complete)} texts that point at nothing</summary>'
+            f'<details class="group"><summary>The first {len(complete)} texts that point at no image</summary>'
             f'<ol class="items">{lines}</ol></details>'
         )
     return "\n".join(parts)

@@ -10,12 +10,13 @@ from html import escape
 
 from vlsbench.errors import masked
 from vlsbench.leakage.records import Measure
+from vlsbench.leakage.summary import Answer
 from vlsbench.text import percent
 
 __all__ = ["BAR_STYLE", "bars", "card", "figure", "number", "page_text", "rate"]
 
 BAR_STYLE = """
-.scroll th:first-child, .scroll td:first-child { min-width: 7.5rem; }
+.scroll th:first-child, .scroll td:first-child, .scroll .left { min-width: 7.5rem; }
 .bars { display: grid; grid-template-columns: minmax(9rem, 17rem) minmax(0, 1fr) max-content; gap: .38rem .8rem;
   align-items: center; font-size: .92rem; font-variant-numeric: tabular-nums; margin: .6rem 0; }
 .bars .row { display: contents; }
@@ -42,10 +43,12 @@ def page_text(value: str) -> str:
     return escape(masked(value, keep=lambda sign: sign == "\n"))
 
 
-def card(title: str, big: str | None, sentence: str) -> str:
-    """Render one number of the head; None was not measured."""
-    shown = '<div class="none">not measured</div>' if big is None else f'<div class="big">{big}</div>'
-    return f'<section class="card"><h2>{title}</h2>{shown}<p>{sentence}</p></section>'
+def card(place: int, answer: Answer) -> str:
+    """Render one answer of the head."""
+    number = answer.number
+    shown = '<div class="none">not measured</div>' if number is None else f'<div class="big">{page_text(number)}</div>'
+    title = f"{place} · {page_text(answer.question)}"
+    return f'<section class="card"><h2>{title}</h2>{shown}<p>{page_text(answer.sentence)}</p></section>'
 
 
 def rate(measure: Measure | None) -> str:

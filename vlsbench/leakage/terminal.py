@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from vlsbench.errors import amount, printable
 from vlsbench.leakage.image_need import IMAGE_RULE_CHECK
 from vlsbench.leakage.records import INTERVAL_OF, HarmNumbers, LeakageReport, Measure, Predictability, WeightsCard
+from vlsbench.leakage.summary import NUMBERS_OF_LABELS, harm_answer, helpful_cues, labels_answer, need_answer
 from vlsbench.text import percent, table
 
 __all__ = ["in_decimals", "in_percent", "render_leakage", "render_weights"]
@@ -19,12 +20,13 @@ def render_leakage(report: LeakageReport) -> str:
     """Render the report."""
     parts = [
         _head(report),
+        _short(report),
         _harm(report),
         _guard(report),
         _predictability(report),
         _cues(report),
-        _need(report),
         _leaking(report),
+        _need(report),
     ]
     parts += [_controls(report), "\n".join(f"note: {printable(note)}" for note in report.notes)]
     return "\n\n".join(part for part in parts if part)
@@ -84,6 +86,19 @@ def _head(report: LeakageReport) -> str:
             f"{amount(groups.largest, 'text')}. {INTERVAL_OF}",
         ]
     )
+
+
+def _short(report: LeakageReport) -> str:
+    answers = (
+        harm_answer(report.harm_leak),
+        labels_answer(report.predictability),
+        need_answer(report.image_need),
+    )
+    lines = [
+        f"{place}. {answer.question} {answer.number or 'Not measured.'} {printable(answer.sentence)}"
+        for place, answer in enumerate(answers, 1)
+    ]
+    return "\n".join(["In short; the three are never added up:", *lines])
 
 
 def _harm(report: LeakageReport) -> str:
@@ -159,7 +174,7 @@ def _predictability(report: LeakageReport) -> str:
         return f"{title}\nnot measured; the notes say why."
     rows = [_predicted(found) for found in report.predictability]
     lines = table(["label", "texts", "classes", "majority %", "accuracy %", "AUC", "bits", "p"], rows)
-    return "\n".join([title, lines, *_by_category(report)])
+    return "\n".join([title, lines, NUMBERS_OF_LABELS, *_by_category(report)])
 
 
 def _predicted(found: Predictability) -> list[str]:
@@ -197,7 +212,7 @@ def _by_category(report: LeakageReport) -> Iterator[str]:
 def _cues(report: LeakageReport) -> str:
     if not report.cues:
         return ""
-    cues = report.cues[:_SHOWN_CUES]
+    cues = helpful_cues(report.cues, n=_SHOWN_CUES)
     rows = [[printable(c.name), c.target, in_percent(c.accuracy), percent(c.majority)] for c in cues]
     return "   Trivial cues, best first\n" + table(["cue alone", "label", "accuracy %", "majority %"], rows, left=2)
 

@@ -1,0 +1,77 @@
+"""What a report says first."""
+
+from __future__ import annotations
+
+from vlsbench.leakage.page_parts import card
+from vlsbench.leakage.records import Cue, HarmLeak, ImageNeed, Measure, Predictability
+from vlsbench.leakage.summary import Answer, harm_answer, helpful_cues, labels_answer, need_answer
+
+
+def told(target: str, auc: float, low: float) -> Predictability:
+    return Predictability(
+        target=target,
+        n=200,
+        n_classes=2,
+        classes={"a": 120, "b": 80},
+        majority=0.6,
+        accuracy=Measure(value=0.7, low=0.6, high=0.8, n=200, count=140),
+        auc=Measure(value=auc, low=low, high=0.9, n=200),
+        bits=0.1,
+        bits_interval=(0.0, 0.2),
+        entropy_bits=0.97,
+        p_value=0.01,
+        null={},
+    )
+
+
+def test_the_label_that_text_tells_best_stands_first_and_the_others_are_named() -> None:
+    found = labels_answer([told("harm", 0.71, 0.6), told("category", 0.8, 0.7)])
+    assert found.number == "AUC 0.80"
+    assert found.sentence == (
+        "for category (95%: 0.70–0.90; 0.5 is chance): 70.0% right from the text alone; always naming the largest "
+        "class is right in 60.0%. AUC 0.71 for harm."
+    )
+
+
+def test_an_interval_that_holds_chance_is_no_finding() -> None:
+    assert labels_answer([told("harm", 0.6, 0.5)]).sentence.endswith("No more than chance is shown.")
+    assert "chance is shown" not in labels_answer([told("harm", 0.6, 0.51)]).sentence
+
+
+def test_what_was_not_measured_has_no_number() -> None:
+    answers = (harm_answer(None), labels_answer([]), need_answer(ImageNeed()))
+    assert [answer.number for answer in answers] == [None, None, None]
+    assert "not measured" in card(1, harm_answer(None))
+
+
+def test_a_judge_that_finds_nothing_unsafe_leaves_no_share() -> None:
+    none = Measure(value=0, low=0, high=0.1, n=40, count=0)
+    leak = HarmLeak(judge="guard:x", r1=none, r2=none, difference=none, ratio=None)
+    assert harm_answer(leak) == (
+        "Does the text alone say the harm?",
+        "–",
+        "guard:x calls none of 40 pairs unsafe.",
+    )
+
+
+def test_a_card_shows_markup_as_it_was_written() -> None:
+    shown = card(2, Answer("Why?", "<i>1</i>", "for <b>harm</b>"))
+    assert "<b>" not in shown
+    assert "&lt;i&gt;1&lt;/i&gt;" in shown
+
+
+def test_cues_that_do_no_better_than_the_largest_class_are_left_out() -> None:
+    cues = [
+        Cue(
+            name=name,
+            target="harm",
+            accuracy=Measure(value=value, low=0.1, high=0.9, n=100),
+            majority=0.6,
+            kind="one word",
+        )
+        for name, value in (("a", 0.8), ("b", 0.7), ("c", 0.6), ("d", 0.4))
+    ]
+    assert [cue.name for cue in helpful_cues(cues, n=9)] == ["a", "b"]
+    assert [cue.name for cue in helpful_cues(cues, n=1)] == ["a"]
+    assert [cue.name for cue in helpful_cues(cues[2:], n=9)] == ["c"], "so that a reader sees how little there is"
+    assert helpful_cues([], n=9) == ()

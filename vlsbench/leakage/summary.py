@@ -1,0 +1,89 @@
+"""The three answers of a report, each one number and one sentence; the page and the terminal both begin with them.
+
+Plain text: whoever puts a sentence into a page escapes it. Pure: no files, no network, no clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from vlsbench.errors import amount
+from vlsbench.leakage.records import Cue, HarmLeak, ImageNeed, Measure, Predictability
+from vlsbench.text import percent
+
+__all__ = ["NUMBERS_OF_LABELS", "Answer", "harm_answer", "helpful_cues", "labels_answer", "need_answer"]
+
+NUMBERS_OF_LABELS: Final = (
+    "AUC: 0.5 is chance, 1 is certain. Bits: what the text tells, of all there is to know of the label. p: how often "
+    "labels that were dealt out anew are told as well."
+)
+
+
+class Answer(NamedTuple):
+    """One answer."""
+
+    question: str
+    number: str | None
+    """None was not measured."""
+    sentence: str
+    """Goes on from the number."""
+
+
+def harm_answer(leak: HarmLeak | None) -> Answer:
+    """Say whether the text alone says the harm."""
+    question = "Does the text alone say the harm?"
+    if leak is None:
+        return Answer(question, None, "It takes a judge (--judge); without one nobody is asked.")
+    if leak.ratio is None:
+        return Answer(question, "–", f"{leak.judge} calls none of {leak.r1.n:,} pairs unsafe.")
+    return Answer(
+        question,
+        f"{percent(leak.ratio.value)}%",
+        f"of the {amount(leak.ratio.n, 'pair')} that {leak.judge} calls unsafe are unsafe to it as text alone "
+        f"({leak.ratio.count or 0:,}; R2/R1, 95%: {_ends(leak.ratio)}).",
+    )
+
+
+def labels_answer(found: Sequence[Predictability]) -> Answer:
+    """Say how well text alone tells the label that it tells best, and name the others."""
+    question = "Does the text tell the labels?"
+    if not found:
+        return Answer(question, None, "No label is there, or a control failed; the notes say which.")
+    best, *others = sorted(found, key=lambda one: one.auc.value, reverse=True)
+    chance = "" if best.auc.low > 0.5 else " No more than chance is shown."
+    rest = "".join(f" AUC {one.auc.value:.2f} for {one.target}." for one in others)
+    return Answer(
+        question,
+        f"AUC {best.auc.value:.2f}",
+        f"for {best.target} (95%: {best.auc.low:.2f}–{best.auc.high:.2f}; 0.5 is chance): "
+        f"{percent(best.accuracy.value)}% right from the text alone; always naming the largest class is right in "
+        f"{percent(best.majority)}%.{chance}{rest}",
+    )
+
+
+def need_answer(need: ImageNeed) -> Answer:
+    """Say how many texts need their image."""
+    question = "Is the image needed?"
+    share = need.points_at_image
+    if share is None:
+        return Answer(question, None, "The rule could not be used on these texts; the notes say why.")
+    return Answer(
+        question,
+        f"{percent(share.value)}%",
+        f"of the texts point at an image (95%: {_ends(share)}); the others read as complete questions.",
+    )
+
+
+def helpful_cues(cues: Sequence[Cue], *, n: int) -> tuple[Cue, ...]:
+    """Return the first cues that do better than the largest class; the very first where none does.
+
+    Args:
+        cues: Best first.
+        n: At most so many.
+    """
+    return tuple(cue for cue in cues if cue.accuracy.value > cue.majority)[:n] or tuple(cues[:1])
+
+
+def _ends(measure: Measure) -> str:
+    return f"{percent(measure.low)}–{percent(measure.high)}"
