@@ -10,6 +10,48 @@ from functools import cache
 
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
+__all__ = [
+    "BLUE",
+    "BROWN",
+    "COLOURS",
+    "CORAL",
+    "CREAM",
+    "DUSK",
+    "FILLS",
+    "FOREST",
+    "GREEN",
+    "GREY",
+    "INK",
+    "LEAF",
+    "LIGHT",
+    "LILAC",
+    "MINT",
+    "MUSTARD",
+    "NAVY",
+    "NIGHT",
+    "ORANGE",
+    "OVERSAMPLING",
+    "PAPER",
+    "PEACH",
+    "PINK",
+    "PLUM",
+    "RED",
+    "SAND",
+    "SIZE",
+    "SKY",
+    "STONE",
+    "TEAL",
+    "UMBER",
+    "WHITE",
+    "WINE",
+    "Canvas",
+    "Point",
+    "bezier",
+    "darker",
+    "mix",
+    "turned",
+]
+
 SIZE = 512
 """Edge of a finished image in pixels; also the unit of every coordinate."""
 
