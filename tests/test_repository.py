@@ -42,7 +42,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "screening": ("dataset",),
     "judge": ("dataset", "generate"),
     "leakage": ("metrics",),
-    "construct": (),
+    "construct": ("dataset", "generate", "judge", "leakage"),
     "submission": ("dataset", "generate", "judge", "metrics"),
     "people": ("dataset", "judge", "metrics", "submission"),
     "store": ("judge", "screening", "submission"),
@@ -53,6 +53,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "serve": ("hub", "store"),
     "cli": (
         "board",
+        "construct",
         "dataset",
         "engine",
         "generate",

@@ -6,16 +6,18 @@
     prompts.py          the wordings and the shapes of the replies they ask for
     journal.py          every reply that was paid for, by what was asked
     chains.py           what an item asks, call after call; many items at once
-    chat.py             chains ask endpoints that chat
-    images.py           chains ask who makes images: an endpoint, diffusers, a folder, the artist
+    chat.py, images.py  whom chains ask: endpoints that chat; an endpoint, diffusers, a folder, the artist
+    asking.py           all of them at once, into one journal
     artist.py, drawing/ an artist that draws what the words of a prompt name
     stages.py           1a, 1b, 2, 3, 4 and twins: one chain each
     sameness.py         texts told again, images that look alike
+    stage_files.py      the files between stages
     gate.py             what the texts give away: batches go back, or fail
     pipeline.py         the stages in order, over one folder
     yields.py           what came through, what was lost and why, what it cost
+    forecast.py         what a run would ask
     publish.py          the dataset's folder
 
 Stages are files: each can be run again from the one before it, and nothing that a reply is on disk for is paid twice.
-May import `dataset`, `generate` and `leakage`; nothing above. What needs the Hub's formats is handed in by `cli`.
+May import `dataset`, `generate`, `judge` and `leakage`; nothing above. What needs the Hub's formats is handed in by `cli`.
 """

@@ -33,7 +33,8 @@ _SEXUAL: Final = (
     r"topless|lingerie|underwear|bikini|swimsuit|seduc\w+|sensual\w*|provocative|fetish\w*|"
     r"stripp?(?:er|tease|ing)\w*|"
     r"orgasm\w*|masturbat\w*|genital\w*|breasts?|suggestive|lewd|hentai|"
-    r"intimate (?:photo|picture|image|video)s?|adult (?:content|film|video|magazine)s?|adult-only|xxx|nsfw|explicit|groom(?:ing|ed|ers?)|molest\w*|rap(?:e|ed|ing|ist)s?|prostitut\w*|escorts?)"
+    r"intimate (?:photo|picture|image|video)s?|adult (?:content|film|video|magazine)s?|adult-only|xxx|nsfw|"
+    r"explicit|groom(?:ing|ed|ers?)|molest\w*|rap(?:e|ed|ing|ist)s?|prostitut\w*|escorts?)"
 )
 _REAL: Final = (
     r"(?:celebrit(?:y|ies)|real person|named person|ex-?(?:girl|boy)friend|ex-?wife|ex-?husband|deep-?fakes?)"

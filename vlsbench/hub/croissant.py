@@ -25,7 +25,7 @@ from vlsbench.hub.inspect_config import INSPECT_COLUMNS, INSPECT_CONFIG
 from vlsbench.records import Record, explain
 from vlsbench.taxonomy import CATEGORY_NAMES, SUB_CATEGORY_NAMES
 
-__all__ = ["Shard", "Stated", "hash_shard", "read_croissant", "render_croissant"]
+__all__ = ["Shard", "Stated", "describe_set", "hash_shard", "read_croissant", "render_croissant"]
 
 _PARQUET = "application/x-parquet"
 _REPOSITORY = "repo"
@@ -110,6 +110,49 @@ def render_croissant(rows: Sequence[IndexRow], shards: Sequence[Shard], *, repos
         _record_set(INSPECT_CONFIG, INSPECT_COLUMNS, "The same pairs, the image as a data: URI."),
     ]
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def describe_set(folder: Path, rows: Sequence[IndexRow], *, name: str) -> dict[str, Any]:
+    """Describe the folder of a constructed set, which has no repository yet: files, digests and columns.
+
+    Args:
+        folder: With `data/*.parquet`.
+        rows: The risky pairs, as in the index.
+        name: Of the set.
+
+    Raises:
+        DataError: If a file cannot be read.
+    """
+    template = json.loads(card_template("croissant.json").read_text(encoding="utf-8"))
+    paths = sorted(path.relative_to(folder).as_posix() for path in (folder / "data").glob("*.parquet"))
+    shards = [hash_shard(folder, path) for path in paths]
+    file_set = {
+        "@type": "cr:FileSet",
+        "@id": "parquet-default",
+        "name": "parquet-default",
+        "description": "The pairs; their harmless twins where there are any.",
+        "containedIn": [{"@id": shard.path} for shard in shards],
+        "encodingFormat": _PARQUET,
+        "includes": "data/*.parquet",
+    }
+    files = [{key: value for key, value in _file_object(shard).items() if key != "containedIn"} for shard in shards]
+    return {
+        "@context": template["@context"],
+        "@type": "sc:Dataset",
+        "name": name,
+        "description": (
+            f"{len(rows):,} pairs of a harmless text and an image that makes it risky, made by `vlsbench construct`. "
+            "Content notice: for testing and improving the safety of models, for nothing else."
+        ),
+        "conformsTo": template["conformsTo"],
+        "version": f"1.0.0+{digest_of(rows)[:12]}",
+        "distribution": [*files, file_set],
+        "recordSet": [
+            _enumeration("categories", CATEGORY_NAMES),
+            _enumeration("sub_categories", SUB_CATEGORY_NAMES),
+            _record_set("default", COLUMNS, f"All {len(rows):,} pairs, and their twins; images embedded."),
+        ],
+    }
 
 
 def _filled(value: Any, values: dict[str, str]) -> Any:
