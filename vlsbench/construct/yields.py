@@ -164,7 +164,7 @@ def _stage(stage: StageName, unit: str, items: list[str], records: Mapping[str, 
 
 def render_yields(yields: Yields) -> str:
     """Lay the table out for people, with every loss below it."""
-    head = ["Stage", "In", "Kept", "", "Lost", "Waiting", "Calls", "Unusable", "Tokens in", "Tokens out", "Cost"]
+    head = ["Stage", "In", "Kept", "Kept %", "Lost", "Waiting", "Calls", "Unusable", "Tokens in", "Tokens out", "Cost"]
     rows = [
         [
             f"{stage.stage} {stage.unit}",
