@@ -19,5 +19,5 @@
     publish.py          the dataset's folder
 
 Stages are files: each can be run again from the one before it, and nothing that a reply is on disk for is paid twice.
-May import `dataset`, `generate`, `judge` and `leakage`; nothing above. What needs the Hub's formats is handed in by `cli`.
+May import `dataset`, `generate`, `judge` and `leakage`; nothing above. The Hub's formats are handed in by `cli`.
 """

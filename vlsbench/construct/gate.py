@@ -29,7 +29,16 @@ from vlsbench.leakage.items import MIN_ITEMS
 from vlsbench.leakage.records import HARM, ORIGIN, LeakageReport, Measure
 from vlsbench.records import Count, Digest, Record
 
-__all__ = ["GATED", "AuditedPair", "BatchAudit", "audit_batch", "audit_rows", "batches_of", "words_that_leak"]
+__all__ = [
+    "GATED",
+    "AuditedPair",
+    "BatchAudit",
+    "audit_batch",
+    "audit_rows",
+    "batches_of",
+    "keep_audit",
+    "words_that_leak",
+]
 
 GATED: Final = (ORIGIN, HARM)
 """What gates; everything else is reported."""
@@ -153,8 +162,14 @@ def audit_batch(
         words=() if report is None else words_that_leak(report, failed),
         notes=(*notes, *(() if report is None else report.notes)),
     )
-    write_atomic(path, audit.model_dump_json(indent=2) + "\n")
+    keep_audit(folder, name, audit)
     return audit
+
+
+def keep_audit(folder: Path, name: str, audit: BatchAudit) -> None:
+    """Write an audit under a name: one batch that is the whole set is not audited twice."""
+    named = audit.model_copy(update={"name": name})
+    write_atomic(folder / f"{name}.json", named.model_dump_json(indent=2) + "\n")
 
 
 def words_that_leak(report: LeakageReport, targets: Sequence[str]) -> tuple[str, ...]:

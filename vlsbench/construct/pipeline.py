@@ -28,7 +28,7 @@ from vlsbench.construct.asking import Models
 from vlsbench.construct.chains import Chain, run_chains
 from vlsbench.construct.chat import Purse, PursedMeter
 from vlsbench.construct.config import Plan
-from vlsbench.construct.gate import AuditedPair, BatchAudit, audit_batch, batches_of
+from vlsbench.construct.gate import AuditedPair, BatchAudit, audit_batch, batches_of, keep_audit
 from vlsbench.construct.journal import PRIVATE, Journal
 from vlsbench.construct.records import (
     FilteredRecord,
@@ -188,7 +188,7 @@ class Construction:
         # Prices of nothing: it shows what all models have spent.
         self._meter = PursedMeter(Prices(0.0, 0.0), purse)
         self._unreached: dict[StageName, int] = {}
-        self._hashes: dict[str, int] = {}
+        self._looks: dict[str, str] = {}
         self._turns: list[dict[str, int]] = [{}]
         """Cycle of every item that was sent back, by turn."""
         self._words: dict[tuple[str, int], tuple[str, ...]] = {}
@@ -249,8 +249,13 @@ class Construction:
         stage: StageName,
         file: StageFile[RecordT],
         chains: Wanted[RecordT],
+        finish: Callable[[RecordT], RecordT] | None = None,
     ) -> None:
-        """Run the chains whose item has no record yet."""
+        """Run the chains whose item has no record yet.
+
+        Args:
+            finish: Completes a record before it is written.
+        """
         wanted = list(chains)
         open_ = {key[0]: start() for key, start in wanted if key not in file}
         n_before = len(wanted) - len(open_)
@@ -261,24 +266,40 @@ class Construction:
 
         def keep(records: Sequence[RecordT]) -> None:
             nonlocal n_failed
-            file.add(records)
+            file.add(records if finish is None else [finish(record) for record in records])
             n_failed += sum(not record.is_kept for record in records)
 
         self._on_stage(stage)
         walk = run_chains(open_, self.journal, self.models.ask, keep, on_step=show)
         if walk.unreached:
             self._unreached[stage] = self._unreached.get(stage, 0) + len(walk.unreached)
-        self._drop_what_is_never_built(file)
+        self._drop_what_is_never_built()
 
-    def _drop_what_is_never_built(self, file: StageFile[Any]) -> None:
-        """Remove images of items that were refused; done again at every start, as a kill may come before it."""
-        if file.path.name not in ("images.jsonl", "twins.jsonl"):
+    def _look_at(self, record: ImageRecord) -> ImageRecord:
+        """Note what an image looks like, once a file."""
+        if record.image is None or record.image_sha256 is None:
+            return record
+        if record.image_sha256 not in self._looks:
+            data = (self.plan.out / record.image).read_bytes()
+            self._looks[record.image_sha256] = f"{picture_hash(Picture(data, mime_of(data) or '')):064x}"
+        return record.model_copy(update={"looks": self._looks[record.image_sha256]})
+
+    def _drop_what_is_never_built(self) -> None:
+        """Remove the images of items that were refused; done at every start, as a kill may come before it."""
+        refused = {
+            record.key for file in (self.images, self.filtered, self.twins) for record in file.lost("never_built")
+        }
+        if not refused:
             return
-        for record in file.read():
-            if record.loss == "never_built":
-                for note in record.calls:
-                    if note.step in ("image", "twin_image"):
-                        self.journal.drop_image(note.call)
+        for file in (self.images, self.twins):
+            for record in file.read():
+                if record.key in refused:
+                    for note in record.calls:
+                        if note.step in ("image", "twin_image"):
+                            self.journal.drop_image(note.call)
+                    photo = self._photos.get(record.item.split("-")[0])
+                    if photo is not None:
+                        (self.plan.out / photo_file(photo)).unlink(missing_ok=True)
 
     def _stage_1a(self, turn: int) -> None:
         elements = self.plan.elements[: self.preview]
@@ -314,15 +335,8 @@ class Construction:
     def _drop_repeated_images(self, turn: int) -> None:
         kept = {item: record for item, record in self.now(self.images, turn).items() if record.is_kept}
         ordered = sorted(kept.values(), key=lambda record: record.cycle == turn)
-        repeats = find_repeated_images((r.item, r.image_sha256 or "", self._hash_of(r)) for r in ordered)
+        repeats = find_repeated_images((r.item, r.image_sha256 or "", int(r.looks or "0", 16)) for r in ordered)
         self._lose_repeated(self.images, [kept[item] for item in repeats], repeats, "image_repeats", "image")
-
-    def _hash_of(self, record: ImageRecord) -> int:
-        digest = record.image_sha256 or ""
-        if digest not in self._hashes:
-            data = (self.plan.out / str(record.image)).read_bytes()
-            self._hashes[digest] = picture_hash(Picture(data, mime_of(data) or ""))
-        return self._hashes[digest]
 
     @staticmethod
     def _lose_repeated(
@@ -354,6 +368,7 @@ class Construction:
                 )
                 for record in rewritten
             ),
+            self._look_at,
         )
         if "3" not in self._unreached:
             self._drop_repeated_images(turn)
@@ -450,7 +465,7 @@ class Construction:
                 break
             turn = self._send_back(turn, audits)
         failed = tuple(audits[number].name for number in returned)
-        whole = self._audit_whole(failed) if audits else None
+        whole = self._audit_whole(failed, audits) if audits else None
         return Done({}, tuple(audits), whole, turn + 1, failed, True)
 
     def _audit(self, turn: int) -> list[BatchAudit]:
@@ -488,8 +503,10 @@ class Construction:
             seed=self.plan.config.seed,
         )
 
-    def _audit_whole(self, failed: Sequence[str]) -> BatchAudit:
+    def _audit_whole(self, failed: Sequence[str], audits: Sequence[BatchAudit]) -> BatchAudit:
         accepted = self.published(failed)
+        if len(audits) == 1 and not failed:
+            keep_audit(self.plan.out / "audit", "report", audits[0])
         return self._audit_items("report", list(accepted), accepted)
 
     def _send_back(self, turn: int, audits: Sequence[BatchAudit]) -> int:

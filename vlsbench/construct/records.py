@@ -207,6 +207,8 @@ class ImageRecord(Outcome):
     image: str | None = None
     """File, relative to the run's folder."""
     image_sha256: Digest | None = None
+    looks: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    """Difference hash, 256 bits: what images are compared by."""
     maker: str | None = None
     rounds: tuple[ImageRound, ...] = ()
 

@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 from pydantic import ValidationError
 
-from vlsbench.construct.records import Outcome
+from vlsbench.construct.records import Loss, Outcome
 from vlsbench.errors import DataError
 from vlsbench.files import append_lines, read_lines
 from vlsbench.records import explain
@@ -70,6 +70,10 @@ class StageFile(Generic[RecordT]):
     def __contains__(self, key: tuple[str, int]) -> bool:
         """Say whether an item has been through in a cycle."""
         return key in self._records
+
+    def lost(self, loss: Loss) -> list[RecordT]:
+        """Return the records of items that were lost by a reason, in any cycle, without their calls."""
+        return [record for record in self._records.values() if record.loss == loss]
 
     def at(self, item: str, cycle: int) -> RecordT | None:
         """Return the record of an item in a cycle, without its calls."""
