@@ -226,6 +226,18 @@ def test_one_stage_after_the_other_makes_what_the_whole_run_makes(server: str, m
     assert without_costs(publish_set(single, ended).folder) == without_costs(publish_set(whole, whole_ended).folder)
 
 
+def test_a_reply_that_is_never_built_is_in_no_file_not_even_the_private_one(server: str, make_plan: Make) -> None:
+    plan = make_plan(server, elements=3, more='[safeguards]\nnever = ["what stands for HARM"]')
+    construction, done = run(plan)
+    assert done.is_whole
+    assert {record.loss for record in construction.seeds.read()} <= {"never_built", "reply_refused"}
+    outcomes = Counter(record.outcome for record in construction.journal.records())
+    assert outcomes["never_built"] >= 2
+    assert b"what stands for harm" not in b"".join(files_of(plan.out).values())
+    with pytest.raises(DataError, match="no pair came through"):
+        publish_set(construction, done)
+
+
 def test_publish_refuses_a_query_from_before_rewriting_and_files_of_private(built: Built, tmp_path: Path) -> None:
     folder = built.folder
     for name in ("private/x.txt", "queries.jsonl", "deep/calls.jsonl"):

@@ -87,7 +87,7 @@ class Models:
     async def _ask_chat(self, name: str, calls: Sequence[ChatCall], writer: Writer[Arrived]) -> None:
         if name not in self._chat:
             config = self._plan.config.models[name]  # type: ignore[index]  # a name of the configuration
-            self._chat[name] = ChatModel(name, config, self.purse, http_client=self._http_client)
+            self._chat[name] = ChatModel(name, config, self.purse, self._plan.safeguards, http_client=self._http_client)
         run = self._chat[name].start(writer.put)
         # Neighbours share an image, which is then read and encoded once.
         await run.ask_all(sorted(calls, key=lambda call: (str(call.picture or ""), call.item, call.step)))

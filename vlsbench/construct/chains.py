@@ -115,6 +115,8 @@ class Told(NamedTuple, Generic[ReplyT]):
     """None where no attempt gave a reply that can be used."""
     outcome: ReplyOutcome
     """Of the last attempt."""
+    why: str | None = None
+    """Rule that forbids what was replied."""
 
 
 def ask_for(
@@ -138,6 +140,8 @@ def ask_for(
                 return Told(read, "answered")
             outcome = read
         notes.append(note_of(record, outcome))
+        if outcome == "never_built":
+            return Told(None, outcome, record.reply)
     return Told(None, outcome)
 
 

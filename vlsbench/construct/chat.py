@@ -16,6 +16,7 @@ from vlsbench.construct.config import Model
 from vlsbench.construct.journal import Arrived
 from vlsbench.construct.prompts import LOOKING, REPLIES, reply_note, schema_of
 from vlsbench.construct.records import CallRecord, ReplyOutcome
+from vlsbench.construct.safeguards import Safeguards
 from vlsbench.cost import Meter, Prices, image_tokens
 from vlsbench.dataset.pictures import Picture, fit_picture, mime_of, size_of
 from vlsbench.endpoint import (
@@ -30,6 +31,7 @@ from vlsbench.endpoint import (
     wants_other_budget_field,
 )
 from vlsbench.errors import DataError, ModelError
+from vlsbench.files import sha256_hex
 from vlsbench.generate.reply import Answer, read_answer, unanswered
 from vlsbench.records import Settings
 
@@ -89,6 +91,7 @@ class ChatModel:
         name: In the configuration.
         config: As it stands there.
         purse: What all models pay from.
+        safeguards: A reply that they refuse is not kept, only the rule's name and the digest.
         http_client: The SDK's transport; it stays open. For tests.
 
     Raises:
@@ -97,10 +100,17 @@ class ChatModel:
     """
 
     def __init__(
-        self, name: str, config: Model, purse: Purse, *, http_client: httpx2.AsyncClient | None = None
+        self,
+        name: str,
+        config: Model,
+        purse: Purse,
+        safeguards: Safeguards,
+        *,
+        http_client: httpx2.AsyncClient | None = None,
     ) -> None:
         self.name = name
         self.config = config
+        self.safeguards = safeguards
         self.meter = PursedMeter(config.prices, purse)
         self.asker = Asker(
             ModelError, f"[models.{name}]", "(vLLM and others need none)", "questions", "replies", config.key_variable
@@ -217,6 +227,9 @@ class ChatRun(EndpointRun[ChatCall, Answer]):
         tokens = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
         tokens_in, tokens_out = (count if isinstance(count, int) else None for count in tokens)
         text = outcome.response if outcome.response is not None else outcome.finish_reason
+        what = outcome_of(outcome)
+        if (rule := self.model.safeguards.refuse(text)) is not None:
+            what, text = "never_built", f"{rule} (SHA-256 {sha256_hex(text or '')})"
         self.put(
             Arrived(
                 CallRecord(
@@ -229,7 +242,7 @@ class ChatRun(EndpointRun[ChatCall, Answer]):
                     prompt_sha256=item.prompt_sha256,
                     seed=item.seed,
                     call=item.key,
-                    outcome=outcome_of(outcome),
+                    outcome=what,
                     tokens_in=tokens_in,
                     tokens_out=tokens_out,
                     cost=self._cost(outcome, tokens_in, tokens_out),

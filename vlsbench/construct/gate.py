@@ -15,12 +15,13 @@ Files: one JSON an audit under `audit/`, which is taken from there where the row
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple
 
 from pydantic import Field, ValidationError
 
+from vlsbench.construct.records import Origin
 from vlsbench.errors import DataError
 from vlsbench.files import canonical_json, sha256_hex, write_atomic
 from vlsbench.leakage.audit import run_audit
@@ -44,7 +45,9 @@ GATED: Final = (ORIGIN, HARM)
 """What gates; everything else is reported."""
 
 _MOST_WORDS: Final = 12
-_CHOICE: Final = ColumnChoice("text", "image", "label", "category", "source")
+_LEAST_SHARE: Final = 0.1
+"""Of the heaviest word's weight: lighter ones ("a", "my") would only tie the hands of who rewrites."""
+_CHOICE: Final = ColumnChoice("text", "image", "label", "category", "none")
 
 
 class AuditedPair(NamedTuple):
@@ -54,7 +57,7 @@ class AuditedPair(NamedTuple):
     text: str
     image_sha256: str
     category: str
-    source: str
+    origin: Origin
     twin_sha256: str | None
     """Image of its twin."""
 
@@ -99,12 +102,12 @@ def audit_rows(pairs: Sequence[AuditedPair], harmless: Sequence[str] = ()) -> li
     """Lay out what is audited: pairs, their twins, and harmless questions of others."""
     rows: list[dict[str, str | None]] = []
     for pair in pairs:
-        shared = {"text": pair.text, "category": pair.category, "source": pair.source}
+        shared = {"text": pair.text, "category": pair.category, "origin": pair.origin}
         rows.append({**shared, "image": pair.image_sha256, "label": "harmful"})
         if pair.twin_sha256 is not None:
             # A twin's image is made whatever the pair's is; its origin says nothing of the text.
-            rows.append({**shared, "image": pair.twin_sha256, "label": "harmless", "source": None, "category": None})
-    rows += [{"text": text, "image": None, "label": "harmless", "category": None, "source": None} for text in harmless]
+            rows.append({**shared, "image": pair.twin_sha256, "label": "harmless", "origin": None, "category": None})
+    rows += [{"text": text, "image": None, "label": "harmless", "category": None, "origin": None} for text in harmless]
     return rows
 
 
@@ -179,8 +182,9 @@ def words_that_leak(report: LeakageReport, targets: Sequence[str]) -> tuple[str,
         if item.target in targets:
             for share in item.words:
                 weights[share.word] = weights.get(share.word, 0.0) + share.weight
-    order: Mapping[str, float] = dict(sorted(weights.items(), key=lambda pair: (-pair[1], pair[0])))
-    return tuple(order)[:_MOST_WORDS]
+    least = _LEAST_SHARE * max(weights.values(), default=0.0)
+    order = sorted((-weight, word) for word, weight in weights.items() if weight >= least)
+    return tuple(word for _, word in order)[:_MOST_WORDS]
 
 
 def _read(path: Path) -> BatchAudit | None:

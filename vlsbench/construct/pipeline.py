@@ -486,7 +486,7 @@ class Construction:
                 one.rewritten.query or "",
                 one.image.image_sha256 or "",
                 one.filtered.category or "",
-                one.rewritten.source,
+                one.rewritten.origin,
                 None if one.twin is None else one.twin.image_sha256,
             )
             for item in items

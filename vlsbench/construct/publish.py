@@ -139,7 +139,7 @@ def refuse_private(folder: Path) -> None:
 
 def _refuse_private_texts(run: Construction, rows: Sequence[_Row]) -> None:
     private = {_plain(query) for seed in run.seeds.read() for query in seed.queries}
-    same = [row.item for row in rows if _plain(row.text) in private]
+    same = list(dict.fromkeys(row.item for row in rows if _plain(row.text) in private))
     if same:
         raise DataError(
             f"{run.plan.out}: the text of {numbered(same)} is a query from before rewriting, which is never published."

@@ -73,6 +73,7 @@ _LOSS_OF: dict[ReplyOutcome, Loss] = {
     "cut": "reply_cut",
     "empty": "reply_empty",
     "unparsable": "reply_unparsable",
+    "never_built": "never_built",
 }
 _PROBLEM_OF: dict[Loss, str] = {
     "text_harmful": "Your last attempt still says or hints at what is risky. Say less.",
@@ -174,7 +175,7 @@ def _lose_if_prohibited(is_prohibited: bool) -> None:
 def _usable(told: Told[ReplyT]) -> ReplyT:
     """Return a reply that can be used, or lose the item by what came instead."""
     if told.reply is None:
-        _lose(_LOSS_OF[told.outcome])
+        _lose(_LOSS_OF[told.outcome], told.why)
     return told.reply
 
 
@@ -208,7 +209,7 @@ def element_chain(kit: Kit, element: Element) -> Chain[SeedRecord]:
             category=element.category, sub_category=element.sub_category, element=element.text, count=str(n),
         )  # fmt: skip
         reply = _usable(told)
-        return _seed(kit, base, reply.image_content, reply.queries[:n], notes)
+        return _seed(kit, base, reply.image_content, reply.queries, n, notes)
     except _Lost as lost:
         return _with(base, lost, notes)
 
@@ -232,16 +233,18 @@ def photo_chain(kit: Kit, photo: Photo) -> Chain[SeedRecord]:
         )
         reply = _usable(told)
         _lose_if_prohibited(reply.prohibited)
-        return _seed(kit, base, reply.image_content, reply.queries[:n], notes)
+        return _seed(kit, base, reply.image_content, reply.queries, n, notes)
     except _Lost as lost:
         return _with(base, lost, notes)
 
 
-def _seed(kit: Kit, base: SeedRecord, content: str, queries: Sequence[str], notes: Sequence[CallNote]) -> SeedRecord:
+def _seed(
+    kit: Kit, base: SeedRecord, content: str, queries: Sequence[str], n: int, notes: Sequence[CallNote]
+) -> SeedRecord:
     if not queries:
         _lose("reply_empty", "no query")
     _refuse(kit, base.element, content, *queries, category=base.category)
-    return _kept(base, notes, image_content=content, queries=tuple(queries))
+    return _kept(base, notes, image_content=content, queries=tuple(queries[:n]))
 
 
 RecordT = TypeVar("RecordT", bound=Outcome)
