@@ -58,8 +58,9 @@ wanted = {twins}
 """
 
 
-def write_config(folder: Path, url: str, *, elements: int, queries: int, concurrency: int,
-                 timeout: float, twins: bool) -> Path:  # fmt: skip
+def write_config(
+    folder: Path, url: str, *, elements: int, queries: int, concurrency: int, timeout: float, twins: bool
+) -> Path:
     """Write a configuration and its elements."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "elements.csv").open("w", newline="") as file:
@@ -77,7 +78,7 @@ def write_config(folder: Path, url: str, *, elements: int, queries: int, concurr
             timeout=timeout,
             image="endpoint",
             twins=str(twins).lower(),
-        )  # fmt: skip
+        )
     )
     return path
 
