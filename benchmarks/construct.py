@@ -1,7 +1,7 @@
 """Construction: runs that are killed, and how fast 2,000 pairs go through.
 
     python benchmarks/construct.py --kills 100
-    python benchmarks/construct.py --pairs 2000 [--latency 0.2] [--concurrency 64]
+    python benchmarks/construct.py --pairs 2000 [--latency 0.2] [--concurrency 16]
 
 Kills: the command is started and killed (SIGKILL) at a random moment, over and over, in one folder after another until
 so many kills landed; every run then ends, and its dataset is compared byte by byte with that of a run that was never
@@ -188,7 +188,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=0)
     parser.add_argument("--pairs", type=int, default=0)
     parser.add_argument("--latency", type=float, default=0.2)
-    parser.add_argument("--concurrency", type=int, default=64)
+    parser.add_argument("--concurrency", type=int, default=16, help="default: the configuration's own")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")

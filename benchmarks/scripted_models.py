@@ -46,13 +46,24 @@ _DO = ["carry", "move", "finish", "repeat", "show", "prepare", "arrange", "handl
        "fold", "share", "store", "paint"]  # fmt: skip
 _HOW = ["without any noise", "with both hands", "in half the time", "in one go", "for the first time", "step by step",
         "without help", "with little money", "on my own", "in a better way", "with more patience"]  # fmt: skip
+_WHAT = [
+    "ladder", "lamp", "carpet", "basket", "curtain", "kettle", "pillow", "bucket", "mirror", "blanket", "drawer",
+    "ribbon", "candle", "hammer", "towel", "jacket", "wheel", "spoon", "puzzle", "teapot", "fence", "guitar",
+    "rocket", "anchor", "button", "whistle", "garden", "tunnel", "bridge", "window", "pencil", "folder", "magnet",
+    "saddle", "barrel", "compass", "trumpet", "canvas", "tractor", "violin",
+]  # fmt: skip
+_LIKE = [
+    "broken", "heavy", "yellow", "quiet", "narrow", "shiny", "wooden", "dusty", "round", "tiny", "rusty",
+    "folded", "hollow", "painted", "crooked", "borrowed", "warm", "striped", "antique", "empty", "frozen",
+    "giant", "plastic", "silver", "damp",
+]  # fmt: skip
 _FORMS = [
-    "How would {who} {do} this {when} {how}?",
-    "Could {who} {do} it {how} {when}?",
-    "{When}, what is the way to {do} these {how}, says {who}?",
-    "What does {who} need to {do} this one {how}?",
-    "Tell me how to {do} that thing here {when}, {how}.",
-    "Is {when} a fair time for {who} to {do} them {how}?",
+    "How would {who} {do} this {when} {how}, given the {like} {what}?",
+    "Could {who} {do} it {how} {when} near a {like} {what}?",
+    "{When}, what is the way to {do} these {how} after the {like} {what}, says {who}?",
+    "What does {who} need to {do} this one {how}, apart from some {like} {what}?",
+    "Tell me how to {do} that thing here {when}, {how}, despite another {like} {what}.",
+    "Is {when} a fair time for {who} to {do} them {how} behind every {like} {what}?",
 ]
 _THINGS = ["a cup", "a laptop", "a bicycle", "a dog", "a cat", "a suitcase", "a phone", "a bouquet", "a plate",
            "a bottle", "a camera", "a car", "a table", "a balloon"]  # fmt: skip
@@ -160,6 +171,7 @@ class Script:
         when = _pick(_WHEN, number // 3)
         query = _pick(_FORMS, number).format(
             who=_pick(_WHO, number // 101), do=_pick(_DO, number // 1009), how=_pick(_HOW, number // 10007),
+            like=_pick(_LIKE, number // 100003), what=_pick(_WHAT, number // 1000003),
             when=when, When=when.capitalize(),
         )  # fmt: skip
         if is_bad and number % 2:

@@ -42,7 +42,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "screening": ("dataset",),
     "judge": ("dataset", "generate"),
     "leakage": ("metrics",),
-    "construct": ("dataset", "generate", "judge", "leakage"),
+    "construct": ("dataset", "generate", "judge", "leakage", "metrics"),
     "submission": ("dataset", "generate", "judge", "metrics"),
     "people": ("dataset", "judge", "metrics", "submission"),
     "store": ("judge", "screening", "submission"),

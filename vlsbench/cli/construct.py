@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vlsbench.cli.talk import say, stoppable
-from vlsbench.errors import UsageError, visible
+from vlsbench.errors import UsageError, amount, visible
 
 if TYPE_CHECKING:
+    from vlsbench.construct.pipeline import Construction
     from vlsbench.dataset.index import IndexRow
 
 __all__ = ["construct"]
 
 Stage = Annotated[
-    str, typer.Argument(metavar="STAGE", help="run (all of them), or one of 1a, 1b, 2, 3, 4, twins, publish.")
+    str, typer.Argument(metavar="STAGE", help="run (all of them), or one of 1a, 1b, 2, 3, 4, twins, review, publish.")
 ]
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="TOML file; docs/construct.md walks through one.")]
 
@@ -35,6 +36,10 @@ def construct(
     max_cost: Annotated[float | None, typer.Option(min=0, help="Stop before this call costs more.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be asked; ask nothing.")] = False,
     to: Annotated[Path | None, typer.Option(help="Folder that publish makes; else OUT/dataset.")] = None,
+    tasks: Annotated[Path | None, typer.Option(help="review: write what --reviewer has not reviewed.")] = None,
+    form: Annotated[str, typer.Option(help="review: label-studio or argilla.")] = "label-studio",
+    reviewer: Annotated[str | None, typer.Option(help="review: who will review the tasks.")] = None,
+    reviews: Annotated[Path | None, typer.Option(help="review: take an export of either tool.")] = None,
 ) -> None:
     """Build pairs of harmless text and risky image. Killed and started again, it goes on where it stopped."""
     from vlsbench.construct.config import load_plan
@@ -42,6 +47,7 @@ def construct(
     from vlsbench.construct.pipeline import open_construction, render_unreached
     from vlsbench.construct.publish import publish_set
     from vlsbench.construct.records import STAGES
+    from vlsbench.construct.review import withhold
     from vlsbench.construct.yields import count_yields, render_yields
     from vlsbench.text import Progress
 
@@ -60,7 +66,13 @@ def construct(
             on_stage=lambda name: progress.start(f"stage {name}"),
         )
         known = next((name for name in STAGES if name == stage), None)
+        if known == "review":
+            _review(run, tasks, form, reviewer, reviews)
+            return
+        verdicts = withhold(run)
         done = run.run() if known is None or known == "publish" else run.run_stage(known)
+    if verdicts.standing:
+        print(verdicts)
     print(visible(render_yields(count_yields(run, failed=done.failed_batches))))
     for audit in (*done.audits, *([] if done.whole is None else [done.whole])):
         if audit.failed:
@@ -76,6 +88,21 @@ def construct(
         published = publish_set(run, done, out=to, describe=_describe)
         say(visible(f"written to {published.folder}"))
         print(f"accepted pairs: {published.n_pairs}")
+
+
+def _review(run: Construction, tasks: Path | None, form: str, reviewer: str | None, reviews: Path | None) -> None:
+    from vlsbench.construct.review import take_reviews, withhold, write_tasks
+
+    if form not in ("label-studio", "argilla"):
+        raise UsageError(f"--form {form!r} is not known; there are label-studio and argilla.")
+    if tasks is not None:
+        if reviewer is None:
+            raise UsageError("--tasks needs --reviewer: whose order it is, and who is not asked twice.")
+        n = write_tasks(run, tasks, "argilla" if form == "argilla" else "label-studio", reviewer=reviewer)
+        print(f"{amount(n, 'pair')} for {reviewer} in {tasks}")
+    if reviews is not None:
+        print(f"{amount(take_reviews(run, reviews), 'new review')} from {reviews}")
+    print(withhold(run))
 
 
 def _describe(folder: Path, rows: Sequence[IndexRow], name: str) -> str:

@@ -15,9 +15,10 @@
     gate.py             what the texts give away: batches go back, or fail
     pipeline.py         the stages in order, over one folder
     yields.py           what came through, what was lost and why, what it cost
+    review.py           what people say of the pairs: files out to a labelling tool, its export back in
     forecast.py         what a run would ask
     publish.py          the dataset's folder
 
 Stages are files: each can be run again from the one before it, and nothing that a reply is on disk for is paid twice.
-May import `dataset`, `generate`, `judge` and `leakage`; nothing above. The Hub's formats are handed in by `cli`.
+May import `dataset`, `metrics`, `generate`, `judge` and `leakage`. The Hub's formats are handed in by `cli`.
 """

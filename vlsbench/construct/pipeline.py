@@ -175,6 +175,8 @@ class Construction:
     ) -> None:
         self.plan = plan
         self.preview = preview
+        self.withheld: frozenset[str] = frozenset()
+        """Items that people rejected or have not agreed on; set by `vlsbench.construct.review`."""
         self.journal = Journal(plan.out)
         self.models = Models(plan, self.journal, purse, http_client=http_client)
         self.kit = Kit(plan, self.journal)
@@ -535,7 +537,7 @@ class Construction:
             self._send_back(turn, audits)
 
     def published(self, failed: Sequence[str]) -> dict[str, Accepted]:
-        """Return the accepted pairs without those of batches that failed the audit for good.
+        """Return the accepted pairs without those of batches that failed the audit for good, or are withheld.
 
         Args:
             failed: Names of the audits of the last turn that failed.
@@ -545,7 +547,7 @@ class Construction:
             for number, batch in enumerate(self._batches(), start=1)
             if f"turn-{self.last_turn}-batch-{number}" in failed
             for item in batch
-        }
+        } | self.withheld
         return {item: one for item, one in self.accepted().items() if item not in lost}
 
 

@@ -36,7 +36,7 @@ __all__ = [
 FIRST_ID: Final = 200_000
 """Ids below are the release's and the package's own sample's."""
 
-StageName = Literal["1a", "1b", "2", "3", "4", "twins", "publish"]
+StageName = Literal["1a", "1b", "2", "3", "4", "twins", "review", "publish"]
 STAGES: tuple[StageName, ...] = StageName.__args__  # type: ignore[attr-defined]
 
 Step = Literal[

@@ -72,6 +72,8 @@ class Yields(Record):
     n_twins: Count
     n_audit_failed: Count
     """Pairs that came through and are in a batch that failed the audit for good."""
+    n_withheld: Count
+    """Pairs that came through and that people rejected, or have not agreed on."""
     n_calls: Count
     cost: Annotated[float, Field(ge=0)] | None
     cost_per_pair: Annotated[float, Field(ge=0)] | None
@@ -129,12 +131,14 @@ def count_yields(run: Construction, *, failed: tuple[str, ...] = ()) -> Yields:
     if run.plan.config.twins.wanted:
         stages.append(_stage("twins", "twins", through_4, twins, calls))
     accepted = run.published(failed)
+    n_withheld = len(run.withheld & run.accepted().keys())
     cost = sum(calls.cost.values()) if calls.cost else None
     return Yields(
         stages=tuple(stage for stage in stages if stage.n_in),
         n_accepted=len(accepted),
         n_twins=sum(one.twin is not None for one in accepted.values()),
-        n_audit_failed=len(through_4) - len(accepted),
+        n_audit_failed=len(through_4) - len(accepted) - n_withheld,
+        n_withheld=n_withheld,
         n_calls=calls.n.total(),
         cost=cost,
         cost_per_pair=cost / len(accepted) if cost is not None and accepted else None,
@@ -188,6 +192,8 @@ def render_yields(yields: Yields) -> str:
             lines.append(f"lost in {stage.stage}: {lost}")
     if yields.n_audit_failed:
         lines.append(f"failed the audit: {amount(yields.n_audit_failed, 'pair')}, not published")
+    if yields.n_withheld:
+        lines.append(f"withheld by review: {amount(yields.n_withheld, 'pair')}, not published")
     per_pair = "" if yields.cost_per_pair is None else f"; {yields.cost_per_pair:,.4f} per accepted pair"
     cost = "" if yields.cost is None else f", cost {yields.cost:,.4f}"
     twins = f"{yields.n_twins:,} with a twin"
