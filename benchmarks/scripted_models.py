@@ -129,6 +129,9 @@ class Script:
         query = slots.get("question", "")
         if step in ("queries", "look"):
             return self._queries(step, text, slots, image, number)
+        if step == "sibling":
+            made = self._queries(step, text, {"element": f"another thing than {slots['question'][:20]}"}, image, number)
+            return {"image_content": made["image_content"], "query": made["queries"][0]}
         if step == "rewrite":
             return self._rewrite(slots, is_bad, number)
         if step == "text_alone":

@@ -256,3 +256,25 @@ def test_publish_refuses_a_query_from_before_rewriting_and_files_of_private(buil
     construction.rewritten.add([one.rewritten.model_copy(update={"query": seed.queries[0].upper()})])
     with pytest.raises(DataError, match=f"the text of {item} is a query from before rewriting"):
         publish_set(construction, built.done)
+
+
+def test_siblings_are_new_pairs_of_known_ones_and_say_of_which(server: str, write_plan: Make, tmp_path: Path) -> None:
+    path = write_plan(tmp_path, server, elements=1, more="[siblings]\nof = [100000]").path
+    text = path.read_text().replace('[elements]\nfile = "elements.csv"\nqueries_per_element = 1\n', "")
+    path.write_text(text)
+    of = [100_000, 100_003, 100_004, 100_007, 100_010, 100_013]
+    plan = load_plan(path, of=of)
+    construction, ended = run(plan)
+    folder = publish_set(construction, ended).folder
+    siblings = lines_of(folder / "siblings.jsonl")
+    rows = {
+        row["instruction_id"]: row for row in pq.read_table(folder / "data/test-00000-of-00001.parquet").to_pylist()
+    }
+    assert [line["instruction_id"] for line in siblings] == list(rows)
+    assert {line["sibling_of"] for line in siblings} <= set(of)
+    assert len(siblings) >= 3
+    sample = {one.instruction_id: one for one in plan.known}
+    for line in siblings:
+        assert rows[line["instruction_id"]]["instruction"] != sample[line["sibling_of"]].text
+    with pytest.raises(DataError, match=r"99 is not in .*; .*100500 is a harmless twin"):
+        load_plan(path, of=[99, 100_500])

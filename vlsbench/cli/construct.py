@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 __all__ = ["construct"]
 
 Stage = Annotated[
-    str, typer.Argument(metavar="STAGE", help="run (all of them), or one of 1a, 1b, 2, 3, 4, twins, review, publish.")
+    str,
+    typer.Argument(
+        metavar="STAGE", help="run (all of them), or one of 1a, 1b, siblings, 2, 3, 4, twins, review, publish."
+    ),
 ]
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="TOML file; docs/construct.md walks through one.")]
 
@@ -34,6 +37,7 @@ def construct(
     out: Annotated[Path | None, typer.Option(help="Folder of the run; else `out` in CONFIG.")] = None,
     preview: Annotated[int | None, typer.Option(min=1, help="Only the first so many elements and images.")] = None,
     max_cost: Annotated[float | None, typer.Option(min=0, help="Stop before this call costs more.")] = None,
+    of: Annotated[str | None, typer.Option(help="Pairs that get a fresh sibling: ids, by commas.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be asked; ask nothing.")] = False,
     to: Annotated[Path | None, typer.Option(help="Folder that publish makes; else OUT/dataset.")] = None,
     tasks: Annotated[Path | None, typer.Option(help="review: write what --reviewer has not reviewed.")] = None,
@@ -53,7 +57,7 @@ def construct(
 
     if stage != "run" and stage not in STAGES:
         raise UsageError(f"there is no stage {stage!r}; there are run, {', '.join(STAGES)}.")
-    plan = load_plan(config, out=out)
+    plan = load_plan(config, out=out, of=None if of is None else _ids(of))
     if dry_run:
         print(visible(forecast(plan, preview=preview)))
         return
@@ -88,6 +92,14 @@ def construct(
         published = publish_set(run, done, out=to, describe=_describe)
         say(visible(f"written to {published.folder}"))
         print(f"accepted pairs: {published.n_pairs}")
+
+
+def _ids(text: str) -> list[int]:
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    bad = [part for part in parts if not part.isascii() or not part.isdigit()]
+    if bad:
+        raise UsageError(f"--of takes ids by commas, such as 100000,100003; found {bad[0]!r}.")
+    return [int(part) for part in parts]
 
 
 def _review(run: Construction, tasks: Path | None, form: str, reviewer: str | None, reviews: Path | None) -> None:

@@ -23,7 +23,9 @@ from vlsbench.construct.prompts import Wordings, load_wordings
 from vlsbench.construct.records import Step
 from vlsbench.construct.safeguards import Safeguards
 from vlsbench.cost import Prices
+from vlsbench.dataset.layout import open_layout
 from vlsbench.dataset.pictures import image_problem
+from vlsbench.dataset.source import packaged_sample
 from vlsbench.errors import DataError, UsageError, numbered
 from vlsbench.files import canonical_json, read_regular, sha256_hex
 from vlsbench.records import explain
@@ -35,6 +37,7 @@ __all__ = [
     "Config",
     "Element",
     "ImageModel",
+    "Known",
     "Model",
     "Photo",
     "Plan",
@@ -156,6 +159,15 @@ class Collected(_Part):
         return self
 
 
+class Siblings(_Part):
+    """`[siblings]`: fresh pairs of the same risk and shape as pairs that are known."""
+
+    of: list[Annotated[int, Field(ge=0)]] = []
+    """Their `instruction_id`; `--of` goes before."""
+    data: str | None = None
+    """Folder of their dataset; None is the packaged sample."""
+
+
 class Loops(_Part):
     """`[loops]`: how often is tried again."""
 
@@ -202,6 +214,7 @@ class Config(_Part):
     image: ImageModel | None = None
     elements: Elements | None = None
     collected: Collected | None = None
+    siblings: Siblings | None = None
     loops: Loops = Loops()
     audit: Audit = Audit()
     twins: Twins = Twins()
@@ -213,9 +226,10 @@ class Config(_Part):
             raise ValueError("[models.default] is absent: who is asked where a step names nobody")
         if {"image", "twin_image"} & set(self.models):
             raise ValueError("images are made by [image], not by [models.image]")
-        if self.elements is None and self.collected is None:
-            raise ValueError("there is nothing to build from: add [elements] (1a), [collected] (1b) or both")
-        if self.image is None and (self.elements is not None or self.twins.wanted):
+        if self.elements is None and self.collected is None and self.siblings is None:
+            raise ValueError("there is nothing to build from: add [elements] (1a), [collected] (1b) or [siblings]")
+        is_made = self.elements is not None or self.siblings is not None
+        if self.image is None and (is_made or self.twins.wanted):
             raise ValueError("[image] is absent: elements and twins need somebody who makes images")
         if self.name in ("release", "sample"):
             raise ValueError("'release' and 'sample' are datasets already; give the set a name of its own")
@@ -241,6 +255,18 @@ class Photo(NamedTuple):
     licence: str
 
 
+class Known(NamedTuple):
+    """A pair that gets a sibling."""
+
+    item: str
+    instruction_id: int
+    text: str
+    image_content: str
+    reason: str
+    category: str
+    sub_category: str
+
+
 class Plan(NamedTuple):
     """A configuration with all that it names, read."""
 
@@ -251,6 +277,7 @@ class Plan(NamedTuple):
     safeguards: Safeguards
     elements: tuple[Element, ...]
     photos: tuple[Photo, ...]
+    known: tuple[Known, ...]
     harmless: tuple[str, ...]
     fingerprint: Mapping[str, str]
     """Part → SHA-256 of what of it decides the outcome."""
@@ -261,12 +288,13 @@ def model_of(config: Config, step: Step) -> tuple[str, Model]:
     return (step, config.models[step]) if step in config.models else ("default", config.models["default"])
 
 
-def load_plan(path: Path, *, out: Path | None = None) -> Plan:
+def load_plan(path: Path, *, out: Path | None = None, of: Sequence[int] | None = None) -> Plan:
     """Read a configuration and everything that it names.
 
     Args:
         path: The TOML file; other paths in it are relative to its folder.
         out: Folder of the run; None is what the file says.
+        of: Pairs that get a sibling; None is what the file says.
 
     Raises:
         DataError: If anything is wrong; every problem is named.
@@ -278,6 +306,7 @@ def load_plan(path: Path, *, out: Path | None = None) -> Plan:
     wordings = reader.wordings(config)
     elements = reader.elements(config, safeguards)
     photos = reader.photos(config)
+    known = reader.known(config, of)
     harmless = reader.harmless(config)
     if config.image is not None and config.image.folder is not None:
         reader.folder(config.image.folder, "[image] folder")
@@ -293,8 +322,9 @@ def load_plan(path: Path, *, out: Path | None = None) -> Plan:
         safeguards,
         elements,
         photos,
+        known,
         harmless,
-        _fingerprint(config, wordings, safeguards, elements, photos, harmless),
+        _fingerprint(config, wordings, safeguards, elements, photos, known, harmless),
     )
 
 
@@ -321,6 +351,7 @@ def _fingerprint(
     safeguards: Safeguards,
     elements: Sequence[Element],
     photos: Sequence[Photo],
+    known: Sequence[Known],
     harmless: Sequence[str],
 ) -> dict[str, str]:
     parts: dict[str, Any] = {
@@ -338,6 +369,7 @@ def _fingerprint(
             None if config.collected is None else [config.collected.source, config.collected.queries_per_image],
             [[photo.item, photo.file, photo.sha256, photo.licence] for photo in photos],
         ],
+        "siblings": [list(one) for one in known],
         "harmless": list(harmless),
         "safeguards": safeguards.digest,
         "format": _FORMAT,
@@ -450,6 +482,41 @@ class _Reader:
             return {}
         rows = self._rows(collected.licences, "[collected] licences", ("file", "licence"))
         return {row["file"]: row["licence"] for _, row in rows}
+
+    def known(self, config: Config, of: Sequence[int] | None) -> tuple[Known, ...]:
+        if config.siblings is None:
+            if of is not None:
+                self.problems.append("--of needs [siblings] in the file, which says of which dataset they are")
+            return ()
+        wanted = list(dict.fromkeys(config.siblings.of if of is None else of))
+        if not wanted:
+            self.problems.append("[siblings] names no pair: of = [...], or --of")
+        folder = packaged_sample() if config.siblings.data is None else self.root / config.siblings.data
+        try:
+            with open_layout(folder) as layout:
+                records = {record.instruction_id: record for record in layout.records}
+        except DataError as error:
+            self.problems.append(f"[siblings] data: {str(error).rstrip('.')}")
+            return ()
+        absent = [str(number) for number in wanted if number not in records]
+        if absent:
+            self.problems.append(f"[siblings] of: {numbered(absent)} is not in {folder}")
+        benign = [str(number) for number in wanted if number in records and records[number].risk == "benign"]
+        if benign:
+            self.problems.append(f"[siblings] of: {numbered(benign)} is a harmless twin; name the risky pair")
+        found = [records[number] for number in wanted if number in records]
+        return tuple(
+            Known(
+                f"s{place:04d}",
+                record.instruction_id,
+                record.instruction,
+                record.image_description or "",
+                record.safety_reason or "",
+                record.category,
+                record.sub_category,
+            )
+            for place, record in enumerate(found, start=1)
+        )
 
     def harmless(self, config: Config) -> tuple[str, ...]:
         if config.audit.harmless is None:

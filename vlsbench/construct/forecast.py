@@ -21,11 +21,14 @@ def forecast(plan: Plan, *, preview: int | None = None) -> str:
     n_photos = len(plan.photos[:preview])
     n_made = n_elements * (0 if config.elements is None else config.elements.queries_per_element)
     n_found = n_photos * (0 if config.collected is None else config.collected.queries_per_image)
+    n_known = len(plan.known[:preview])
+    n_made += n_known
     n = n_made + n_found
     chat = loops.attempts
     rows = [
         ("1a", n_elements, n_elements, n_elements * chat),
         ("1b", n_photos, n_photos, n_photos * chat),
+        ("siblings", n_known, n_known, n_known * chat),
         ("2", n, 3 * n, 3 * n * chat * loops.rewrite),
         ("3", n_made, 3 * n_made, n_made * (chat + loops.image * (1 + chat))),
         ("4", n, 2 * n, 2 * n * chat),

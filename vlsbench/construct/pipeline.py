@@ -50,6 +50,7 @@ from vlsbench.construct.stages import (
     photo_chain,
     photo_file,
     rewrite_chain,
+    sibling_chain,
     twin_chain,
 )
 from vlsbench.cost import Prices
@@ -68,7 +69,7 @@ Wanted = Iterable[tuple[tuple[str, int], Callable[[], Chain[RecordT]]]]
 """Key of a record, and how to begin the chain that makes it."""
 
 _RUN: Final = "run.json"
-_ORDER: Final[tuple[StageName, ...]] = ("1a", "1b", "2", "3", "4", "twins")
+_ORDER: Final[tuple[StageName, ...]] = ("1a", "1b", "siblings", "2", "3", "4", "twins")
 _NEEDS: Final[Mapping[StageName, str]] = {
     "2": f"{PRIVATE}/queries.jsonl",
     "3": "rewritten.jsonl",
@@ -201,8 +202,8 @@ class Construction:
 
     def seed_items(self) -> list[str]:
         """Return the items of stage 1 that this call is about, elements first."""
-        elements, photos = self.plan.elements, self.plan.photos
-        return [one.item for part in (elements, photos) for one in part[: self.preview]]
+        plan = self.plan
+        return [one.item for part in (plan.elements, plan.photos, plan.known) for one in part[: self.preview]]
 
     def items(self) -> list[str]:
         """Return the items of stage 2 and on, in order."""
@@ -311,6 +312,10 @@ class Construction:
         photos = self.plan.photos[: self.preview]
         self._walk("1b", self.seeds, (((p.item, 0), partial(photo_chain, self.kit, p)) for p in photos))
 
+    def _stage_siblings(self, turn: int) -> None:
+        known = self.plan.known[: self.preview]
+        self._walk("siblings", self.seeds, (((k.item, 0), partial(sibling_chain, self.kit, k)) for k in known))
+
     def _stage_2(self, turn: int) -> None:
         def chains() -> Iterator[tuple[tuple[str, int], Callable[[], Chain[RewrittenRecord]]]]:
             for seed in self._kept_seeds():
@@ -331,7 +336,10 @@ class Construction:
         """Lose the texts that say what another one says; those of earlier turns are settled and go first."""
         kept = {item: record for item, record in self.now(self.rewritten, turn).items() if record.is_kept}
         ordered = sorted(kept.values(), key=lambda record: record.cycle == turn)
-        repeats = find_repeated_texts((record.item, record.query or "") for record in ordered)
+        # A sibling says what its pair says in other words, or it is none.
+        known = [(f"pair {one.instruction_id}", one.text) for one in self.plan.known]
+        told = [*known, *((record.item, record.query or "") for record in ordered)]
+        repeats = {item: other for item, other in find_repeated_texts(told).items() if item in kept}
         self._lose_repeated(self.rewritten, [kept[item] for item in repeats], repeats, "text_repeats", "query")
 
     def _drop_repeated_images(self, turn: int) -> None:
@@ -424,7 +432,7 @@ class Construction:
         """
         needed = _NEEDS.get(stage)
         if needed is not None and not (self.plan.out / needed).exists():
-            before = _ORDER[_ORDER.index(stage) - 1] if stage != "2" else "1a or 1b"
+            before = _ORDER[_ORDER.index(stage) - 1] if stage != "2" else "1a, 1b or siblings"
             raise DataError(f"{self.plan.out}: stage {stage} takes {needed}, which is not there. Run {before} first.")
         with self._held():
             self._replay_turns()
@@ -435,6 +443,7 @@ class Construction:
         runners = {
             "1a": self._stage_1a,
             "1b": self._stage_1b,
+            "siblings": self._stage_siblings,
             "2": self._stage_2,
             "3": self._stage_3,
             "4": self._stage_4,

@@ -38,6 +38,7 @@ __all__ = [
     "QueriesReply",
     "Reply",
     "RewriteReply",
+    "SiblingReply",
     "TextAloneReply",
     "TwinReply",
     "TwinVerifyReply",
@@ -55,7 +56,7 @@ __all__ = [
 LOOKING: Final[frozenset[Step]] = frozenset({"look", "verify", "final", "categorise", "twin_verify"})
 """Steps that are shown an image."""
 
-WRITING: Final[frozenset[Step]] = frozenset({"queries", "look", "rewrite", "image_prompt", "twin"})
+WRITING: Final[frozenset[Step]] = frozenset({"queries", "look", "sibling", "rewrite", "image_prompt", "twin"})
 """Steps that write something new; the others judge."""
 
 
@@ -89,6 +90,13 @@ class LookReply(Reply):
     image_content: _Text
     queries: Annotated[list[_Query], Field(max_length=20)]
     prohibited: bool
+
+
+class SiblingReply(Reply):
+    """Siblings: another pair of the same risk and shape."""
+
+    image_content: _Text
+    query: _Query
 
 
 class RewriteReply(Reply):
@@ -172,6 +180,7 @@ class TwinVerifyReply(Reply):
 REPLIES: Final[Mapping[Step, type[Reply]]] = {
     "queries": QueriesReply,
     "look": LookReply,
+    "sibling": SiblingReply,
     "rewrite": RewriteReply,
     "text_alone": TextAloneReply,
     "filter": FilterReply,

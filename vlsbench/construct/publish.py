@@ -7,6 +7,7 @@
     provenance.jsonl                     one line a pair: models, wordings' digests, seeds, rounds, costs; no text
     yields.json, audit.json              what came through and what it cost; what the texts give away
     licences.csv                         of every collected image
+    siblings.jsonl                       of fresh siblings: instruction_id, and sibling_of, the known pair's
     README.md, croissant.json            the card, with the content notice
 
 Rule of the room: a folder is there whole or not at all; nothing of `private/` gets in, and a text that is a query from
@@ -213,6 +214,9 @@ def _write(
     _write_parquet(risky, folder / "data" / "test-00000-of-00001.parquet")
     if benign:
         _write_parquet(benign, folder / "data" / "twins-00000-of-00001.parquet")
+    siblings = _siblings(run, accepted, rows)
+    if siblings:
+        (folder / "siblings.jsonl").write_text("".join(f"{line}\n" for line in siblings), encoding="utf-8")
     index = [row.entry for row in rows]
     (folder / "index.csv").write_text(_render_index(index), encoding="utf-8")
     said = {"name": run.plan.config.name, "digest": digest_of(row.entry for row in risky)}
@@ -340,6 +344,17 @@ def _provenance(run: Construction, accepted: Mapping[str, Accepted], rows: Seque
             },
             ensure_ascii=False,
         )
+
+
+def _siblings(run: Construction, accepted: Mapping[str, Accepted], rows: Sequence[_Row]) -> list[str]:
+    """Say of which known pair each fresh one is a sibling, as `vlsbench score --fresh` reads it."""
+    known = {one.item: one.instruction_id for one in run.plan.known}
+    return [
+        json.dumps({"instruction_id": row.entry.instruction_id, "sibling_of": known[seed]})
+        for row in rows
+        for seed in (accepted[row.item].rewritten.seed,)
+        if row.entry.risk == "risky" and seed in known
+    ]
 
 
 def _calls_of(run: Construction, items: set[str], seeds: set[str]) -> dict[str, list[CallNote]]:

@@ -36,12 +36,13 @@ __all__ = [
 FIRST_ID: Final = 200_000
 """Ids below are the release's and the package's own sample's."""
 
-StageName = Literal["1a", "1b", "2", "3", "4", "twins", "review", "publish"]
+StageName = Literal["1a", "1b", "siblings", "2", "3", "4", "twins", "review", "publish"]
 STAGES: tuple[StageName, ...] = StageName.__args__  # type: ignore[attr-defined]
 
 Step = Literal[
     "queries",
     "look",
+    "sibling",
     "rewrite",
     "text_alone",
     "filter",
@@ -154,6 +155,8 @@ class SeedRecord(Outcome):
     image: str | None = None
     """File of a collected image, relative to its folder."""
     licence: str | None = None
+    sibling_of: Count | None = None
+    """`instruction_id` of the pair that this one is a fresh sibling of."""
     image_content: str | None = None
     """What the image is to show, or shows."""
     queries: tuple[str, ...] = ()

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
 from vlsbench.construct.chains import Call, Chain, ChatCall, ImageCall, Told, ask_for, note_of, seed_of
-from vlsbench.construct.config import GENERATION, Element, Photo, Plan, model_of
+from vlsbench.construct.config import GENERATION, Element, Known, Photo, Plan, model_of
 from vlsbench.construct.journal import IMAGES, Journal
 from vlsbench.construct.prompts import (
     WRITING,
@@ -29,6 +29,7 @@ from vlsbench.construct.prompts import (
     QueriesReply,
     Reply,
     RewriteReply,
+    SiblingReply,
     TextAloneReply,
     TwinReply,
     TwinVerifyReply,
@@ -62,6 +63,7 @@ __all__ = [
     "photo_chain",
     "photo_file",
     "rewrite_chain",
+    "sibling_chain",
     "twin_chain",
 ]
 
@@ -234,6 +236,30 @@ def photo_chain(kit: Kit, photo: Photo) -> Chain[SeedRecord]:
         reply = _usable(told)
         _lose_if_prohibited(reply.prohibited)
         return _seed(kit, base, reply.image_content, reply.queries, n, notes)
+    except _Lost as lost:
+        return _with(base, lost, notes)
+
+
+def sibling_chain(kit: Kit, known: Known) -> Chain[SeedRecord]:
+    """Siblings: a pair that is known → another one of the same risk and shape."""
+    notes: list[CallNote] = []
+    base = SeedRecord(
+        item=known.item,
+        origin="generated",
+        source=GENERATION,
+        sibling_of=known.instruction_id,
+        category=known.category,
+        sub_category=known.sub_category,
+        loss="reply_empty",
+    )
+    try:
+        told = yield from kit.told(
+            "sibling", SiblingReply, known.item, 1, notes,
+            category=known.category, sub_category=known.sub_category, image_content=known.image_content,
+            query=known.text, reason=known.reason,
+        )  # fmt: skip
+        reply = _usable(told)
+        return _seed(kit, base, reply.image_content, [reply.query], 1, notes)
     except _Lost as lost:
         return _with(base, lost, notes)
 

@@ -24,6 +24,7 @@ __all__ = ["StageYield", "Yields", "count_yields", "render_yields"]
 _STAGE_OF: Final[Mapping[Step, StageName]] = {
     "queries": "1a",
     "look": "1b",
+    "sibling": "siblings",
     "rewrite": "2",
     "text_alone": "2",
     "filter": "2",
@@ -115,6 +116,7 @@ def count_yields(run: Construction, *, failed: tuple[str, ...] = ()) -> Yields:
     seeds = {seed.item: seed for seed in run.seeds.of((item, 0) for item in run.seed_items())}
     elements = [item for item in run.seed_items() if item.startswith("e")]
     photos = [item for item in run.seed_items() if item.startswith("p")]
+    known = [item for item in run.seed_items() if item.startswith("s")]
     items = run.items()
     rewritten, images = run.now(run.rewritten, turn), run.now(run.images, turn)
     filtered, twins = run.now(run.filtered, turn), run.now(run.twins, turn)
@@ -124,6 +126,7 @@ def count_yields(run: Construction, *, failed: tuple[str, ...] = ()) -> Yields:
     stages = [
         _stage("1a", "elements", elements, seeds, calls),
         _stage("1b", "images", photos, seeds, calls),
+        _stage("siblings", "pairs", known, seeds, calls),
         _stage("2", "queries", items, rewritten, calls),
         _stage("3", "images", through_2, images, calls),
         _stage("4", "pairs", through_3, filtered, calls),
