@@ -127,7 +127,8 @@ def run_kills(n_kills: int, seed: int) -> bool:
             keys = [json.loads(line)["call"] for line in calls.read_text().splitlines()]
             n_twice += len(keys) - len(set(keys))
             n_different += published(config.parent / "run" / "dataset") != whole
-            print(f"{n_landed} kills in {n_folders} runs", file=sys.stderr, flush=True)
+            so_far = f"{n_different} datasets differ, {n_twice} calls twice"
+            print(f"{n_landed} kills in {n_folders} runs: {so_far}", file=sys.stderr, flush=True)
     print(
         f"{n_landed} kills over {n_folders} runs in {time.monotonic() - started:.0f} s: {n_different} datasets differ "
         f"from the one never killed ({len(whole)} files), {n_twice} calls on disk twice"
