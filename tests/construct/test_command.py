@@ -70,7 +70,7 @@ def test_the_folder_loads_with_datasets(server: str, make_plan: Make, tmp_path: 
 
 
 def test_an_unknown_stage_is_one_sentence(make_plan: Make) -> None:
-    with pytest.raises(VLSBenchError, match="there is no stage '5'; there are run, 1a, 1b, 2, 3, 4, twins, publish"):
+    with pytest.raises(VLSBenchError, match="there is no stage '5'; there are run, 1a, 1b, siblings, 2, 3, 4, twins, review"):
         call("5", str(make_plan().path))
 
 
@@ -118,6 +118,30 @@ def test_a_folder_that_is_no_run_is_not_written_into(make_plan: Make) -> None:
     with pytest.raises(VLSBenchError, match=r"holds files and no run\.json"):
         call("run", str(plan.path))
     assert [path.name for path in plan.out.iterdir()] == ["thesis.txt"]
+
+
+def test_the_folder_of_a_run_is_not_sent_to_the_hub(tmp_path: Path) -> None:
+    (tmp_path / "private").mkdir()
+    (tmp_path / "private" / "queries.jsonl").write_text("{}\n")
+    result = CliRunner().invoke(app, ["publish", "dataset", str(tmp_path), "org/name", "--dry-run"])
+    assert "holds private, private/queries.jsonl: harmful queries from before rewriting" in str(result.exception)
+
+
+def test_a_full_disk_is_named_and_what_was_there_stays(make_plan: Make, tmp_path: Path) -> None:
+    """A limit on the size of files stands in for a disk that is full: the write fails in the same way."""
+    plan = make_plan()
+    code = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300))\n"
+        "sys.argv = ['vlsbench', 'construct', 'run', sys.argv[1]]\n"
+        "from vlsbench.cli.main import main\nmain()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(plan.path)], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "run.json: File too large. What was finished before is kept." in done.stderr
 
 
 def test_a_dry_run_touches_nothing(make_plan: Make) -> None:

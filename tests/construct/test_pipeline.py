@@ -22,8 +22,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from vlsbench.construct.config import Plan, load_plan
+from vlsbench.construct.journal import refuse_private
 from vlsbench.construct.pipeline import Construction, Done, open_construction
-from vlsbench.construct.publish import publish_set, refuse_private
+from vlsbench.construct.publish import publish_set
 from vlsbench.construct.records import CallRecord
 from vlsbench.construct.yields import count_yields, render_yields
 from vlsbench.errors import DataError, VLSBenchError

@@ -19,14 +19,16 @@ from pydantic import ValidationError
 
 from vlsbench.construct.records import CallRecord
 from vlsbench.dataset.pictures import mime_of
-from vlsbench.errors import DataError
+from vlsbench.errors import DataError, numbered
 from vlsbench.files import append_lines, write_atomic
 
-__all__ = ["IMAGES", "PRIVATE", "Arrived", "Journal"]
+__all__ = ["IMAGES", "PRIVATE", "Arrived", "Journal", "refuse_private"]
 
 PRIVATE: Final = "private"
 IMAGES: Final = "images"
 _CALLS: Final = "calls.jsonl"
+_PRIVATE_NAMES: Final = frozenset({PRIVATE, _CALLS, "queries.jsonl"})
+"""A file or folder of such a name is never published."""
 _SUFFIXES: Final = {
     "image/png": ".png",
     "image/jpeg": ".jpg",
@@ -147,3 +149,21 @@ class Journal:
         """Yield every call, in the order of the file."""
         for record, _ in self._scan():
             yield record
+
+
+def refuse_private(folder: Path) -> None:
+    """Refuse a folder that holds what is never published.
+
+    Raises:
+        DataError: If there is a file of `private/` in it, by name or place.
+    """
+    found = sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if _PRIVATE_NAMES & set(path.relative_to(folder).parts)
+    )
+    if found:
+        raise DataError(
+            f"{folder}: holds {numbered(found)}: harmful queries from before rewriting, which are never published. "
+            "Name the folder that `vlsbench construct publish` wrote."
+        )

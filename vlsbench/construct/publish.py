@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from vlsbench.construct.journal import PRIVATE
+from vlsbench.construct.journal import refuse_private
 from vlsbench.construct.pipeline import Accepted, Construction, Done
 from vlsbench.construct.records import FIRST_ID, CallNote, Outcome
 from vlsbench.construct.yields import Yields, count_yields
@@ -38,7 +38,7 @@ from vlsbench.files import sha256_hex
 from vlsbench.taxonomy import CATEGORIES, CATEGORY_NAMES, SUB_CATEGORY_NAMES
 from vlsbench.version import __version__
 
-__all__ = ["Published", "publish_set", "refuse_private"]
+__all__ = ["Published", "publish_set"]
 
 _COLUMNS: Final = (*COLUMNS, "risk", "twin_id")
 _INDEX_COLUMNS: Final = (
@@ -52,7 +52,6 @@ _INDEX_COLUMNS: Final = (
     "twin_id",
 )
 _ROWS_PER_GROUP: Final = 100
-_PRIVATE_NAMES: Final = frozenset({PRIVATE, "queries.jsonl", "calls.jsonl"})
 
 Describe = Callable[[Path, Sequence[IndexRow], str], str]
 """Writes a Croissant description of a folder: folder, risky rows, name of the set."""
@@ -118,24 +117,6 @@ def publish_set(
         shutil.rmtree(temporary, ignore_errors=True)
     risky = [row.entry for row in rows if row.entry.risk == "risky"]
     return Published(place, run.plan.config.name, len(risky), len(rows) - len(risky), digest_of(risky))
-
-
-def refuse_private(folder: Path) -> None:
-    """Refuse a folder that holds what is never published.
-
-    Raises:
-        DataError: If there is a file of `private/` in it, by name or place.
-    """
-    found = sorted(
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if _PRIVATE_NAMES & set(path.relative_to(folder).parts)
-    )
-    if found:
-        raise DataError(
-            f"{folder}: holds {numbered(found)}: harmful queries from before rewriting, which are never published. "
-            "Name the folder that `vlsbench construct publish` wrote."
-        )
 
 
 def _refuse_private_texts(run: Construction, rows: Sequence[_Row]) -> None:
