@@ -49,10 +49,10 @@ def test_a_run_prints_the_table_and_the_pairs_last_and_its_folder_is_valid_crois
 
     dataset = mlcroissant.Dataset(jsonld=folder / "croissant.json")
     assert not dataset.metadata.issues.errors
-    records = list(dataset.records("default"))
-    said = {record["default/instruction_id"] for record in records}
-    rows = (folder / "index.csv").read_text().splitlines()[1:]
-    assert said == {int(row.split(",")[0]) for row in rows}
+    rows = [row.split(",") for row in (folder / "index.csv").read_text().splitlines()[1:]]
+    for config, risk in (("default", "risky"), ("twins", "benign")):
+        said = {record[f"{config}/instruction_id"] for record in dataset.records(config)}
+        assert said == {int(row[0]) for row in rows if row[6] == risk}
     assert describe_set(folder, [], name="x")["name"] == "x"
 
 
@@ -70,7 +70,9 @@ def test_the_folder_loads_with_datasets(server: str, make_plan: Make, tmp_path: 
 
 
 def test_an_unknown_stage_is_one_sentence(make_plan: Make) -> None:
-    with pytest.raises(VLSBenchError, match="there is no stage '5'; there are run, 1a, 1b, siblings, 2, 3, 4, twins, review"):
+    with pytest.raises(
+        VLSBenchError, match="there is no stage '5'; there are run, 1a, 1b, siblings, 2, 3, 4, twins, review"
+    ):
         call("5", str(make_plan().path))
 
 
