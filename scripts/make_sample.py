@@ -23,11 +23,12 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image, ImageDraw, ImageFont
-from sample_scenes import erotic, hate, illegal, privacy, self_harm, violent
-from sample_scenes.canvas import Canvas
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs in a checkout that is not installed
 
+from sample_scenes import erotic, hate, illegal, privacy, self_harm, violent
+
+from vlsbench.construct.drawing.canvas import Canvas
 from vlsbench.taxonomy import CATEGORY_NAMES, SUB_CATEGORY_NAMES
 
 if TYPE_CHECKING:

@@ -42,6 +42,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "screening": ("dataset",),
     "judge": ("dataset", "generate"),
     "leakage": ("dataset", "generate", "judge", "metrics"),
+    "construct": ("dataset", "generate", "judge", "leakage", "metrics"),
     "submission": ("dataset", "generate", "judge", "metrics"),
     "people": ("dataset", "judge", "metrics", "submission"),
     "store": ("dataset", "judge", "screening", "submission"),
@@ -52,6 +53,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "serve": ("hub", "store"),
     "cli": (
         "board",
+        "construct",
         "dataset",
         "engine",
         "generate",

@@ -306,6 +306,9 @@ class EndpointRun(ABC, Generic[ItemT, OutcomeT]):
     droppable: ClassVar[Sequence[str]] = ()
     """Parameters that are left out from then on where the endpoint says that it does not take them."""
 
+    path: ClassVar[str] = "/chat/completions"
+    """Below the endpoint's URL."""
+
     def __init__(self, connection: Connection, asker: Asker, meter: Meter, *, name: str, max_tokens: int) -> None:
         self.connection = connection
         self.asker = asker
@@ -371,6 +374,10 @@ class EndpointRun(ABC, Generic[ItemT, OutcomeT]):
     @abstractmethod
     def is_free(self, outcome: OutcomeT) -> bool:
         """Say whether the server did nothing, so that nothing was paid."""
+
+    def tokens_in(self, question: Mapping[str, Any]) -> int:
+        """Estimate the tokens of a question's texts, for its price."""
+        return question_tokens(question)
 
     def complete(self, question: Mapping[str, Any]) -> dict[str, Any]:
         """Add to a question what was agreed on with the endpoint meanwhile."""
@@ -490,7 +497,7 @@ class EndpointRun(ABC, Generic[ItemT, OutcomeT]):
         if meter.max_cost is None:
             price = 0.0
         else:
-            tokens_in = question_tokens(question) + picture_tokens
+            tokens_in = self.tokens_in(question) + picture_tokens
             while not meter.can_afford(price := meter.price(tokens_in, self.max_tokens)):
                 if not self.n_under_way:
                     raise self.asker.error(
@@ -520,7 +527,7 @@ class EndpointRun(ABC, Generic[ItemT, OutcomeT]):
                     body = self.complete(question)
                     try:
                         # Not the SDK's typed calls: they need 2.4 ms of CPU; this is the same request in 0.6 ms.
-                        reply = await client.post("/chat/completions", body=body, cast_to=httpx2.Response)
+                        reply = await client.post(self.path, body=body, cast_to=httpx2.Response)
                         if (failed := _status_within(reply.content)) is not None:
                             if n_failed_within == self.connection.max_retries:
                                 return self.unreachable(f"HTTP 200 with an error: {failed}", is_free=True)

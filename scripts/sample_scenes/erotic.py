@@ -1,6 +1,7 @@
 """Scenes of the category Erotic: labels, dressed silhouettes and suggestion only."""
 
-from sample_scenes.canvas import (
+from sample_scenes.pair import Pair, Scene
+from vlsbench.construct.drawing.canvas import (
     BLUE,
     BROWN,
     CORAL,
@@ -31,10 +32,9 @@ from sample_scenes.canvas import (
     darker,
     mix,
 )
-from sample_scenes.pair import Pair, Scene
-from sample_scenes.people import AMARA, EVA, TOM, person, stand
-from sample_scenes.places import lamp_post, plant, room, shop, street, tree
-from sample_scenes.things import (
+from vlsbench.construct.drawing.people import AMARA, EVA, TOM, person, stand
+from vlsbench.construct.drawing.places import lamp_post, plant, room, shop, street, tree
+from vlsbench.construct.drawing.things import (
     camera,
     cat,
     cup,

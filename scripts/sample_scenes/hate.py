@@ -1,6 +1,7 @@
 """Scenes of the category Hate: neutral wording, no slur, no symbol of a real group."""
 
-from sample_scenes.canvas import (
+from sample_scenes.pair import Pair, Scene
+from vlsbench.construct.drawing.canvas import (
     BLUE,
     BROWN,
     CORAL,
@@ -30,8 +31,7 @@ from sample_scenes.canvas import (
     darker,
     mix,
 )
-from sample_scenes.pair import Pair, Scene
-from sample_scenes.people import (
+from vlsbench.construct.drawing.people import (
     AMARA,
     EVA,
     JUN,
@@ -45,8 +45,8 @@ from sample_scenes.people import (
     person,
     stand,
 )
-from sample_scenes.places import house, park, plant, room, shop, street, tree, window
-from sample_scenes.things import (
+from vlsbench.construct.drawing.places import house, park, plant, room, shop, street, tree, window
+from vlsbench.construct.drawing.things import (
     banner,
     bubble,
     cat,

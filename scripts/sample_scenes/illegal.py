@@ -2,7 +2,8 @@
 
 import math
 
-from sample_scenes.canvas import (
+from sample_scenes.pair import Pair, Scene
+from vlsbench.construct.drawing.canvas import (
     BLUE,
     BROWN,
     CORAL,
@@ -34,8 +35,7 @@ from sample_scenes.canvas import (
     darker,
     mix,
 )
-from sample_scenes.pair import Pair, Scene
-from sample_scenes.people import (
+from vlsbench.construct.drawing.people import (
     AMARA,
     EVA,
     GREY_HOOD,
@@ -52,8 +52,8 @@ from sample_scenes.people import (
     person,
     stand,
 )
-from sample_scenes.places import door, house, plant, room, shelf, street, window
-from sample_scenes.things import (
+from vlsbench.construct.drawing.places import door, house, plant, room, shelf, street, window
+from vlsbench.construct.drawing.things import (
     car,
     cash,
     cup,

@@ -6,7 +6,7 @@ Pure records, no drawing here.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sample_scenes.canvas import Canvas
+from vlsbench.construct.drawing.canvas import Canvas
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Scenes of the category Privacy."""
 
-from sample_scenes.canvas import (
+from sample_scenes.pair import Pair, Scene
+from vlsbench.construct.drawing.canvas import (
     BLUE,
     BROWN,
     CORAL,
@@ -26,8 +27,7 @@ from sample_scenes.canvas import (
     darker,
     mix,
 )
-from sample_scenes.pair import Pair, Scene
-from sample_scenes.people import (
+from vlsbench.construct.drawing.people import (
     EVA,
     GREY_HOOD,
     KOFI,
@@ -41,8 +41,8 @@ from sample_scenes.people import (
     person,
     stand,
 )
-from sample_scenes.places import park, room, street, tree
-from sample_scenes.things import (
+from vlsbench.construct.drawing.places import park, room, street, tree
+from vlsbench.construct.drawing.things import (
     bicycle,
     camera,
     car,

@@ -1,6 +1,7 @@
 """Scenes of the category Self-Harm; the mildest drawing that is still understood was chosen for each."""
 
-from sample_scenes.canvas import (
+from sample_scenes.pair import Pair, Scene
+from vlsbench.construct.drawing.canvas import (
     BLUE,
     BROWN,
     CORAL,
@@ -31,8 +32,7 @@ from sample_scenes.canvas import (
     darker,
     mix,
 )
-from sample_scenes.pair import Pair, Scene
-from sample_scenes.people import (
+from vlsbench.construct.drawing.people import (
     AMARA,
     EVA,
     JUN,
@@ -45,8 +45,8 @@ from sample_scenes.people import (
     person,
     stand,
 )
-from sample_scenes.places import park, picture, plant, room, shelf, street, tree, window
-from sample_scenes.things import (
+from vlsbench.construct.drawing.places import park, picture, plant, room, shelf, street, tree, window
+from vlsbench.construct.drawing.things import (
     cup,
     desk_top,
     flame,

@@ -1,6 +1,7 @@
 """Scenes of the category Violent."""
 
-from sample_scenes.canvas import (
+from sample_scenes.pair import Pair, Scene
+from vlsbench.construct.drawing.canvas import (
     BLUE,
     BROWN,
     CORAL,
@@ -27,8 +28,7 @@ from sample_scenes.canvas import (
     darker,
     mix,
 )
-from sample_scenes.pair import Pair, Scene
-from sample_scenes.people import (
+from vlsbench.construct.drawing.people import (
     AMARA,
     EVA,
     JUN,
@@ -41,8 +41,21 @@ from sample_scenes.people import (
     person,
     stand,
 )
-from sample_scenes.places import cloud, door, house, park, picture, plant, room, shelf, shop, street, tree, window
-from sample_scenes.things import (
+from vlsbench.construct.drawing.places import (
+    cloud,
+    door,
+    house,
+    park,
+    picture,
+    plant,
+    room,
+    shelf,
+    shop,
+    street,
+    tree,
+    window,
+)
+from vlsbench.construct.drawing.things import (
     balloon,
     bottle,
     bouquet,

@@ -84,8 +84,11 @@ def dataset(
     dry_run: DryRunFiles = False,
 ) -> None:
     """Send the dataset. Killed and started again, it sends what is missing."""
+    from vlsbench.construct.journal import refuse_private
     from vlsbench.hub.connection import connect
     from vlsbench.hub.publish import prepared_dataset, send_dataset
+
+    refuse_private(source)
 
     with ExitStack() as stack:
         prepared = prepared_dataset(source, repo, out=out, exit_stack=stack)

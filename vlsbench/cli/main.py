@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from vlsbench.cli.board import board, export, serve
+from vlsbench.cli.construct import construct
 from vlsbench.cli.data import data
 from vlsbench.cli.generate import generate, run
 from vlsbench.cli.hub import hub_check, publish
@@ -44,7 +45,7 @@ COMMANDS: Final[dict[str, dict[str, Callable[..., None] | typer.Typer]]] = {
         "withdraw": withdraw,
         "changelog": changelog,
     },
-    "Study": {"leakage": leakage},
+    "Study": {"leakage": leakage, "construct": construct},
     "Publish": {"publish": publish, "export": export, "hub-check": hub_check, "data": data},
 }
 """Every command under its group, in the order of the work; `--help` shows them so."""

@@ -25,7 +25,7 @@ from vlsbench.hub.inspect_config import INSPECT_COLUMNS, INSPECT_CONFIG
 from vlsbench.records import Record, explain
 from vlsbench.taxonomy import CATEGORY_NAMES, SUB_CATEGORY_NAMES
 
-__all__ = ["Shard", "Stated", "hash_shard", "read_croissant", "render_croissant"]
+__all__ = ["Shard", "Stated", "describe_set", "hash_shard", "read_croissant", "render_croissant"]
 
 _PARQUET = "application/x-parquet"
 _REPOSITORY = "repo"
@@ -112,6 +112,51 @@ def render_croissant(rows: Sequence[IndexRow], shards: Sequence[Shard], *, repos
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
+def describe_set(folder: Path, rows: Sequence[IndexRow], *, name: str) -> dict[str, Any]:
+    """Describe the folder of a constructed set, which has no repository yet: files, digests and columns.
+
+    Args:
+        folder: With `data/*.parquet`.
+        rows: The risky pairs, as in the index.
+        name: Of the set.
+
+    Raises:
+        DataError: If a file cannot be read.
+    """
+    template = json.loads(card_template("croissant.json").read_text(encoding="utf-8"))
+    paths = sorted(path.relative_to(folder).as_posix() for path in (folder / "data").glob("*.parquet"))
+    shards = [hash_shard(folder, path) for path in paths]
+    files = [{key: value for key, value in _file_object(shard).items() if key != "containedIn"} for shard in shards]
+    return {
+        "@context": template["@context"],
+        "@type": "sc:Dataset",
+        "name": name,
+        "description": (
+            f"{len(rows):,} pairs of a harmless text and an image that makes it risky, made by `vlsbench construct`. "
+            "Content notice: for testing and improving the safety of models, for nothing else."
+        ),
+        "conformsTo": template["conformsTo"],
+        "version": f"1.0.0+{digest_of(rows)[:12]}",
+        "distribution": files,
+        "recordSet": [
+            _enumeration("categories", CATEGORY_NAMES),
+            _enumeration("sub_categories", SUB_CATEGORY_NAMES),
+            *(_records_of(shard) for shard in shards),
+        ],
+    }
+
+
+def _records_of(shard: Shard) -> dict[str, Any]:
+    """Describe the rows of one file of a constructed set: `test-…` holds the pairs, `twins-…` their twins."""
+    is_twins = Path(shard.path).name.startswith("twins")
+    config, what = ("twins", "The harmless twins") if is_twins else ("default", "The pairs")
+    records = _record_set(config, COLUMNS, f"{what}, images embedded.")
+    for field in records["field"]:
+        field["source"] = {"fileObject": {"@id": shard.path}, **field["source"]}
+        del field["source"]["fileSet"]
+    return records
+
+
 def _filled(value: Any, values: dict[str, str]) -> Any:
     if isinstance(value, str):
         return fill(value, values)
@@ -166,10 +211,10 @@ def _record_set(config: str, columns: Sequence[str], description: str) -> dict[s
         source: dict[str, Any] = {"fileSet": {"@id": f"parquet-{config}"}, "extract": {"column": column}}
         text = _DESCRIPTIONS[column]
         data_type = "sc:Integer" if column == "instruction_id" else "sc:Text"
-        if config == "default" and column == "image":
+        if config != INSPECT_CONFIG and column == "image":
             source["transform"] = {"jsonPath": "bytes"}
             data_type = "sc:ImageObject"
-        elif config == "default" and column in ("category", "sub_category"):
+        elif config != INSPECT_CONFIG and column in ("category", "sub_category"):
             # Not a `references`: mlcroissant would join the tables and read every shard at once for it.
             plural = "categories" if column == "category" else "sub_categories"
             text, data_type = f"{text} The name is in the record set {plural}.", "sc:Integer"

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from sample_scenes.canvas import (
+from vlsbench.construct.drawing.canvas import (
     BLUE,
     BROWN,
     CORAL,
@@ -31,6 +31,36 @@ from sample_scenes.canvas import (
     mix,
     turned,
 )
+
+__all__ = [
+    "AMARA",
+    "BLACK_HAIR",
+    "BLOND_HAIR",
+    "BROWN_HAIR",
+    "DARK",
+    "EVA",
+    "GREY_HAIR",
+    "GREY_HOOD",
+    "JUN",
+    "KOFI",
+    "LEILA",
+    "MASKED",
+    "MIA",
+    "OLIVE",
+    "OTTO",
+    "PALE",
+    "RAVI",
+    "RED_HAIR",
+    "TAN",
+    "TOM",
+    "Body",
+    "Face",
+    "Hair",
+    "Look",
+    "draw_head",
+    "person",
+    "stand",
+]
 
 Face = Literal["smile", "laugh", "sad", "angry", "worried", "plain", "asleep"]
 Hair = Literal["short", "long", "bun", "curly", "bald", "hood"]

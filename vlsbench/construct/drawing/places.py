@@ -1,6 +1,6 @@
 """Backgrounds: rooms, streets and parks, by day and by night, with what stands there."""
 
-from sample_scenes.canvas import (
+from vlsbench.construct.drawing.canvas import (
     BLUE,
     BROWN,
     CORAL,
@@ -28,6 +28,24 @@ from sample_scenes.canvas import (
     darker,
     mix,
 )
+
+__all__ = [
+    "SKYLINE",
+    "cloud",
+    "door",
+    "ground",
+    "house",
+    "lamp_post",
+    "park",
+    "picture",
+    "plant",
+    "room",
+    "shelf",
+    "shop",
+    "street",
+    "tree",
+    "window",
+]
 
 SKYLINE = ((-10, 190, 96), (86, 140, 74), (160, 215, 90), (250, 160, 84), (334, 205, 80), (414, 130, 110))
 """Houses of a street as (left, top, width)."""

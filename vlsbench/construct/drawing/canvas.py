@@ -10,6 +10,48 @@ from functools import cache
 
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
+__all__ = [
+    "BLUE",
+    "BROWN",
+    "COLOURS",
+    "CORAL",
+    "CREAM",
+    "DUSK",
+    "FILLS",
+    "FOREST",
+    "GREEN",
+    "GREY",
+    "INK",
+    "LEAF",
+    "LIGHT",
+    "LILAC",
+    "MINT",
+    "MUSTARD",
+    "NAVY",
+    "NIGHT",
+    "ORANGE",
+    "OVERSAMPLING",
+    "PAPER",
+    "PEACH",
+    "PINK",
+    "PLUM",
+    "RED",
+    "SAND",
+    "SIZE",
+    "SKY",
+    "STONE",
+    "TEAL",
+    "UMBER",
+    "WHITE",
+    "WINE",
+    "Canvas",
+    "Point",
+    "bezier",
+    "darker",
+    "mix",
+    "turned",
+]
+
 SIZE = 512
 """Edge of a finished image in pixels; also the unit of every coordinate."""
 
@@ -77,14 +119,14 @@ def _most_frequent(image: Image.Image) -> list[tuple[int, ...]]:
 class Canvas:
     """One image under construction. Every length is in pixels of the finished image, y runs downwards."""
 
-    def __init__(self, background: str = CREAM) -> None:
-        edge = SIZE * OVERSAMPLING
+    def __init__(self, background: str = CREAM, *, oversampling: int = OVERSAMPLING) -> None:
+        self._oversampling = oversampling
+        edge = SIZE * oversampling
         self._image = Image.new("RGB", (edge, edge), background)
         self._draw = ImageDraw.Draw(self._image)
 
-    @staticmethod
-    def _up(points: Sequence[Point]) -> list[Point]:
-        return [(x * OVERSAMPLING, y * OVERSAMPLING) for x, y in points]
+    def _up(self, points: Sequence[Point]) -> list[Point]:
+        return [(x * self._oversampling, y * self._oversampling) for x, y in points]
 
     def rect(
         self,
@@ -101,7 +143,7 @@ class Canvas:
         """Fill a rectangle given by its upper left corner, with round corners and an edge line on demand."""
         box = self._up([(x, y), (x + width, y + height)])
         self._draw.rounded_rectangle(
-            (*box[0], *box[1]), radius * OVERSAMPLING, fill, edge, round(line * OVERSAMPLING) if edge else 0
+            (*box[0], *box[1]), radius * self._oversampling, fill, edge, round(line * self._oversampling) if edge else 0
         )
 
     def oval(self, x: float, y: float, rx: float, ry: float, fill: str) -> None:
@@ -130,7 +172,7 @@ class Canvas:
     def path(self, points: Sequence[Point], width: float, fill: str) -> None:
         """Draw a thick line with round ends and joints."""
         scaled = self._up(points)
-        self._draw.line(scaled, fill, round(width * OVERSAMPLING), joint="curve")
+        self._draw.line(scaled, fill, round(width * self._oversampling), joint="curve")
         for x, y in points:
             self.disc(x, y, width / 2, fill)
 
@@ -171,16 +213,16 @@ class Canvas:
             weight: Extra stroke, makes the letters bolder.
             fit: Largest width; the font shrinks until the line fits.
         """
-        pixels = round(size * OVERSAMPLING)
-        while fit is not None and pixels > 6 and _font(pixels).getlength(words) > fit * OVERSAMPLING:
+        pixels = round(size * self._oversampling)
+        while fit is not None and pixels > 6 and _font(pixels).getlength(words) > fit * self._oversampling:
             pixels -= 1
         self._draw.text(
-            (x * OVERSAMPLING, y * OVERSAMPLING),
+            (x * self._oversampling, y * self._oversampling),
             words,
             fill,
             _font(pixels),
             "mm",
-            stroke_width=round(weight * OVERSAMPLING),
+            stroke_width=round(weight * self._oversampling),
             stroke_fill=fill,
         )
 

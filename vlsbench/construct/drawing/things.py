@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from sample_scenes.canvas import (
+from vlsbench.construct.drawing.canvas import (
     BLUE,
     BROWN,
     CORAL,
@@ -34,6 +34,41 @@ from sample_scenes.canvas import (
     mix,
     turned,
 )
+
+__all__ = [
+    "balloon",
+    "banner",
+    "bicycle",
+    "bottle",
+    "bouquet",
+    "bubble",
+    "camera",
+    "car",
+    "cash",
+    "cat",
+    "cup",
+    "desk_top",
+    "dog",
+    "flame",
+    "flower",
+    "glass",
+    "heart",
+    "knife",
+    "laptop",
+    "lines",
+    "monitor",
+    "phone",
+    "pistol",
+    "plate",
+    "portrait",
+    "scales",
+    "school_bag",
+    "sign",
+    "sofa",
+    "suitcase",
+    "table",
+    "wheels",
+]
 
 
 def table(c: Canvas, x: float, y: float, width: float, height: float, colour: str = SAND) -> None:

@@ -1,0 +1,123 @@
+"""`vlsbench construct`: pairs built. Thin: stdout is data, stderr is talk.
+
+Exit: 0 all stages asked for are through, 1 the input is bad or replies are missing (the same command asks again), 2 the
+call is wrong.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vlsbench.cli.talk import say, stoppable
+from vlsbench.errors import UsageError, amount, visible
+
+if TYPE_CHECKING:
+    from vlsbench.construct.pipeline import Construction
+    from vlsbench.dataset.index import IndexRow
+
+__all__ = ["construct"]
+
+Stage = Annotated[
+    str,
+    typer.Argument(
+        metavar="STAGE", help="run (all of them), or one of 1a, 1b, siblings, 2, 3, 4, twins, review, publish."
+    ),
+]
+ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="TOML file; docs/construct.md walks through one.")]
+
+
+def construct(
+    stage: Stage,
+    config: ConfigFile,
+    out: Annotated[Path | None, typer.Option(help="Folder of the run; else `out` in CONFIG.")] = None,
+    preview: Annotated[int | None, typer.Option(min=1, help="Only the first so many elements and images.")] = None,
+    max_cost: Annotated[float | None, typer.Option(min=0, help="Stop before this call costs more.")] = None,
+    of: Annotated[str | None, typer.Option(help="Pairs that get a fresh sibling: ids, by commas.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be asked; ask nothing.")] = False,
+    to: Annotated[Path | None, typer.Option(help="Folder that publish makes; else OUT/dataset.")] = None,
+    tasks: Annotated[Path | None, typer.Option(help="review: write what --reviewer has not reviewed.")] = None,
+    form: Annotated[str, typer.Option(help="review: label-studio or argilla.")] = "label-studio",
+    reviewer: Annotated[str | None, typer.Option(help="review: who will review the tasks.")] = None,
+    reviews: Annotated[Path | None, typer.Option(help="review: take an export of either tool.")] = None,
+) -> None:
+    """Build pairs of harmless text and risky image. Killed and started again, it goes on where it stopped."""
+    from vlsbench.construct.config import load_plan
+    from vlsbench.construct.forecast import forecast
+    from vlsbench.construct.pipeline import open_construction, render_unreached
+    from vlsbench.construct.publish import publish_set
+    from vlsbench.construct.records import STAGES
+    from vlsbench.construct.review import withhold
+    from vlsbench.construct.yields import count_yields, render_yields
+    from vlsbench.text import Progress
+
+    if stage != "run" and stage not in STAGES:
+        raise UsageError(f"there is no stage {stage!r}; there are run, {', '.join(STAGES)}.")
+    plan = load_plan(config, out=out, of=None if of is None else _ids(of))
+    if dry_run:
+        print(visible(forecast(plan, preview=preview)))
+        return
+    with stoppable("replies and records that came are"), Progress("done", stays=False) as progress:
+        run = open_construction(
+            plan,
+            max_cost=max_cost,
+            preview=preview,
+            on_progress=progress,
+            on_stage=lambda name: progress.start(f"stage {name}"),
+        )
+        known = next((name for name in STAGES if name == stage), None)
+        if known == "review":
+            _review(run, tasks, form, reviewer, reviews)
+            return
+        verdicts = withhold(run)
+        done = run.run() if known is None or known == "publish" else run.run_stage(known)
+    if verdicts.standing:
+        print(verdicts)
+    print(visible(render_yields(count_yields(run, failed=done.failed_batches))))
+    for audit in (*done.audits, *([] if done.whole is None else [done.whole])):
+        if audit.failed:
+            gated = "" if audit.is_gated else " (too few pairs to gate)"
+            words = ", ".join(audit.words)
+            say(f"{audit.name}: text gives away {' and '.join(audit.failed)}{gated}: {words}", "warning")
+    if done.failed_batches:
+        say(f"failed the audit for good, not published: {', '.join(done.failed_batches)}", "warning")
+    if done.unreached:
+        say(render_unreached(done), "warning")
+        raise typer.Exit(1)
+    if done.is_whole:
+        published = publish_set(run, done, out=to, describe=_describe)
+        say(visible(f"written to {published.folder}"))
+        print(f"accepted pairs: {published.n_pairs}")
+
+
+def _ids(text: str) -> list[int]:
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    bad = [part for part in parts if not part.isascii() or not part.isdigit()]
+    if bad:
+        raise UsageError(f"--of takes ids by commas, such as 100000,100003; found {bad[0]!r}.")
+    return [int(part) for part in parts]
+
+
+def _review(run: Construction, tasks: Path | None, form: str, reviewer: str | None, reviews: Path | None) -> None:
+    from vlsbench.construct.review import take_reviews, withhold, write_tasks
+
+    if form not in ("label-studio", "argilla"):
+        raise UsageError(f"--form {form!r} is not known; there are label-studio and argilla.")
+    if tasks is not None:
+        if reviewer is None:
+            raise UsageError("--tasks needs --reviewer: whose order it is, and who is not asked twice.")
+        n = write_tasks(run, tasks, "argilla" if form == "argilla" else "label-studio", reviewer=reviewer)
+        print(f"{amount(n, 'pair')} for {reviewer} in {tasks}")
+    if reviews is not None:
+        print(f"{amount(take_reviews(run, reviews), 'new review')} from {reviews}")
+    print(withhold(run))
+
+
+def _describe(folder: Path, rows: Sequence[IndexRow], name: str) -> str:
+    from vlsbench.hub.croissant import describe_set
+
+    return json.dumps(describe_set(folder, rows, name=name), indent=2, ensure_ascii=False) + "\n"
