@@ -25,10 +25,7 @@ from vlsbench.endpoint import (
     Connection,
     Encoded,
     EndpointRun,
-    describe,
-    refused_parameter,
     resolve_endpoint,
-    wants_other_budget_field,
 )
 from vlsbench.errors import DataError, ModelError
 from vlsbench.files import sha256_hex
@@ -43,7 +40,6 @@ __all__ = ["ChatModel", "Purse", "PursedMeter", "outcome_of", "split_by_model"]
 
 Put = Callable[[Arrived], None]
 _REFUSED_STATUS: Final = (400, 413, 415, 422)
-_DROPPABLE: Final = ("response_format", "seed", "temperature")
 _SEES_NOTHING: Final = ("image", "vision", "multimodal", "multi-modal", "picture")
 """Words of the sentences with which servers refuse a picture that their model cannot see."""
 
@@ -132,6 +128,7 @@ class ChatRun(EndpointRun[ChatCall, Answer]):
     """One wave of questions to one model."""
 
     unsupported_advice = "(this model does not take what is sent)"
+    droppable = ("response_format", "seed", "temperature")
 
     def __init__(self, model: ChatModel, put: Put) -> None:
         super().__init__(
@@ -143,8 +140,6 @@ class ChatRun(EndpointRun[ChatCall, Answer]):
         )
         self.model = model
         self.put = put
-        self.budget_field = "max_tokens"
-        self.dropped: set[str] = set()
 
     def id_of(self, item: ChatCall) -> int:
         return item.seed
@@ -174,21 +169,6 @@ class ChatRun(EndpointRun[ChatCall, Answer]):
             "seed": item.seed,
             "response_format": {"type": "json_schema", "json_schema": schema},
         }
-
-    def complete(self, question: Mapping[str, Any]) -> dict[str, Any]:
-        body = {name: value for name, value in question.items() if name not in self.dropped}
-        return {**body, self.budget_field: self.max_tokens}
-
-    def adapt(self, error: openai.APIStatusError, body: Mapping[str, Any]) -> bool:
-        if wants_other_budget_field(error, body):
-            self.budget_field = "max_completion_tokens"
-            return True
-        reason = f"{error.param} {error.code} {describe(error)}"
-        name = refused_parameter(error.status_code, reason, body, _DROPPABLE)
-        if name is None:
-            return False
-        self.dropped.add(name)
-        return True
 
     def read(self, item: ChatCall, content: bytes, body: Mapping[str, Any]) -> Answer:
         return read_answer(content, Settings())
