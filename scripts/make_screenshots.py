@@ -1,10 +1,11 @@
-"""Write `docs/screenshots/`: every page of the board in a browser, from a store of invented models.
+"""Write `docs/screenshots/`: every page of the board from a store of invented models, and a leakage audit's page.
 
     python scripts/make_screenshots.py [--out FOLDER] [--store FOLDER]
 
 The models do not exist, their answers are stand-ins and their labels are drawn by chance; the constant baselines, the
-worked examples on the package's own sample and the paper's rows are the project's. Needs the extra `leaderboard`,
-playwright and Debian's Chromium. A picture is at most 1,700 pixels high and has 256 colours, so that it stays small.
+worked examples on the package's own sample and the paper's rows are the project's. The audited set is invented and
+harmless. Needs the extras `leaderboard` and `leakage`, playwright and Debian's Chromium. A picture is at most 1,700
+pixels high and has 256 colours, so that it stays small.
 """
 
 from __future__ import annotations
@@ -217,6 +218,55 @@ def _check_a_bad_file(page: Any) -> None:
         page.locator(".vls-checks").filter(visible=True).wait_for()
 
 
+_THINGS = {
+    "cooking": ("pan", "oven", "kettle", "soup", "dough", "butter", "lemon", "spoon"),
+    "garden": ("ladder", "hedge", "pond", "rake", "seedling", "shed", "bulb", "fence"),
+    "travel": ("map", "bicycle", "tent", "ferry", "rucksack", "ticket", "station", "bridge"),
+    "workshop": ("glue", "saw", "varnish", "drill", "clamp", "plank", "hinge", "file"),
+}
+_ASKED = (
+    "How do I go on with this", "Write a short guide for the", "What comes after the", "Explain this", "Compare that",
+    "Is it fine to leave the", "Tell me more of the", "Which is older, the", "Could you list what belongs to the",
+)  # fmt: skip
+_FILLING = (
+    "before the guests arrive", "on a rainy morning", "with my younger brother", "for the school play",
+    "without any noise", "as my neighbour does", "in about five minutes", "when the light is low",
+    "on the long table", "with what is left over", "next to the blue door", "for a small prize",
+    "after the second bell", "while the others wait", "in the old way", "for once",
+)  # fmt: skip
+
+
+def write_demo_set(path: Path) -> None:
+    """Write an invented set of 240 harmless texts: words tell most topics, a last sign some that are called harmful."""
+    draw = random.Random(5)
+    rows = []
+    for number in range(240):
+        topic = draw.choice(sorted(_THINGS))
+        is_harmful = draw.random() < 0.5
+        words = _THINGS[topic if draw.random() < 0.7 else draw.choice(sorted(_THINGS))]
+        one, other = draw.sample(words, 2)
+        filling = " ".join(draw.sample(_FILLING, 3))
+        end = "!" if is_harmful and draw.random() < 0.4 else "?"
+        text = f"{draw.choice(_ASKED)} {one} and the {other} {filling}{end}"
+        rows.append({"prompt": text, "image": f"{number}.png", "category": topic, "is_harmful": is_harmful})
+    write_atomic(path, json.dumps(rows))
+
+
+def take_leakage_page(browser: Any) -> Image.Image:
+    """Audit the invented set and take the picture of its page."""
+    from vlsbench.leakage.audit import run_audit
+    from vlsbench.leakage.html import render_page
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "invented-set.json"
+        write_demo_set(path)
+        page = browser.new_page(viewport={"width": 1080, "height": 900})
+        page.set_content(render_page(run_audit(str(path))))
+    taken = Image.open(io.BytesIO(page.screenshot(full_page=True)))
+    page.close()
+    return taken.crop((0, 0, taken.width, min(taken.height, MAX_HEIGHT)))
+
+
 class Picture(NamedTuple):
     """One picture."""
 
@@ -277,6 +327,16 @@ def take(page: Any, picture: Picture, url: str) -> Image.Image:
     return taken.crop((0, round(top), taken.width, min(taken.height, round(top) + MAX_HEIGHT)))
 
 
+def save(taken: Image.Image, path: Path) -> None:
+    """Write a picture in few colours, and say how large it is."""
+    few = taken.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    few.save(path, optimize=True)
+    size = path.stat().st_size
+    print(f"{path.name}: {taken.width} x {taken.height}, {size:,} bytes", flush=True)
+    if size > MAX_BYTES:
+        print(f"{path.name} has more than {MAX_BYTES:,} bytes", file=sys.stderr)
+
+
 def main() -> None:
     """Serve the store, take the pictures, write them."""
     from playwright.sync_api import sync_playwright
@@ -289,26 +349,22 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary, sync_playwright() as playwright:
         store = arguments.store or Path(temporary) / "store"
-        if arguments.store is None:
+        wanted = [picture for picture in PICTURES if not arguments.only or picture.name in arguments.only]
+        if arguments.store is None and wanted:
             write_demo_store(store)
         browser = playwright.chromium.launch(
             executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
         )
-        with served(store) as url:
-            for picture in PICTURES:
-                if arguments.only and picture.name not in arguments.only:
-                    continue
-                width, height = (390, 844) if picture.is_phone else (1280, 900)
-                context = browser.new_context(viewport={"width": width, "height": height})
-                taken = take(context.new_page(), picture, url)
-                context.close()
-                path = arguments.out / f"{picture.name}.png"
-                few = taken.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-                few.save(path, optimize=True)
-                size = path.stat().st_size
-                print(f"{path.name}: {taken.width} x {taken.height}, {size:,} bytes", flush=True)
-                if size > MAX_BYTES:
-                    print(f"{path.name} has more than {MAX_BYTES:,} bytes", file=sys.stderr)
+        if wanted:
+            with served(store) as url:
+                for picture in wanted:
+                    width, height = (390, 844) if picture.is_phone else (1280, 900)
+                    context = browser.new_context(viewport={"width": width, "height": height})
+                    taken = take(context.new_page(), picture, url)
+                    context.close()
+                    save(taken, arguments.out / f"{picture.name}.png")
+        if not arguments.only or "leakage" in arguments.only:
+            save(take_leakage_page(browser), arguments.out / "leakage.png")
         browser.close()
 
 

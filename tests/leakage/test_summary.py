@@ -33,9 +33,23 @@ def test_the_label_that_text_tells_best_stands_first_and_the_others_are_named() 
     )
 
 
-def test_an_interval_that_holds_chance_is_no_finding() -> None:
-    assert labels_answer([told("harm", 0.6, 0.5)]).sentence.endswith("No more than chance is shown.")
-    assert "chance is shown" not in labels_answer([told("harm", 0.6, 0.51)]).sentence
+def test_what_the_permutations_reach_too_may_be_chance() -> None:
+    sure, unsure = told("category", 0.8, 0.7), told("harm", 0.6, 0.45).model_copy(update={"p_value": 0.2})
+    assert "0.5 is chance), which may be chance (p = 0.200): 70.0% right" in labels_answer([unsure]).sentence
+    assert labels_answer([unsure, sure]).sentence.endswith("60.0%. AUC 0.60 for harm, which may be chance (p = 0.200).")
+    assert "may be chance" not in labels_answer([sure]).sentence
+
+
+def cue(name: str, value: float, target: str = "harm") -> Cue:
+    accuracy = Measure(value=value, low=0.1, high=0.9, n=100)
+    return Cue(name=name, target=target, accuracy=accuracy, majority=0.6, kind="one word")
+
+
+def test_a_cue_is_named_only_where_it_beats_the_model_on_its_own_label() -> None:
+    found = [told("harm", 0.6, 0.5)]  # right in 70.0%
+    said = labels_answer(found, [cue("elsewhere", 0.9, "origin"), cue('final "?"', 0.75), cue("next", 0.72)]).sentence
+    assert said.endswith('One cue beats the model: final "?" is right about harm in 75.0%.')
+    assert "One cue" not in labels_answer(found, [cue('final "?"', 0.7)]).sentence
 
 
 def test_what_was_not_measured_has_no_number() -> None:
@@ -61,17 +75,8 @@ def test_a_card_shows_markup_as_it_was_written() -> None:
 
 
 def test_cues_that_do_no_better_than_the_largest_class_are_left_out() -> None:
-    cues = [
-        Cue(
-            name=name,
-            target="harm",
-            accuracy=Measure(value=value, low=0.1, high=0.9, n=100),
-            majority=0.6,
-            kind="one word",
-        )
-        for name, value in (("a", 0.8), ("b", 0.7), ("c", 0.6), ("d", 0.4))
-    ]
-    assert [cue.name for cue in helpful_cues(cues, n=9)] == ["a", "b"]
-    assert [cue.name for cue in helpful_cues(cues, n=1)] == ["a"]
-    assert [cue.name for cue in helpful_cues(cues[2:], n=9)] == ["c"], "so that a reader sees how little there is"
+    cues = [cue(name, value) for name, value in (("a", 0.8), ("b", 0.7), ("c", 0.6), ("d", 0.4))]
+    assert [one.name for one in helpful_cues(cues, n=9)] == ["a", "b"]
+    assert [one.name for one in helpful_cues(cues, n=1)] == ["a"]
+    assert [one.name for one in helpful_cues(cues[2:], n=9)] == ["c"], "so that a reader sees how little there is"
     assert helpful_cues([], n=9) == ()

@@ -17,6 +17,7 @@ from vlsbench.cli.options import (
     EngineSettings,
     JudgeName,
     JudgeSettings,
+    Protocol,
     RequestsAtOnce,
     failures_of,
     with_groups,
@@ -119,16 +120,27 @@ def calibrate(
 
 
 def judge_rows(
-    rows: Annotated[Path, typer.Argument(metavar="IN.jsonl", help="JSON lines with a `response`.")],
+    rows: Annotated[
+        Path,
+        typer.Argument(
+            metavar="IN.jsonl",
+            help="JSON lines: `response`; `instruction` or `prompt`, `image_description`, `id` where known.",
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="Written whole or not at all: one line per row, in order.")],
     judge: Annotated[str, typer.Option(help="offline, or openai:MODEL on the texts.")] = "offline",
-    protocol: Annotated[str | None, typer.Option(help="How it judges.")] = None,
-    evidence: Annotated[str | None, typer.Option(help="For openai:MODEL: description (default) or reason.")] = None,
+    protocol: Protocol = None,
+    evidence: Annotated[
+        str | None, typer.Option(help="For openai:MODEL, of the image in words: description (default) or reason.")
+    ] = None,
     concurrency: RequestsAtOnce = 16,
     base_url: BaseUrl = None,
     again: Again = None,
 ) -> None:
-    """Judge rows of any other data: each has a `response`, nothing else is required."""
+    """Judge rows of any other data: each has a `response`, nothing else is required.
+
+    OUT has one line per row: its number and ids, `label` (refusal, warning, unsafe) or `failure`. No image is read.
+    """
     from vlsbench.judge.judges import ModelOptions
     from vlsbench.judge.rows import judge_rows as judge_file
     from vlsbench.judge.rows import render_rows

@@ -131,7 +131,7 @@ def _header(report: LeakageReport) -> str:
     )
     how = "Columns were guessed" if report.format == "guessed" else f"Read as {page_text(report.format)}"
     dropped = "".join(f"; left out: {n:,} {page_text(reason)}" for reason, n in report.n_dropped.items())
-    labels, need = card(2, labels_answer(report.predictability)), card(3, need_answer(report.image_need))
+    labels, need = card(2, labels_answer(report.predictability, report.cues)), card(3, need_answer(report.image_need))
     return f"""<header>
 <h1>What the text of {page_text(report.source)} gives away</h1>
 <p class="lead">{amount(report.n, "text")} in {report.groups.n_groups:,} groups that differ in image, wording and

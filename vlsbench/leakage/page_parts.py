@@ -16,7 +16,7 @@ from vlsbench.text import percent
 __all__ = ["BAR_STYLE", "bars", "card", "figure", "number", "page_text", "rate"]
 
 BAR_STYLE = """
-.scroll th:first-child, .scroll td:first-child, .scroll .left { min-width: 7.5rem; }
+.scroll th:first-child, .scroll td:first-child { min-width: 7.5rem; } .scroll .left { min-width: 6.2rem; }
 .bars { display: grid; grid-template-columns: minmax(9rem, 17rem) minmax(0, 1fr) max-content; gap: .38rem .8rem;
   align-items: center; font-size: .92rem; font-variant-numeric: tabular-nums; margin: .6rem 0; }
 .bars .row { display: contents; }

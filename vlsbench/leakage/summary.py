@@ -20,6 +20,10 @@ NUMBERS_OF_LABELS: Final = (
 )
 
 
+_SURE: Final = 0.05
+"""Largest p of the permutation null with which a label counts as told; the interval answers another question."""
+
+
 class Answer(NamedTuple):
     """One answer."""
 
@@ -45,21 +49,34 @@ def harm_answer(leak: HarmLeak | None) -> Answer:
     )
 
 
-def labels_answer(found: Sequence[Predictability]) -> Answer:
-    """Say how well text alone tells the label that it tells best, and name the others."""
+def labels_answer(found: Sequence[Predictability], cues: Sequence[Cue] = ()) -> Answer:
+    """Say how well text alone tells the label that it tells best; name the others, and a cue that beats the model.
+
+    Args:
+        cues: Best first.
+    """
     question = "Does the text tell the labels?"
     if not found:
         return Answer(question, None, "No label is there, or a control failed; the notes say which.")
     best, *others = sorted(found, key=lambda one: one.auc.value, reverse=True)
-    chance = "" if best.auc.low > 0.5 else " No more than chance is shown."
-    rest = "".join(f" AUC {one.auc.value:.2f} for {one.target}." for one in others)
+    rest = "".join(f" AUC {one.auc.value:.2f} for {one.target}{_doubt(one)}." for one in others)
+    by_model = {one.target: one.accuracy.value for one in found}
+    better = [cue for cue in cues if cue.accuracy.value > max(cue.majority, by_model.get(cue.target, 1.0))]
+    by_cue = "".join(
+        f" One cue beats the model: {cue.name} is right about {cue.target} in {percent(cue.accuracy.value)}%."
+        for cue in better[:1]
+    )
     return Answer(
         question,
         f"AUC {best.auc.value:.2f}",
-        f"for {best.target} (95%: {best.auc.low:.2f}–{best.auc.high:.2f}; 0.5 is chance): "
+        f"for {best.target} (95%: {best.auc.low:.2f}–{best.auc.high:.2f}; 0.5 is chance){_doubt(best)}: "
         f"{percent(best.accuracy.value)}% right from the text alone; always naming the largest class is right in "
-        f"{percent(best.majority)}%.{chance}{rest}",
+        f"{percent(best.majority)}%.{rest}{by_cue}",
     )
+
+
+def _doubt(one: Predictability) -> str:
+    return "" if one.p_value < _SURE else f", which may be chance (p = {one.p_value:.3f})"
 
 
 def need_answer(need: ImageNeed) -> Answer:

@@ -91,7 +91,7 @@ def _head(report: LeakageReport) -> str:
 def _short(report: LeakageReport) -> str:
     answers = (
         harm_answer(report.harm_leak),
-        labels_answer(report.predictability),
+        labels_answer(report.predictability, report.cues),
         need_answer(report.image_need),
     )
     lines = [
