@@ -26,6 +26,8 @@ RUNS = (
     ["board.py"],
     ["board_pool.py"],
     ["generate.py", "--endpoint"],
+    ["construct.py", "--kills", "10"],
+    ["construct.py", "--pairs", "500"],
 )
 TESTS = ["-m", "pytest", "--quiet", "-m", "hypothesis or fuzz"]
 """`make test` tries a fifth of what these do here."""
