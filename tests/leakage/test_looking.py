@@ -15,10 +15,11 @@ from vlsbench.cli.main import app
 from vlsbench.errors import DataError
 from vlsbench.leakage.audit import run_audit
 from vlsbench.leakage.groups import group_items
+from vlsbench.leakage.html import render_page
 from vlsbench.leakage.items import read_items
 from vlsbench.leakage.judged import Judged
 from vlsbench.leakage.looking import MIRAGE_RULE_CHECK, ModelAnswer, ModelAnswers, describes_image, measure_looking
-from vlsbench.leakage.terminal import render_leakage
+from vlsbench.leakage.terminal import in_percent, render_leakage
 from vlsbench.metrics.agreement import cohens_kappa
 
 LABELS = Path(__file__).parent / "mirage_labels.csv"
@@ -120,9 +121,11 @@ def test_every_share_stands_per_category_too() -> None:
     found = judged.by_category["mirage_rate"]
     assert {name: (share.count, share.n) for name, share in found.items()} == {"a": (0, N // 2), "b": (3, N // 2)}
     assert Judged().beside(judged).by_category == judged.by_category
-    report = run_audit(rows, judge=lambda audited, groups: judged).report
-    assert report.image_need.others_by_category["mirage_rate"]["b"].count == 3
-    assert "images described that were never sent" in render_leakage(report)
+    audit = run_audit(rows, judge=lambda audited, groups: judged)
+    assert audit.report.image_need.others_by_category["mirage_rate"]["b"].count == 3
+    told = [line.split() for line in render_leakage(audit.report).splitlines()]
+    assert ["b", *in_percent(found["b"]).split(), "3", "of", str(N // 2)] in told
+    assert "<td>… b</td>" in render_page(audit, has_images=False)
 
 
 def test_answers_to_another_set_are_refused() -> None:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from vlsbench.errors import amount
 from vlsbench.leakage.page_parts import bars, card, figure, number, page_text, rate
 from vlsbench.leakage.records import GuardScore, HarmLeak, HarmNumbers
-from vlsbench.text import percent
 
 __all__ = ["guard_section", "harm_card", "harm_section"]
 
@@ -23,7 +22,7 @@ def harm_card(leak: HarmLeak | None) -> str:
     count, n = leak.ratio.count or 0, leak.ratio.n
     return card(
         _TITLE,
-        f"{percent(leak.ratio.value)}%",
+        f"{100 * leak.ratio.value:.1f}%",
         f"of the {amount(n, 'pair')} that {page_text(leak.judge)} calls unsafe are unsafe to it as text alone "
         f"({count:,}; R2/R1).",
     )

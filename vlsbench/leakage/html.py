@@ -342,21 +342,21 @@ def _need_section(audit: Audit) -> str:
         ("Answers that change when the image is removed", "changes_when_removed"),
         ("Images described that were never sent (mirage)", "mirage_rate"),
     ]
-    lines: list[tuple[str, Measure | None]] = []
+    shares: list[tuple[str, Measure | None]] = []
     for name, member in measured:
-        lines.append((name, getattr(need, member)))
-        lines += [(f"… {page_text(k)}", m) for k, m in need.others_by_category.get(member, {}).items()]
-    body = "".join(f"<tr><td>{name}</td><td>{'not measured' if m is None else rate(m)}</td></tr>" for name, m in lines)
+        shares.append((name, getattr(need, member)))
+        shares += [(f"… {page_text(k)}", m) for k, m in need.others_by_category.get(member, {}).items()]
+    body = "".join(f"<tr><td>{name}</td><td>{'not measured' if m is None else rate(m)}</td></tr>" for name, m in shares)
     parts.append(f"<table><thead><tr><th></th><th>%</th></tr></thead><tbody>{body}</tbody></table>")
     complete = [item for item, points in zip(audit.audited.items, audit.is_pointing, strict=True) if not points][:30]
     if complete and need.points_at_image is not None:
-        listed = "".join(
+        lines = "".join(
             f'<li><div class="meta">{page_text(i.id)}</div><blockquote>{_marked(i.text, {})}</blockquote></li>'
             for i in complete
         )
         parts.append(
             f'<details class="group"><summary>The first {len(complete)} texts that point at nothing</summary>'
-            f'<ol class="items">{listed}</ol></details>'
+            f'<ol class="items">{lines}</ol></details>'
         )
     return "\n".join(parts)
 
