@@ -87,6 +87,11 @@ def test_pair_text_and_need_are_asked_and_counted(folder: Path) -> None:
     assert leak.by_category.keys() == {"boats", "lamps"}
     assert judged.answerable_without is not None
     assert judged.answerable_without.count == 20
+    within = judged.by_category["answerable_without"]
+    assert {name: share.n for name, share in within.items()} == {
+        name: part.r1.n for name, part in leak.by_category.items()
+    }
+    assert sum(share.count or 0 for share in within.values()) == 20
     assert sorted(server.kinds()) == sorted(["pair", "text", "need"] * N)
     assert (judge.stopped, judge.n_transient) == (None, 0)
     assert judged.notes == ()

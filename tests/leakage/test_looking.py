@@ -13,10 +13,13 @@ from typer.testing import CliRunner
 from vlsbench.cli.leakage import _looker
 from vlsbench.cli.main import app
 from vlsbench.errors import DataError
+from vlsbench.leakage.audit import run_audit
 from vlsbench.leakage.groups import group_items
+from vlsbench.leakage.html import render_page
 from vlsbench.leakage.items import read_items
 from vlsbench.leakage.judged import Judged
 from vlsbench.leakage.looking import MIRAGE_RULE_CHECK, ModelAnswer, ModelAnswers, describes_image, measure_looking
+from vlsbench.leakage.terminal import in_percent, render_leakage
 from vlsbench.metrics.agreement import cohens_kappa
 
 LABELS = Path(__file__).parent / "mirage_labels.csv"
@@ -107,6 +110,22 @@ def test_the_mirage_rate_is_of_answers_without_an_image() -> None:
     assert judged.mirage_rate is not None
     assert (judged.mirage_rate.count, judged.mirage_rate.n) == (6, 20)
     assert "lower bound" in judged.notes[0]
+
+
+def test_every_share_stands_per_category_too() -> None:
+    rows = [{"id": str(k), "prompt": f"Question {k} here?", "category": ("a", "b")[k % 2]} for k in range(N)]
+    answers = {str(k): ModelAnswer(DESCRIBING[0] if k % 2 and k < 6 else SILENT[0]) for k in range(N)}
+    audited = read_items(rows)
+    groups = group_items(audited.items)
+    judged = measure_looking(audited, groups, ModelAnswers("model", {"text-only": answers}))
+    found = judged.by_category["mirage_rate"]
+    assert {name: (share.count, share.n) for name, share in found.items()} == {"a": (0, N // 2), "b": (3, N // 2)}
+    assert Judged().beside(judged).by_category == judged.by_category
+    audit = run_audit(rows, judge=lambda audited, groups: judged)
+    assert audit.report.image_need.others_by_category["mirage_rate"]["b"].count == 3
+    told = [line.split() for line in render_leakage(audit.report).splitlines()]
+    assert ["b", *in_percent(found["b"]).split(), "3", "of", str(N // 2)] in told
+    assert "<td>… b</td>" in render_page(audit, has_images=False)
 
 
 def test_answers_to_another_set_are_refused() -> None:

@@ -1,7 +1,9 @@
 """Open a judge by its name, or ask what it is.
 
-offline              the packaged weights          offline:FOLDER     weights of one's own (calibrate)
-openai:MODEL         an OpenAI-compatible endpoint decisions:MODEL    OpenAI's endpoint of choices
+offline              the packaged weights
+offline:FOLDER       weights of one's own (calibrate)
+openai:MODEL         an OpenAI-compatible endpoint
+decisions:MODEL      OpenAI's endpoint of choices
 transformers:MODEL   a folder or a Hub id, run on this machine
 
 A new judge is a module with a `KIND` and one line here; what its kind does not say, nobody outside this room knows.

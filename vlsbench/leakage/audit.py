@@ -305,7 +305,9 @@ def _tasks(audited: AuditSet, groups: Ints) -> tuple[list[Task], list[str]]:
     if reasons and tasks:
         reasons.append(f"predicted instead: {numbered([task.target for task in tasks])}.")
     if not tasks:
-        reasons.append("no label is there that text could be tried on; image need and cues need none or are left out.")
+        reasons.append(
+            "no label is there that text could be tried on: no predictability and no cues; image need takes no label."
+        )
     return tasks, reasons
 
 
@@ -345,6 +347,7 @@ def _image_need(
             mirage_rate=judged.mirage_rate,
             by_category=by_category,
             by_origin=by_origin,
+            others_by_category={name: dict(shares) for name, shares in judged.by_category.items()},
         ),
         notes,
     )

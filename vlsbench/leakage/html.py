@@ -307,14 +307,16 @@ def _need_section(audit: Audit) -> str:
             )
         )
     measured = [
-        ("Answerable without looking", need.answerable_without),
-        ("Answers that change when the image is swapped", need.changes_when_swapped),
-        ("Answers that change when the image is removed", need.changes_when_removed),
-        ("Images described that were never sent (mirage)", need.mirage_rate),
+        ("Answerable without looking", "answerable_without"),
+        ("Answers that change when the image is swapped", "changes_when_swapped"),
+        ("Answers that change when the image is removed", "changes_when_removed"),
+        ("Images described that were never sent (mirage)", "mirage_rate"),
     ]
-    body = "".join(
-        f"<tr><td>{name}</td><td>{'not measured' if m is None else rate(m)}</td></tr>" for name, m in measured
-    )
+    shares: list[tuple[str, Measure | None]] = []
+    for name, member in measured:
+        shares.append((name, getattr(need, member)))
+        shares += [(f"… {page_text(k)}", m) for k, m in need.others_by_category.get(member, {}).items()]
+    body = "".join(f"<tr><td>{name}</td><td>{'not measured' if m is None else rate(m)}</td></tr>" for name, m in shares)
     parts.append(f"<table><thead><tr><th></th><th>%</th></tr></thead><tbody>{body}</tbody></table>")
     complete = [item for item, points in zip(audit.audited.items, audit.is_pointing, strict=True) if not points][:30]
     if complete and need.points_at_image is not None:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from vlsbench.leakage.estimates import share_measure
+from vlsbench.leakage.image_need import share_by
+from vlsbench.leakage.items import AuditSet
 from vlsbench.leakage.records import GuardScore, HarmLeak, Measure
 
-__all__ = ["Judged"]
+if TYPE_CHECKING:
+    from vlsbench.leakage.groups import Groups
+
+__all__ = ["Judged", "Said", "count_said"]
 
 
 class Judged(NamedTuple):
@@ -18,6 +25,8 @@ class Judged(NamedTuple):
     changes_when_removed: Measure | None = None
     mirage_rate: Measure | None = None
     guard: GuardScore | None = None
+    by_category: Mapping[str, Mapping[str, Measure]] = {}
+    """Member of image need → category → the same share within it."""
     notes: tuple[str, ...] = ()
 
     def beside(self, other: Judged) -> Judged:
@@ -25,6 +34,34 @@ class Judged(NamedTuple):
         joined = {
             name: getattr(self, name) if getattr(self, name) is not None else getattr(other, name)
             for name in self._fields
-            if name != "notes"
+            if name not in ("notes", "by_category")
         }
-        return Judged(**joined, notes=(*self.notes, *other.notes))
+        return Judged(
+            **joined, by_category={**other.by_category, **self.by_category}, notes=(*self.notes, *other.notes)
+        )
+
+
+class Said(NamedTuple):
+    """What was found of some items: yes or no."""
+
+    rows: Sequence[int]
+    """Positions of the items, at least one."""
+    is_yes: Sequence[bool]
+
+
+def count_said(audited: AuditSet, groups: Groups, found: Mapping[str, Said | None]) -> dict[str, Any]:
+    """Count shares, over all and per category, as members of `Judged`.
+
+    Args:
+        found: Member of image need → what was found; None was not measured.
+    """
+    import numpy as np
+
+    shares: dict[str, Measure] = {}
+    by_category = {}
+    for name, said in found.items():
+        if said is not None:
+            group = groups.of_item[np.array(said.rows)]
+            shares[name] = share_measure(np.array(said.is_yes, dtype=bool), group)
+            by_category[name] = share_by(said.is_yes, [audited.items[row].category for row in said.rows], group)
+    return {**shares, "by_category": by_category}

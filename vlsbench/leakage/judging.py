@@ -33,16 +33,15 @@ from vlsbench.leakage.asking import (
     open_local_judge,
     price_of,
 )
-from vlsbench.leakage.estimates import share_measure
 from vlsbench.leakage.formats import HARMFUL, HARMLESS
 from vlsbench.leakage.grades import GradesFile, read_grades
 from vlsbench.leakage.guard_twins import find_twins, score_guard
 from vlsbench.leakage.harm import DECIDED, agreement_with, harm_leak, tally_failures
 from vlsbench.leakage.items import AuditSet
-from vlsbench.leakage.judged import Judged
+from vlsbench.leakage.judged import Judged, Said, count_said
 from vlsbench.leakage.offline_text import refuse_offline_text
 from vlsbench.leakage.questions import ABSENT, GUARD_FORMS, JSON_FORM, Absent, Form, Kind, guess_form
-from vlsbench.leakage.records import HARM, HarmLeak, Measure
+from vlsbench.leakage.records import HARM, HarmLeak
 from vlsbench.records import name_without_place
 from vlsbench.text import OnProgress, Reached
 
@@ -487,8 +486,9 @@ class AskedJudge:
             }
             people = {part: found for part, found in beside.items() if found is not None}
             leak = leak.model_copy(update={"people": people})
-        need, need_notes = _need(told.found.get("need"), groups)
-        return Judged(harm_leak=leak, answerable_without=need, notes=(*notes, *need_notes))
+        need, need_notes = _need(told.found.get("need"))
+        counted = count_said(audited, groups, {"answerable_without": need})
+        return Judged(harm_leak=leak, **counted, notes=(*notes, *need_notes))
 
 
 _AUTHORS: Final[Mapping[str | None, str]] = {HARMFUL: "unsafe", HARMLESS: "safe"}
@@ -512,20 +512,18 @@ def _coverage_notes(judge: str, leak: HarmLeak | None, pairs: Sequence[str], tex
     return [f"harm leak speaks of {leak.r1.n:,} of {leak.n_of:,} items; the others are in none of it ({told})."]
 
 
-def _need(found: Sequence[str] | None, groups: Groups) -> tuple[Measure | None, list[str]]:
-    import numpy as np
-
+def _need(found: Sequence[str] | None) -> tuple[Said | None, list[str]]:
     if found is None:
         return None, []
-    rows = np.array([row for row, one in enumerate(found) if one in ("yes", "no")], dtype=np.int64)
-    if not len(rows):
+    rows = [row for row, one in enumerate(found) if one in ("yes", "no")]
+    if not rows:
         return None, []
-    measure = share_measure(np.array([found[row] == "yes" for row in rows]), groups.of_item[rows])
+    said = Said(rows, [found[row] == "yes" for row in rows])
     rest = Counter(one for one in found if one not in ("yes", "no"))
     if not rest:
-        return measure, []
+        return said, []
     told = ", ".join(f"{n:,} {reason}" for reason, n in rest.most_common())
-    return measure, [f"answerable_without speaks of {len(rows):,} of {len(found):,} texts ({told})."]
+    return said, [f"answerable_without speaks of {len(rows):,} of {len(found):,} texts ({told})."]
 
 
 def together(judges: Sequence[Callable[[AuditSet, Groups], Judged]]) -> Callable[[AuditSet, Groups], Judged] | None:

@@ -13,11 +13,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from vlsbench.errors import DataError, amount
-from vlsbench.leakage.estimates import share_measure
 from vlsbench.leakage.image_need import RuleCheck
 from vlsbench.leakage.items import AuditSet
-from vlsbench.leakage.judged import Judged
-from vlsbench.leakage.records import Measure
+from vlsbench.leakage.judged import Judged, Said, count_said
 
 if TYPE_CHECKING:
     from vlsbench.leakage.groups import Groups
@@ -110,19 +108,15 @@ def measure_looking(audited: AuditSet, groups: Groups, answers: ModelAnswers) ->
             f"{first}; of the set: {audited.items[0].id}); --responses DIR holds answers to this set."
         )
     notes: list[str] = []
-    swapped = _changes(audited, groups, answers, _SWAPPED, notes)
-    removed = _changes(audited, groups, answers, _REMOVED, notes)
-    return Judged(
-        changes_when_swapped=swapped,
-        changes_when_removed=removed,
-        mirage_rate=_mirage(audited, groups, answers, notes),
-        notes=tuple(notes),
-    )
+    found = {
+        "changes_when_swapped": _changes(audited, answers, _SWAPPED, notes),
+        "changes_when_removed": _changes(audited, answers, _REMOVED, notes),
+        "mirage_rate": _mirage(audited, answers, notes),
+    }
+    return Judged(**count_said(audited, groups, found), notes=tuple(notes))
 
 
-def _changes(
-    audited: AuditSet, groups: Groups, answers: ModelAnswers, conditions: Sequence[str], notes: list[str]
-) -> Measure | None:
+def _changes(audited: AuditSet, answers: ModelAnswers, conditions: Sequence[str], notes: list[str]) -> Said | None:
     right = answers.by_condition.get(_IMAGE_TEXT, {})
     other = next((name for name in conditions if answers.by_condition.get(name)), None)
     if other is None or not right:
@@ -138,16 +132,12 @@ def _changes(
     decided = [(row, a, b) for row, a, b in decided if a is not None and b is not None]
     if not decided:
         return None
-    import numpy as np
-
-    rows = np.array([row for row, _, _ in decided])
-    measure = share_measure(np.array([a != b for _, a, b in decided]), groups.of_item[rows])
     how = f"labels by {answers.labelled_by}" if basis == "label" else "words, as the answers are not labelled"
     notes.append(
         f"answers of {answers.model} under {_IMAGE_TEXT} and {other} are compared by their {how}, on "
         f"{amount(len(decided), 'item')} of {len(audited):,}."
     )
-    return measure
+    return Said([row for row, _, _ in decided], [a != b for _, a, b in decided])
 
 
 def _part(answer: ModelAnswer, basis: Literal["label", "text"]) -> str | None:
@@ -156,9 +146,7 @@ def _part(answer: ModelAnswer, basis: Literal["label", "text"]) -> str | None:
     return None if answer.text is None else " ".join(answer.text.casefold().split())
 
 
-def _mirage(audited: AuditSet, groups: Groups, answers: ModelAnswers, notes: list[str]) -> Measure | None:
-    import numpy as np
-
+def _mirage(audited: AuditSet, answers: ModelAnswers, notes: list[str]) -> Said | None:
     said = answers.by_condition.get("text-only", {})
     found = [
         (row, describes_image(answer.text))
@@ -173,5 +161,4 @@ def _mirage(audited: AuditSet, groups: Groups, answers: ModelAnswers, notes: lis
         f"a person it is right on {check.n_agreed} of {check.n} answers (kappa {check.kappa:.2f}) and misses "
         f"{check.n_missed} that describe an image without naming one, so the rate is a lower bound."
     )
-    rows = np.array([row for row, _ in found])
-    return share_measure(np.array([is_mirage for _, is_mirage in found]), groups.of_item[rows])
+    return Said([row for row, _ in found], [is_mirage for _, is_mirage in found])

@@ -187,6 +187,8 @@ class ImageNeed(Record):
     by_category: dict[str, Measure] = Field(default_factory=dict)
     """`points_at_image` within each category."""
     by_origin: dict[str, Measure] = Field(default_factory=dict)
+    others_by_category: dict[str, dict[str, Measure]] = Field(default_factory=dict)
+    """Each of the other members that was measured, within each category."""
 
 
 class Control(Record):

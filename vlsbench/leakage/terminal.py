@@ -217,6 +217,14 @@ def _cues(report: LeakageReport) -> str:
     return "   Trivial cues, best first\n" + table(["cue alone", "label", "accuracy %", "majority %"], rows, left=2)
 
 
+_NEED_MEMBERS = {
+    "answerable without looking": "answerable_without",
+    "answers that change with the image swapped": "changes_when_swapped",
+    "answers that change with the image removed": "changes_when_removed",
+    "images described that were never sent": "mirage_rate",
+}
+
+
 def _need(report: LeakageReport) -> str:
     need = report.image_need
     rows = []
@@ -225,13 +233,10 @@ def _need(report: LeakageReport) -> str:
         rows.append(["texts that point at an image", in_percent(need.points_at_image), f"{count:,} of {n:,}"])
         rows += [[f"  {printable(k)}", in_percent(m), f"{m.count:,} of {m.n:,}"] for k, m in need.by_origin.items()]
         rows += [[f"  {printable(k)}", in_percent(m), f"{m.count:,} of {m.n:,}"] for k, m in need.by_category.items()]
-    for name, measure in (
-        ("answerable without looking", need.answerable_without),
-        ("answers that change with the image swapped", need.changes_when_swapped),
-        ("answers that change with the image removed", need.changes_when_removed),
-        ("images described that were never sent", need.mirage_rate),
-    ):
+    for name, member in _NEED_MEMBERS.items():
+        measure = getattr(need, member)
         rows.append([name, "not measured", ""] if measure is None else _counted(name, measure))
+        rows += [_counted(f"  {printable(k)}", m) for k, m in need.others_by_category.get(member, {}).items()]
     check = IMAGE_RULE_CHECK
     rule = (
         f"(the rule reads words; against a person it is right on {check.n_agreed} of {check.n} VLSBench texts, kappa "
