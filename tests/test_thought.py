@@ -49,6 +49,7 @@ MARKS: dict[str, tuple[str, str]] = {
     "Kimi K3": ("<|open|>think<|sep|>", "<|close|>think<|sep|>"),
     "Gemma 4": ("<|channel>thought\n", "<channel|>"),
     "Pangu": ("[unused16]", "[unused17]"),
+    "MedGemma": ("<unused94>", "<unused95>"),
     "Inkling": ("<|message_model|><|content_thinking|>", "<|end_message|><|message_model|><|content_text|>"),
     "named recipients": ("to=self<|message|>", "<|eom|>"),
     "Granite": ("Here is my thought process:", "Here is my response:"),

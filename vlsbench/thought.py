@@ -68,6 +68,7 @@ _KINDS: Final = (
     _token(r"\[(?:think(?:ing)?|thought)\](?!\()", r"\[/(?:think(?:ing)?|thought)\]"),  # not a link
     _Kind(r"\[reasoning\](?!\()", r"\[/reasoning\]"),
     _token(r"\[unused16\]", r"\[unused17\]"),
+    _token("<unused94>", "<unused95>"),
     _token(r"<[|｜]begin[_▁]of[_▁]th(?:ought|ink|inking)[|｜]>", r"<[|｜]end[_▁]of[_▁]th(?:ought|ink|inking)[|｜]>"),
     _token(r"<\|start_thinking\|>", r"<\|end_thinking\|>"),
     _token(r"<\|inner_prefix\|>", r"<\|inner_suffix\|>"),

@@ -5,13 +5,17 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from vlsbench.errors import DataError, UsageError
 from vlsbench.leakage.audit import Audit, run_audit
-from vlsbench.leakage.core import make_core, make_weights
+from vlsbench.leakage.core import _notes, make_core, make_weights
+from vlsbench.leakage.records import Measure, WeightCheck
+from vlsbench.leakage.reweight import Reweighted
 from vlsbench.leakage.weights import Weights, card_path, check_out, read_weights, write_weights
 
 Invented = Callable[..., list[dict[str, Any]]]
@@ -104,6 +108,13 @@ def test_a_core_of_texts_that_need_no_image_is_refused() -> None:
         make_core(run_audit(rows))
 
 
+def test_an_auc_below_chance_is_not_called_classes_that_texts_tell_apart() -> None:
+    auc = Measure(value=0.349, low=0.245, high=0.582, n=60)
+    check = WeightCheck(family="naive Bayes", role="checks them", target="harm", auc_before=auc, auc_after=auc)
+    (note,) = _notes(SimpleNamespace(target="harm"), Reweighted(np.ones(60), (check,)), 0)  # type: ignore[arg-type]
+    assert note.startswith("the AUC of harm stays below chance: the farthest AUC reached is 0.349 by naive Bayes")
+
+
 def test_weights_are_read_as_they_were_written(core: Weights, tmp_path: Path) -> None:
     write_weights(tmp_path / "core.csv", core)
     assert read_weights(tmp_path / "core.csv") == core
@@ -118,7 +129,7 @@ BAD: list[tuple[str, str, str, str]] = [
     ("no number", "i0,many", "core.csv", "found 'i0,many'"),
     ("heavier than all", "i0,1e308\ni1,1e308", "core.csv", "found 'i0,1e308'"),
     ("a cell without end", "x" * 200_000 + ",1", "core.csv", "not a table of ids and weights"),
-    ("many", "i0,-1\n" * 50, "core.csv", r"(?s)core.csv:21: .*and 30 more rows like it$"),
+    ("many", "\n".join(["i0,-1"] * 50), "core.csv", r"(?s)core.csv:21: .*and 30 more rows like it$"),
 ]
 
 

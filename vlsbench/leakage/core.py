@@ -135,8 +135,10 @@ def _notes(task: Task | None, found: Reweighted, n_without: int) -> list[str]:
     notes = []
     if task is not None and not found.reached:
         ranked = sorted(found.checks, key=lambda check: abs(check.auc_after.value - 0.5), reverse=True)
+        is_told = ranked[0].auc_after.value > AIM
+        why = "texts tell the classes of {} apart too well" if is_told else "the AUC of {} stays below chance"
         notes.append(
-            f"texts tell the classes of {task.target} apart too well: the lowest AUC reached is "
+            f"{why.format(task.target)}: the {'lowest' if is_told else 'farthest'} AUC reached is "
             f"{ranked[0].auc_after.value:.3f} by {ranked[0].family} at effective N {effective_n(found.weights):.0f} "
             f"({', '.join(f'{check.family} {check.auc_after.value:.3f}' for check in ranked[1:])}); the aim is "
             f"{1 - AIM:.2f} to {AIM:.2f} by every model."

@@ -134,7 +134,7 @@ def _rows(path: Path, raw: bytes) -> tuple[dict[str, float], list[str]]:
         if not 0 < weight <= _MOST:
             found_there = ",".join(row)[:80]
             problems.append(
-                f"{path}:{number}: a row is an id and a weight above 0, to {_MOST:,}; found {found_there!r}."
+                f"{path}:{number}: a row is an id and a weight above 0; found {found_there!r} (at most {_MOST:,})."
             )
         elif row[0] in found:
             problems.append(f"{path}:{number}: id {row[0]!r} stands there twice; keep one.")

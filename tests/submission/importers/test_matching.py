@@ -164,6 +164,8 @@ REFERENCES = [
     ({"messages": [{"role": "user", "content": "x"}], "response": "said"}, "said"),
     ({"messages": [{"role": "assistant", "content": "GOLD"}], "response": "said"}, None),
     ({"messages": [{"role": "assistant", "content": "said"}], "response": "said"}, "said"),
+    ({"response": "zero", "final_answer": "said"}, None),
+    ({"final_answer": "said"}, "said"),
     ({"Model Response": "said"}, "said"),
     *(({name: "said"}, "said") for name in ("resp", "completion", "generation", "text", "output", "PRED")),
 ]
@@ -459,6 +461,19 @@ def test_cut_prompts_say_nothing_against_an_instruction_id(bring: Import, first:
     rows = [{"instruction_id": p.number, "question": p.text[:40] + "...", "response": "x"} for p in first]
     report = bring(rows)
     assert (report.problems, report.n_compared) == ((), 0)
+
+
+@pytest.mark.parametrize("name", ["prompt", "query", "doc.user_prompt"])
+def test_prompts_of_which_none_is_an_instruction_speak_against_an_instruction_id(
+    bring: Import, first: list[Pair], name: str
+) -> None:
+    """The ids are off by a row, and a tool wrote the prompts in small letters."""
+    rows = [{"instruction_id": p.number + 1, name: p.text.lower(), "response": said(p)} for p in first[:-1]]
+    report = bring(rows)
+    assert len(report.problems) == len(rows)
+    assert f"the one in {name!r} is no instruction of VLSBench" in str(report.problems[0])
+    template = [row | {name: "Look at the image and answer."} for row in rows]
+    assert bring(template, out="template").ok, "what was said around all of them claims nothing"
 
 
 def test_off_by_one_ids_are_found_out_with_the_release_at_hand(

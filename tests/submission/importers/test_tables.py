@@ -112,7 +112,7 @@ def test_a_missing_cell_is_a_missing_response_and_a_blank_one_stays_blank(bring:
 def test_optional_columns_are_taken_and_the_others_named(bring: Import, written: Any) -> None:
     row = {
         "instruction_id": 1,
-        "prediction": "x",
+        "prediction": "Use the red one.",
         "answer": "what a benchmark expects",
         "condition": "text-only",
         "finish_reason": "length",
@@ -124,7 +124,7 @@ def test_optional_columns_are_taken_and_the_others_named(bring: Import, written:
     }
     report = bring([row])
     kept = {key: value for key, value in row.items() if key not in ("prediction", "answer", "latency")}
-    assert written() == [kept | {"response": "x"}]
+    assert written() == [kept | {"response": "Use the red one."}]
     assert (report.ignored, report.n_truncated) == (("answer", "latency"), 1)
 
 

@@ -33,7 +33,18 @@ _MADE_BY_A_MODEL: Final = frozenset(
     }
 )
 _GENERAL: Final = frozenset(
-    {"response", "responses", "resp", "output", "outputs", "outputtext", "responsetext", "reply"}
+    {
+        "response",
+        "responses",
+        "resp",
+        "output",
+        "outputs",
+        "outputtext",
+        "responsetext",
+        "reply",
+        "finalanswer",
+        "finalresponse",
+    }
 )
 _WEAK: Final = frozenset({"answer", "answers", "text"})
 """What a benchmark expects, or the prompt, as likely as what a model said: an answer only where no other column is."""

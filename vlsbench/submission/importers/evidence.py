@@ -23,6 +23,9 @@ __all__ = ["CategoryColumn", "Evidence", "ImageColumn", "RowText"]
 _TEXT_NAMES: Final = frozenset({"instruction", "question"})
 """A text under these names claims to be the instruction, found or not."""
 
+_PROMPT_NAMES: Final = frozenset({"prompt", "userprompt", "textprompt", "prompttext", "query", "userquery"})
+"""A text under these names does so too, where it is another in most rows: else it is what was said around them all."""
+
 _IMAGE_NAMES: Final = frozenset(
     {
         *("image", "images", "imageid", "imagepath", "imagepaths", "imagefile", "imagefilename", "imagename"),
@@ -116,9 +119,16 @@ class Evidence:
         self.text_columns = {name: column for name, column in looked_into.items() if column.n_found}
         """Columns with instructions."""
         self.claimed_columns = [
-            name for name in looked_into if last_word(name) in _TEXT_NAMES and name not in self.text_columns
+            name for name in looked_into if name not in self.text_columns and self._claims_instructions(name)
         ]
         """Columns called so, without any."""
+
+    def _claims_instructions(self, name: str) -> bool:
+        word = last_word(name)
+        if word not in _PROMPT_NAMES:
+            return word in _TEXT_NAMES
+        said = [tuple(part for part in _texts_of(parts) if len(part.split()) > 2) for parts in self.columns[name]]
+        return not self.texts.is_spent and 2 * len({texts for texts in said if texts}) > len(said) > 1
 
     @property
     def has_texts(self) -> bool:
