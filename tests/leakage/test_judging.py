@@ -207,6 +207,21 @@ def test_three_bad_replies_of_an_earlier_run_stop_nobody(folder: Path) -> None:
     assert len(server.asked) == 3 * N - 3
 
 
+def test_replies_that_could_not_be_read_are_asked_again_where_told(folder: Path) -> None:
+    def at_times(body: dict[str, Any]) -> Any:
+        is_prose = kind_of(body) == "pair" and "question 7 " in words_of(body)
+        return completion("I would rather not say.") if is_prose else right(body)
+
+    _, judge, _ = judge_set(folder, at_times)
+    assert (judge.n_transient, judge.n_unreadable) == (0, 1)
+    _, judge, server = judge_set(folder, right)
+    assert (server.asked, judge.n_unreadable) == ([], 1)
+    judged, judge, server = judge_set(folder, right, again=frozenset({"judge_unparsable"}))
+    assert (len(server.asked), judge.n_unreadable) == (1, 0)
+    assert judged.harm_leak is not None
+    assert judged.harm_leak.r1.n == N
+
+
 def test_a_guard_that_answers_prose_names_its_format(folder: Path) -> None:
     with pytest.raises(JudgeError, match="the rule is the format 'llama-guard'"):
         judge_set(folder, lambda body: completion("I consider this unsafe."), "guard:llama-guard=m")

@@ -125,7 +125,11 @@ def leakage(
             say(f"stopped early: {judge.stopped}", "warning")
     if n_open:
         say(f"{amount(n_open, 'item')} without an answer; the same command asks again.", "warning")
-    if n_open or any(judge.stopped is not None for judge in judges):
+    n_unreadable = sum(judge.n_unreadable for judge in judges)
+    if n_unreadable:
+        what = amount(n_unreadable, "item")
+        say(f"{what} with a reply that could not be read; --again judge_unparsable,judge_cut asks again.", "warning")
+    if n_open or n_unreadable or any(judge.stopped is not None for judge in judges):
         raise typer.Exit(1)
 
 

@@ -341,6 +341,7 @@ class HarmSettings:
             metavar="FILE", help="Where the judge's answers are kept and found again; default SOURCE.answers.jsonl."
         ),
     ] = None
+    again: Again = None
     base_url: BaseUrl = None
     concurrency: RequestsAtOnce = 16
     batch_size: Annotated[int | None, typer.Option(min=1, help="Questions at once of a guard on this machine.")] = None
@@ -361,6 +362,7 @@ class HarmSettings:
             absent=check_absent(self.absent_image),
             pair_harm=check_pair_harm(self.pair_harm),
             answers=self.answers,
+            again=failures_of(self.again),
             people=self.people,
             is_dry=is_dry,
             on_progress=on_progress,

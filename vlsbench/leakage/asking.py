@@ -12,6 +12,7 @@ import asyncio
 import json
 from base64 import b64encode
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, Protocol, Self
 
@@ -150,13 +151,15 @@ class AnswerFile:
 
     Args:
         path: Read where it is there, made where it is not.
+        again: Failures that settle nothing: what came to one of them is asked again.
 
     Raises:
         DataError: If a line of it is none, but for a last one that a killed run tore.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, again: AbstractSet[str] = frozenset()) -> None:
         self.path = path
+        self._open: AbstractSet[str] = {"judge_unreachable", *again}
         self._held: dict[tuple[str, AnswerKey], Answer] = {}
         problems: list[tuple[int, str]] = []
         number = 0
@@ -184,7 +187,7 @@ class AnswerFile:
     def is_settled(self, rubric: str, key: AnswerKey) -> bool:
         """Say whether a question needs no asking: it has an answer, or a failure that asking again would not mend."""
         held = self.get(rubric, key)
-        return held is not None and held.failure != "judge_unreachable"
+        return held is not None and held.failure not in self._open
 
     def append(self, answers: Sequence[Answer]) -> None:
         """Put answers on disk."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
@@ -42,7 +43,7 @@ from vlsbench.leakage.judged import Judged, Said, count_said
 from vlsbench.leakage.offline_text import refuse_offline_text
 from vlsbench.leakage.questions import ABSENT, GUARD_FORMS, JSON_FORM, Absent, Form, Kind, guess_form
 from vlsbench.leakage.records import HARM, HarmLeak
-from vlsbench.records import name_without_place
+from vlsbench.records import Failure, name_without_place
 from vlsbench.text import OnProgress, Reached
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ IMAGE_UNREADABLE: Final = "image_unreadable"
 NOT_ASKED: Final = "not_asked"
 NO_LABEL: Final = "no_label"
 
+_UNREAD: Final = frozenset({"judge_unparsable", "judge_cut"})
 _PROBE: Final = 8
 """Questions that are asked first of a judge that has found nothing yet: where none of them is read, the rest would not
 be either, and would be paid for."""
@@ -89,6 +91,8 @@ class JudgeOptions:
     absent: Absent = "silent"
     answers: Path | None = None
     """File of answers; None is named after SOURCE, in the working directory."""
+    again: AbstractSet[Failure] = frozenset()
+    """Failures of an earlier run to ask about again."""
     pair_harm: PairHarm = "judge"
     """Who says that a pair is harmful."""
     people: Path | None = None
@@ -301,7 +305,7 @@ def _ask_all(judge: OpenJudge, audited: AuditSet, questions: _Questions, options
     """
     path = options.answers or default_answers(audited.name)
     with exclusive(path):
-        file = AnswerFile(path)
+        file = AnswerFile(path, options.again)
         rubric = judge.rubric
         open_asks = [ask for ask in questions.asks if not file.is_settled(rubric, ask.key)]
         n, n_done = len(questions.asks), len(questions.asks) - len(open_asks)
@@ -393,7 +397,7 @@ def _tell(judge: OpenJudge, audited: AuditSet, questions: _Questions, file: Answ
 def _describe_questions(judge: OpenJudge, audited: AuditSet, questions: _Questions, options: JudgeOptions) -> list[str]:
     """Say what a run would ask and cost."""
     path = options.answers or default_answers(audited.name)
-    file = AnswerFile(path)
+    file = AnswerFile(path, options.again)
     asks = [ask for ask in questions.asks if not file.is_settled(judge.rubric, ask.key)]
     kinds = Counter(ask.kind for ask in asks)
     n_held = len(questions.asks) - len(asks)
@@ -439,6 +443,8 @@ class AskedJudge:
         """Why the run ended before everything was asked."""
         self.n_transient = 0
         """Items that a rerun would ask about again."""
+        self.n_unreadable = 0
+        """Items with a reply that could not be read; only `--again` asks again."""
 
     @property
     def reads_pairs(self) -> bool:
@@ -468,7 +474,9 @@ class AskedJudge:
         else:
             pairs, settings["pair_found_by"] = _of_authors(audited), "the set's own label"
         texts = list(told.found["text"])
-        self.n_transient = sum("judge_unreachable" in found for found in zip(pairs, texts, strict=True))
+        both = [set(found) for found in zip(pairs, texts, strict=True)]
+        self.n_transient = sum("judge_unreachable" in found for found in both)
+        self.n_unreadable = sum(not _UNREAD.isdisjoint(found) for found in both)
         leak = harm_leak(
             self.judge.name,
             pairs,
@@ -545,6 +553,7 @@ class PeopleJudge:
 
     stopped: str | None = None
     n_transient = 0
+    n_unreadable = 0
 
     def __init__(self, grades: GradesFile) -> None:
         self.grades = grades
@@ -584,6 +593,7 @@ class GuardJudge:
         self.options = options
         self.stopped: str | None = None
         self.n_transient = 0
+        self.n_unreadable = 0
 
     @property
     def _kind(self) -> Kind:
@@ -603,7 +613,9 @@ class GuardJudge:
         told = _ask_all(self.judge, audited, self._questions(audited), self.options)
         self.stopped = told.stopped
         found = told.found[self._kind]
-        self.n_transient = sum(found[row] == "judge_unreachable" for pair in pairs for row in pair)
+        asked = [found[row] for pair in pairs for row in pair]
+        self.n_transient = asked.count("judge_unreachable")
+        self.n_unreadable = sum(one in _UNREAD for one in asked)
         score = score_guard(
             self.judge.name,
             pairs,
