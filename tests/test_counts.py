@@ -62,8 +62,10 @@ def import_of(n: int) -> ImportReport:
 def verify_of(n: int) -> VerifyReport:
     return VerifyReport(
         path="release",
+        name="release",
         kind="parquet",
         n_samples=n,
+        n_twins=n,
         n_images=n,
         n_instructions=n,
         by_category={category.name: 0 for category in CATEGORIES},

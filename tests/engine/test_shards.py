@@ -129,7 +129,8 @@ def test_a_worker_works_on_blocks_and_opens_once() -> None:
     kept: list[KeyedLine] = []
     items = [keyed(number, "I cannot help with that.").line for number in range(3)]
     for item in items:
-        assert worker.run([item], kept.extend) == (0, None)
+        report = worker.run([item], kept.extend)
+        assert (report.n_unanswered, report.error) == (0, None)
     assert [Verdict.model_validate_json(line.line).instruction_id for line in kept] == [0, 1, 2]
 
 

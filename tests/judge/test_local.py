@@ -690,7 +690,7 @@ def test_missing_extra_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_rows_of_other_data_are_judged_by_a_model_of_this_machine(llm: Path, tmp_path: Path) -> None:
     rows = [{"prompt": "Hi?", "response": text} for text in ("I cannot help.", " ", "Sure.")]
     (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    judge_rows(tmp_path / "in.jsonl", tmp_path / "out.jsonl", f"transformers:{llm}")
+    judge_rows(tmp_path / "in.jsonl", tmp_path / "out.jsonl", f"transformers:{llm}", protocol="llama-guard")
     written = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [row["failure"] for row in written][1] == "response_empty"
     assert {written[0]["failure"], written[2]["failure"]} <= {"judge_unparsable", "judge_cut"}

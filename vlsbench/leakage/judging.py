@@ -163,18 +163,17 @@ def open_guard(spec: str, options: JudgeOptions | None = None) -> GuardJudge:
 
 
 def _open(spec: str, options: JudgeOptions, option: str) -> OpenJudge:
-    backend, _, model = spec.partition(":")
-    if backend not in ("openai", "guard") or not model.strip():
+    name, _, named = spec.partition(":")
+    backend = _BACKENDS.get(name)
+    if backend is None or not named.strip():
         known = "openai:MODEL, guard:MODEL (guard:FORMAT=MODEL)"
         known = f"none, {known}, people:FILE, offline-text" if option == "--judge" else known
         raise UsageError(f"{option} {spec!r} is not known; known: {known}.")
-    form = JSON_FORM
-    if backend == "guard":
-        form, model = _split_guard(model)
-    name = f"{backend}:{name_without_place(model)}"
-    if options.is_dry or backend == "openai" or options.base_url is not None:
+    form, model = backend.read(named)
+    judge_name = f"{name}:{name_without_place(model)}"
+    if options.is_dry or not backend.runs_here or options.base_url is not None:
         return EndpointJudge(
-            name,
+            judge_name,
             model,
             form,
             absent=options.absent,
@@ -191,7 +190,7 @@ def _open(spec: str, options: JudgeOptions, option: str) -> OpenJudge:
             f"{option} {spec}: transformers gives this guard's probabilities, not its words; serve it and name the "
             "endpoint with --base-url."
         )
-    return open_local_judge(name, model, form, absent=options.absent, batch_size=options.batch_size)
+    return open_local_judge(judge_name, model, form, absent=options.absent, batch_size=options.batch_size)
 
 
 def _split_guard(model: str) -> tuple[Form, str]:
@@ -201,6 +200,21 @@ def _split_guard(model: str) -> tuple[Form, str]:
     if name not in GUARD_FORMS:
         raise UsageError(f"guard:{name}=…: no such format; known: {', '.join(GUARD_FORMS)}.")
     return GUARD_FORMS[name], rest
+
+
+class _Backend(NamedTuple):
+    """Who is asked, by the word before the colon."""
+
+    read: Callable[[str], tuple[Form, str]]
+    """Splits what stands behind the colon into the form of its replies and the model."""
+    runs_here: bool
+    """On this machine, where no endpoint is named."""
+
+
+_BACKENDS: Final[Mapping[str, _Backend]] = {
+    "openai": _Backend(lambda model: (JSON_FORM, model), runs_here=False),
+    "guard": _Backend(_split_guard, runs_here=True),
+}
 
 
 # --- Questions -----------------------------------------------------------------------------------------------
