@@ -36,7 +36,7 @@ _SEPARATOR = "~"
 """Between the values of a choice of several; no name of ours has it."""
 
 _SAME = "vls: as it is"
-"""Sent in place of every value where a text box says what the page shows already."""
+"""Sent in place of every value where the page shows already what a text box, or the tab of a link, says."""
 
 SCRIPT = """
 <script>
@@ -47,8 +47,14 @@ let vlsFirst = new URLSearchParams(vlsOpened);
 // Kept when gradio's load event comes, which is once every component is there. What hides a component before would put
 // that event off for ever; after ten seconds (a file of gradio's that does not come) the tab is shown anyway.
 let vlsLoad;
+// The page that a link opens: the load event fills it and selects its tab, which then need not ask again.
+let vlsLinked = null;
 const vlsLoaded = new Promise((resolve) => {
-  vlsLoad = () => { resolve(); return [vlsOpened]; };
+  vlsLoad = () => {
+    vlsLinked = new URLSearchParams(vlsOpened).get("tab")?.toLowerCase() ?? null;
+    resolve();
+    return [vlsOpened];
+  };
   setTimeout(resolve, 10000);
 });
 
@@ -144,6 +150,10 @@ new MutationObserver(() => {
 // A tab is shown: the one that is shown while the page opens, with the choices of the address.
 async function vlsShow(page, keys, firsts, texts, values) {
   await vlsLoaded;
+  if (page !== "leaderboard" && page === vlsLinked && window.location.search === vlsOpened) {
+    vlsLinked = null;
+    return values.map(() => "SAME");
+  }
   if (vlsFirst === null) return vlsChoose(page, keys, firsts, texts, values);
   const query = vlsFirst;
   vlsFirst = null;
@@ -338,6 +348,8 @@ def follow(page: Page, tab: gr.Tab, notice: gr.HTML, refresh: Callable[[], bool]
     }
 
     def open_tab(*values: Any) -> list[Any]:
+        if values[:1] == (_SAME,):
+            return [gr.skip() for _ in range(1 + len(page.outputs))]
         if (
             not refresh()
             and page.is_filled
