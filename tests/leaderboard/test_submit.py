@@ -250,14 +250,14 @@ def test_a_bad_upload_lists_every_problem_and_cannot_be_submitted(
     shared: tuple[Path, str], open_page: Open, tmp_path: Path
 ) -> None:
     bad = tmp_path / "bad.jsonl"
-    bad.write_text('{"instruction_id": 999999, "response": "x"}\n{"instruction_id": 1}\nnonsense\n')
+    bad.write_text('{"instruction_id": 9999, "response": "x"}\n{"instruction_id": 1}\nnonsense\n')
     page = open_page(shared[1], address="tab=submit")
     _choose(page, [bad])
     page.get_by_label("Model", exact=True).filter(visible=True).fill("Bad-VL")
     page.get_by_role("button", name="Check", exact=True).click()
     _seen(page, ".vls-problem").filter(has_text="It does not pass").wait_for(timeout=60_000)
     table = _seen(page, ".vls-table")
-    table.get_by_text("instruction_id 999999").first.wait_for()
+    table.get_by_text("instruction_id 9999").first.wait_for()
     for line in ("2", "3"):
         table.get_by_role("gridcell").get_by_text(line, exact=True).first.wait_for()
     assert page.get_by_role("button", name="Submit", exact=True).is_disabled()
