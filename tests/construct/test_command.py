@@ -174,6 +174,7 @@ def test_collected_and_made_images_go_side_by_side_with_their_licences(
     assert not (folder / "data" / "twins-00000-of-00001.parquet").exists()
 
 
+@pytest.mark.fuzz  # `make bench` runs it
 def test_the_demonstration_ends_with_the_accepted_pairs(tmp_path: Path) -> None:
     elements = (ROOT / "scripts" / "construct_elements.csv").read_text().splitlines()
     assert len(elements) == 58, "three of each of the 19 sub-categories"
