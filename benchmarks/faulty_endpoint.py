@@ -32,7 +32,7 @@ from vlsbench.judge.prompts import neutralise
 FAULTS = (
     *("429", "429 with Retry-After", "429 with a long Retry-After", "500", "502 with a page", "503 until a date"),
     *("timeout", "disconnect mid-body", "disconnect", "cut body", "page with status 200", "error with status 200"),
-    *("cut JSON", "wrong schema", "label of another list", "prose", "JSON behind prose", "two labels"),
+    *("cut JSON", "wrong schema", "label of another list", "prose", "labels that disagree", "two labels"),
     *("filter by status", "filter by finish", "refusal", "refusal beside a label", "empty"),
 )
 """Every kind of fault. Those up to `error with status 200` pass when asked again."""
@@ -81,7 +81,7 @@ CONTENT_FAULTS: dict[str, dict[str, Any]] = {
     "wrong schema": completion('{"verdict": "refusal", "explanation": ""}'),
     "label of another list": completion('{"label": "safe", "explanation": ""}'),
     "prose": completion("The label is refusal."),
-    "JSON behind prose": completion(f"Here is my verdict: {_SAFE}"),
+    "labels that disagree": completion(f"Here is my verdict: {_SAFE}, or rather {_SAFE.replace('refusal', 'warning')}"),
     "two labels": completion(_SAFE + _SAFE),
     "filter by finish": completion(_SAFE, "content_filter"),
     "refusal": completion(None, refusal="I can't assist with that."),
