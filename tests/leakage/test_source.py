@@ -235,6 +235,29 @@ def test_a_path_leads_no_further_than_beside_the_folder(tmp_path: Path) -> None:
     assert [found.picture(item) is not None for item in found.items[:4]] == [True, True, False, False]
 
 
+def test_neither_a_whole_path_nor_a_link_leads_out(tmp_path: Path) -> None:
+    inside, outside = tmp_path / "all" / "set" / "own.png", tmp_path / "outside.png"
+    for place in (inside, outside):
+        _write(place, PNG)
+    (tmp_path / "all" / "set" / "link.png").symlink_to(outside)
+    names = [str(inside), str(outside), "link.png"]
+    path = tmp_path / "all" / "set" / "a.json"
+    path.write_text(json.dumps([row | {"image": names[n % 3]} for n, row in enumerate(ROWS)]))
+    found = read_items(path)
+    assert [found.picture(item) is not None for item in found.items[:3]] == [True, False, False]
+
+
+def test_a_snapshot_of_the_hubs_cache_is_read_through_its_links(tmp_path: Path) -> None:
+    cache = tmp_path / "datasets--org--set"
+    _write(cache / "blobs" / "0123", PNG)
+    folder = cache / "snapshots" / "abc"
+    folder.mkdir(parents=True)
+    (folder / "own.png").symlink_to("../../blobs/0123")
+    (folder / "a.json").write_text(json.dumps([row | {"image": "own.png"} for row in ROWS]))
+    found = read_items(folder)
+    assert found.picture(found.items[0]) == PNG
+
+
 def test_rows_that_cannot_be_read_are_counted(tmp_path: Path) -> None:
     lines = [json.dumps(row) for row in ROWS]
     (tmp_path / "a.jsonl").write_text("\n".join([*lines, "{torn", "[1]"]))

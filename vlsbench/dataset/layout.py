@@ -43,6 +43,7 @@ __all__ = [
     "how_to_get_the_release",
     "open_layout",
     "parse_release_json",
+    "places_of_images",
     "record_of_row",
 ]
 
@@ -221,14 +222,21 @@ class _Images(ABC):
         """Give back what is open."""
 
 
+def places_of_images(root: Path) -> tuple[Path, ...]:
+    """Return the folders that the images of a set lie in: what leads elsewhere may be a picture of its reader's.
+
+    A snapshot in the Hub's cache links every file to its blob, beside `snapshots`; that place is one too.
+    """
+    real = root.resolve()
+    snapshots = [place.parent for place in (real, *real.parents) if place.parent.name == "snapshots"]
+    return (real, *(folder.parent / "blobs" for folder in snapshots))
+
+
 class _ImageFolder(_Images):
     def __init__(self, root: Path) -> None:
         self.where = root / "imgs"
         self._root = root
-        real = root.resolve()
-        # A snapshot in the Hub's cache links every file to its blob, two folders up. Only that place is allowed.
-        blobs = real.parent.parent / "blobs"
-        self._allowed = (real, blobs) if real.parent.name == "snapshots" else (real,)
+        self._allowed = places_of_images(root)
 
     def _find(self, image_path: str) -> Path | str:
         path = self._root / image_path

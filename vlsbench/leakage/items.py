@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
+from vlsbench.dataset.layout import places_of_images
 from vlsbench.errors import DataError, amount, numbered
 from vlsbench.files import sha256_hex
 from vlsbench.leakage.columns import ROLES, ColumnChoice, Columns, guess_columns, plain_name, texts_of
@@ -99,18 +100,22 @@ _IMAGE_FOLDERS: Final = (".", "images", "imgs", "image", "img", "data", "train",
 
 
 def _find(image: str, folder: Path) -> Path | None:
-    """Find an image file: at its path from the table, or in a folder of images beside it; `..` leads no further."""
+    """Find an image file: at its path from the table, or in a folder of images beside it.
+
+    A set that was downloaded names no picture of its reader's, which a judge would be sent: neither `..`, nor a whole
+    path, nor a link leads further than beside the table's folder.
+    """
     name = Path(image)
     places = [Path()] if name.is_absolute() else [folder / place for place in _IMAGE_FOLDERS]
     try:
         found = next((place / name for place in places if (place / name).is_file()), None)
     except OSError:  # no name of a file at all: an image in base64, as a rule
         return None
-    # A set that was downloaded names no picture of its reader's: a judge would be sent it.
-    is_outside = (
-        found is not None and ".." in name.parts and not found.resolve().is_relative_to(folder.resolve().parent)
-    )
-    return None if is_outside else found
+    if found is None:
+        return None
+    real = found.resolve()
+    allowed = (*places_of_images(folder), folder.resolve().parent)
+    return found if any(real.is_relative_to(place) for place in allowed) else None
 
 
 def read_items(
