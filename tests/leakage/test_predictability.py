@@ -47,6 +47,16 @@ def test_text_that_tells_everything_is_found(sentences: Sentences) -> None:
     assert found.accuracy.low < 1.0
 
 
+def test_a_lone_final_sign_is_read(sentences: Sentences) -> None:
+    """Half of each class ends in the sign of its class, the other half in the same third one: half is recovered."""
+    labels = ["a", "b"] * 150
+    signs = {"a": "?", "b": "!"}
+    whole = [f"{text} so{signs[label]}" for text, label in zip(sentences(300), labels, strict=True)]
+    half = [f"{text[:-1]}." if number % 4 < 2 else text for number, text in enumerate(whole)]
+    assert recovered_share(predicted(whole, labels)) == 1.0
+    assert recovered_share(predicted(half, labels)) == pytest.approx(0.5, abs=0.1)
+
+
 def test_text_that_tells_nothing_gives_the_majority_and_no_bits(sentences: Sentences) -> None:
     draw = np.random.default_rng(5)
     labels = draw.choice(["a", "b"], 200, p=[0.7, 0.3]).tolist()

@@ -85,7 +85,8 @@ def test_where_texts_separate_the_classes_there_are_no_weights_and_it_says_what_
     assert (card.kind, card.target, card.reached) == ("reweight", "harm", False)
     assert {check.family: check.auc_after.value for check in card.checks}["one trivial cue"] == pytest.approx(1)
     assert min(card.effective_n_by_class.values()) > 20  # no class fades, or nothing would be left to tell apart
-    assert "the lowest AUC reached is 1.000 by one trivial cue at effective N" in card.notes[0]
+    assert "the lowest AUC reached is 1.000 by" in card.notes[0]
+    assert "one trivial cue" in card.notes[0]
 
 
 def test_without_a_label_nothing_can_be_weighed(invented: Invented) -> None:

@@ -1,4 +1,4 @@
-"""Texts as numbers, without labels: TF-IDF of words and of pieces of words, and a dense sketch of them.
+"""Texts as numbers, without labels: TF-IDF of words and of pieces of words, the last sign, and a dense sketch of them.
 
 Built over all texts at once: no label is used, so nothing of a fold's labels can get into another. Everything here is
 linear in the number of texts. Needs scikit-learn, the extra `leakage`.
@@ -6,6 +6,7 @@ linear in the number of texts. Needs scikit-learn, the extra `leakage`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     Matrix = npt.NDArray[np.float64]
 
-__all__ = ["INSTALL", "TextFeatures", "require_sklearn"]
+__all__ = ["INSTALL", "TextFeatures", "last_sign", "require_sklearn"]
 
 INSTALL: Final = "pip install 'vlsbench[leakage]'"
 
@@ -31,6 +32,18 @@ _SKETCH_ROWS: Final = 10_000
 
 _FEW: Final = 200
 """Below so many texts a feature that stands in one of them is kept: there would be hardly any other."""
+
+
+def last_sign(text: str) -> str:
+    """Return the last sign of a text; letters are one, and so are digits.
+
+    >>> last_sign("Who? "), last_sign("Tell me"), last_sign("Room 12")
+    ('"?"', 'a letter', 'a digit')
+    """
+    end = text.rstrip()[-1:]
+    if not end:
+        return "nothing"
+    return "a letter" if end.isalpha() else "a digit" if end.isdigit() else f'"{end}"'
 
 
 def require_sklearn() -> None:
@@ -74,7 +87,10 @@ class TextFeatures:
             ) from None
         self.words: Any = parts[0]
         """Texts x words and word pairs, CSR: the first columns of `matrix`."""
-        self.matrix: Any = sparse.hstack(parts, format="csr")
+        signs = Counter(map(last_sign, texts))
+        common = sorted(sign for sign, n in signs.items() if n >= min_df)
+        self._signs = {sign: number for number, sign in enumerate(common)} if len(signs) > 1 else {}
+        self.matrix: Any = sparse.hstack([*parts, self._ends(texts)], format="csr")
         """Texts x features, CSR."""
 
     def _readers(self) -> tuple[Any, Any]:
@@ -84,7 +100,17 @@ class TextFeatures:
         """Return the features of other texts, CSR."""
         from scipy import sparse
 
-        return sparse.hstack([reader.transform(texts) for reader in self._readers()], format="csr")
+        return sparse.hstack(
+            [*(reader.transform(texts) for reader in self._readers()), self._ends(texts)], format="csr"
+        )
+
+    def _ends(self, texts: Sequence[str]) -> Any:
+        """Return texts x last signs, one 1 a text: among the pieces of its words a lone sign is spread over many."""
+        from scipy import sparse
+
+        places = [(row, self._signs[sign]) for row, sign in enumerate(map(last_sign, texts)) if sign in self._signs]
+        rows, columns = zip(*places, strict=True) if places else ((), ())
+        return sparse.csr_matrix(([1.0] * len(places), (rows, columns)), shape=(len(texts), len(self._signs)))
 
     def sketch(self, seed: int) -> Matrix:
         """Return the texts in at most 256 dense directions (randomised SVD), centred."""

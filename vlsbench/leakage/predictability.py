@@ -1,8 +1,9 @@
 """What text alone tells of a label: a small text model in grouped cross-validation, with a permutation null.
 
-The model is logistic regression on TF-IDF of words and pieces of words. Its held-out log-probabilities are pulled
-towards the class frequencies by one number per fold, fitted on the other folds: where text tells nothing the prediction
-is the frequencies, not noise, so accuracy does not fall below the majority's and bits do not fall far below 0.
+The model is logistic regression on TF-IDF of words and pieces of words, and the last sign. Its held-out
+log-probabilities are pulled towards the class frequencies by one number per fold, fitted on the other folds: where text
+tells nothing the prediction is the frequencies, not noise, so accuracy does not fall below the majority's and bits do
+not fall far below 0.
 
 V-information (Xu et al. 2020) is the entropy of the label minus the held-out log loss, in bits; of one item it is its
 pointwise V-information, PVI (Ethayarajh et al. 2022, arXiv 2110.08420). Either is a lower bound of what text tells: a
@@ -66,7 +67,7 @@ _CHUNK_CELLS: Final = 30_000_000
 
 SETTINGS: Final[dict[str, Any]] = {
     "folds": FOLDS,
-    "model": f"logistic regression, C {_C:g}, on TF-IDF of words (1-2) and word pieces (3-5 signs)",
+    "model": f"logistic regression, C {_C:g}, on TF-IDF of words (1-2) and word pieces (3-5 signs), and the last sign",
     "groups": "image, near-duplicate text, template",
     "permutations": PERMUTATIONS,
 }

@@ -48,8 +48,9 @@ _LEAST: Final = 1e-3
 """Weight, of the mean of its class, below which a row is left out."""
 _LEAST_N: Final = 20.0
 """Effective rows that every class keeps; with fewer nothing can be held out."""
+_BESIDE: Final = ("first word", "length")
 _GLANCE: Final = 0.5
-"""Size of what a glance sees (last sign, first word, length) beside a text's words, which have length 1.4."""
+"""Size of what a glance sees (first word, length) beside a text's words, which have length 1.4."""
 _DRAWS: Final = 3
 _FEW: Final = 10_000
 """Rows up to which folds are drawn several times; of more the draw moves little."""
@@ -130,10 +131,10 @@ def reweight(
 
 
 def _with_glances(features: TextFeatures) -> Any:
-    """Return the features and what a glance sees beside them: a linear model of words knows no length."""
+    """Return the features and what else a glance sees: a linear model of words knows no length, and no place."""
     from scipy import sparse
 
-    glances = [_GLANCE * matrix for kind, _, matrix in CueFeatures(features.texts).glances() if kind != "one word"]
+    glances = [_GLANCE * matrix for kind, _, matrix in CueFeatures(features.texts).glances() if kind in _BESIDE]
     return sparse.hstack([features.matrix, *glances], format="csr")
 
 
