@@ -87,6 +87,9 @@ def test_the_json_has_the_words_of_its_contract(audit: Audit) -> None:
 
 
 def test_the_planted_sign_is_the_first_cue_by_name(audit: Audit) -> None:
+    for cue in audit.report.cues:
+        assert sum(part.count or 0 for part in cue.by_category.values()) == cue.accuracy.count
+        assert sum(part.n for part in cue.by_category.values()) == cue.accuracy.n
     first = audit.report.cues[0]
     assert first.target == "harm"
     assert first.name in ('final "?"', 'final "."')

@@ -232,7 +232,7 @@ def _of_target(
     return _OfTarget(
         fit,
         measure(fit, null, categories, spread_of(fit, texts.sketch, seed=seed)),
-        find_cues(task, group_folds(task.y, task.groups, seed), texts.glances),
+        find_cues(task, group_folds(task.y, task.groups, seed), texts.glances, categories),
         leaking_items(fit, audited, texts.features, is_pointing, n_shown),
     )
 

@@ -8,10 +8,11 @@ either side; two look up the last sign or the first word in a table. Pure: no fi
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from vlsbench.leakage.estimates import share_measure
+from vlsbench.leakage.features import last_sign
 from vlsbench.leakage.groups import words_of
 from vlsbench.leakage.predictability import Folds, Task
 from vlsbench.leakage.records import Cue
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     Ints = npt.NDArray[np.int64]
 
-__all__ = ["CueFeatures", "find_cues", "last_sign", "share_of_errors"]
+__all__ = ["CueFeatures", "find_cues", "share_of_errors"]
 
 Kind = Literal["last sign", "first word", "length", "one word"]
 
@@ -31,18 +32,6 @@ _MIN_TEXTS: Final = 3
 _MAX_VALUES: Final = 5_000
 _MAX_LENGTH: Final = 60
 """Lengths tried as thresholds go up to so many words."""
-
-
-def last_sign(text: str) -> str:
-    """Return the last sign of a text; letters are one, and so are digits.
-
-    >>> last_sign("Who? "), last_sign("Tell me"), last_sign("Room 12")
-    ('"?"', 'a letter', 'a digit')
-    """
-    end = text.rstrip()[-1:]
-    if not end:
-        return "nothing"
-    return "a letter" if end.isalpha() else "a digit" if end.isdigit() else f'"{end}"'
 
 
 class CueFeatures:
@@ -119,13 +108,18 @@ def _word_presence(words: Sequence[Sequence[str]]) -> tuple[list[str], Any]:
     return [f'the word "{word}"' for word in kept], matrix
 
 
-def find_cues(task: Task, folds: Folds, features: CueFeatures) -> list[Cue]:
-    """Return the best cue of every kind, best first."""
+def find_cues(task: Task, folds: Folds, features: CueFeatures, categories: Sequence[str | None] = ()) -> list[Cue]:
+    """Return the best cue of every kind, best first.
+
+    Args:
+        categories: Of every item of the set, None where it has none; empty where the set has none.
+    """
     import numpy as np
     from scipy import sparse
 
     n_classes = len(task.classes)
     truth = sparse.csr_matrix((np.ones(len(task.y)), (np.arange(len(task.y)), task.y)), shape=(len(task.y), n_classes))
+    parts = _parts(task, categories)
     found = []
     for kind, names, matrix in features.glances():
         part = matrix[task.rows].tocsr()
@@ -142,7 +136,7 @@ def find_cues(task: Task, folds: Folds, features: CueFeatures) -> list[Cue]:
         name, n_folds = chosen.most_common(1)[0]
         if n_folds < len(folds.pairs):
             name += f" (in {n_folds} of {len(folds.pairs)} folds)"
-        found.append(_cue(name, kind, is_right, task))
+        found.append(_cue(name, kind, is_right, task, parts))
     for kind, values, numbers in features.tables():
         if len(values) < 3:  # a table of two is the cue of one value
             continue
@@ -153,7 +147,7 @@ def find_cues(task: Task, folds: Folds, features: CueFeatures) -> list[Cue]:
             overall = counts.sum(axis=0)
             told = np.where(counts.sum(axis=1) >= 2, counts.argmax(axis=1), overall.argmax())
             is_right[test] = told[numbers[task.rows[test]]] == task.y[test]
-        found.append(_cue(f"{kind}, whichever it is", kind, is_right, task))
+        found.append(_cue(f"{kind}, whichever it is", kind, is_right, task, parts))
     return sorted(found, key=share_of_errors, reverse=True)
 
 
@@ -176,9 +170,23 @@ def _entropy(counts: Any) -> Any:
     return xlogy(counts.sum(axis=1), counts.sum(axis=1)) - xlogy(counts, counts).sum(axis=1)
 
 
-def _cue(name: str, kind: Kind, is_right: Any, task: Task) -> Cue:
+def _parts(task: Task, categories: Sequence[str | None]) -> dict[str, Ints]:
+    """Return the task's rows in each category; empty where there are fewer than two."""
+    import numpy as np
+
+    category = np.array([(categories[n] or "") if categories else "" for n in task.rows])
+    parts = {str(name): np.flatnonzero(category == name) for name in np.unique(category) if name}
+    return parts if len(parts) > 1 else {}
+
+
+def _cue(name: str, kind: Kind, is_right: Any, task: Task, parts: Mapping[str, Ints]) -> Cue:
     return Cue(
-        name=name, target=task.target, accuracy=share_measure(is_right, task.groups), majority=task.majority, kind=kind
+        name=name,
+        target=task.target,
+        accuracy=share_measure(is_right, task.groups),
+        majority=task.majority,
+        kind=kind,
+        by_category={name: share_measure(is_right[part], task.groups[part]) for name, part in parts.items()},
     )
 
 

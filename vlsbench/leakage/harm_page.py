@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from vlsbench.errors import amount
 from vlsbench.leakage.page_parts import bars, card, figure, number, page_text, rate
-from vlsbench.leakage.records import GuardScore, HarmLeak, HarmNumbers
+from vlsbench.leakage.records import GuardNumbers, GuardScore, HarmLeak, HarmNumbers
 from vlsbench.leakage.summary import harm_answer
 
 __all__ = ["guard_section", "harm_card", "harm_section"]
@@ -144,6 +144,20 @@ def _plain(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
+def _guard_by_category(parts: Mapping[str, GuardNumbers]) -> str:
+    if len(parts) < 2:
+        return ""
+    rows = "".join(
+        f"<tr><td>{page_text(name)}</td><td>{part.n_pairs:,}</td><td>{rate(part.recall)}</td>"
+        f"<td>{rate(part.false_alarms)}</td><td>{number(part.youden_j, 2)}</td></tr>"
+        for name, part in parts.items()
+    )
+    return (
+        '<div class="scroll"><table><thead><tr><th>category</th><th>pairs</th><th>recall %</th><th>false alarms %</th>'
+        f"<th>J</th></tr></thead><tbody>{rows}</tbody></table></div>"
+    )
+
+
 def guard_section(guard: GuardScore | None) -> str:
     """Render a guard's score on twins; "" where none was asked."""
     if guard is None:
@@ -170,5 +184,5 @@ def guard_section(guard: GuardScore | None) -> str:
         "or reads the text only, has 0.</p>"
         + figure(bars(rows), "Recall says nothing without the false alarms beside it.")
         + f"<p>Right on both twins {guard.right_on_both:,} · the same answer to both {guard.blind:,} · reversed "
-        f"{guard.reversed:,}.</p>{notice}{_settings(guard.settings)}"
+        f"{guard.reversed:,}.</p>{notice}{_guard_by_category(guard.by_category)}{_settings(guard.settings)}"
     )

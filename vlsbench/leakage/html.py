@@ -21,7 +21,7 @@ from vlsbench.leakage.harm_page import guard_section, harm_card, harm_section
 from vlsbench.leakage.image_need import IMAGE_RULE_CHECK
 from vlsbench.leakage.page_parts import BAR_STYLE, bars, card, figure, number, page_text, rate
 from vlsbench.leakage.records import INTERVAL_OF, LeakageReport, LeakingItem, Measure, Predictability
-from vlsbench.leakage.summary import NUMBERS_OF_LABELS, helpful_cues, labels_answer, need_answer
+from vlsbench.leakage.summary import NUMBERS_OF_LABELS, cue_by_category, helpful_cues, labels_answer, need_answer
 from vlsbench.text import percent
 
 __all__ = ["render_page"]
@@ -211,14 +211,15 @@ def _target_details(audit: Audit, found: Predictability, *, has_images: bool) ->
             )
         )
     if len(found.by_category) > 1:
+        of_cue = cue_by_category(found, audit.report.cues)
         rows = "".join(
             f"<tr><td>{page_text(name)}</td><td>{part.n:,}</td><td>{rate(part.accuracy)}</td><td>{number(part.auc)}</td>"
-            f"<td>{number(part.bits, 2)}</td></tr>"
+            f"<td>{number(part.bits, 2)}</td><td>{rate(of_cue.get(name))}</td></tr>"
             for name, part in found.by_category.items()
         )
         parts.append(
             '<div class="scroll"><table><thead><tr><th>category</th><th>texts</th><th>right %</th><th>AUC</th>'
-            "<th>bits</th>"
+            "<th>bits</th><th>best cue, right %</th>"
             f"</tr></thead><tbody>{rows}</tbody></table></div>"
         )
     items = [item for item in audit.report.most_leaking if item.target == found.target]

@@ -635,6 +635,7 @@ class GuardJudge:
             pairs,
             found,
             groups.of_item,
+            categories=[item.category for item in audited.items],
             n_without_twin=n_without_twin,
             settings=told.settings,
         )

@@ -21,6 +21,7 @@ __all__ = [
     "Cue",
     "GroupPredictability",
     "Grouping",
+    "GuardNumbers",
     "GuardScore",
     "HarmLeak",
     "HarmNumbers",
@@ -100,20 +101,25 @@ class HarmLeak(HarmNumbers):
         return max(0, self.n_of - self.r1.n)
 
 
-class GuardScore(Record):
-    """A guard on pairs with their benign twins: recall is never without its false alarms."""
+class GuardNumbers(Record):
+    """A guard's recall beside its false alarms."""
 
-    guard: str
     n_pairs: Annotated[int, Field(ge=1)]
     """Pairs decided on both sides; all numbers are over them."""
-    n_of: Count
-    """Pairs there are."""
     recall: Measure
     """Share of the harmful pairs called unsafe."""
     false_alarms: Measure
     """Share of their benign twins called unsafe."""
     youden_j: Measure
     """Recall minus false alarms, paired; 0 for whoever does not look."""
+
+
+class GuardScore(GuardNumbers):
+    """A guard on pairs with their benign twins: recall is never without its false alarms."""
+
+    guard: str
+    n_of: Count
+    """Pairs there are."""
     right_on_both: Count
     blind: Count
     """One answer for both twins."""
@@ -124,6 +130,8 @@ class GuardScore(Record):
     """Labelled items whose text stands on one side only."""
     interval: str = ""
     """How the interval of J was taken."""
+    by_category: dict[str, GuardNumbers] = Field(default_factory=dict)
+    """By the category of the harmful pair."""
     settings: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -172,6 +180,8 @@ class Cue(Record):
     accuracy: Measure
     majority: Fraction
     kind: Literal["last sign", "first word", "length", "one word"]
+    by_category: dict[str, Measure] = Field(default_factory=dict)
+    """`accuracy` within each category, of the rule that was chosen over all."""
 
 
 class ImageNeed(Record):

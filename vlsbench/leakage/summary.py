@@ -12,7 +12,15 @@ from vlsbench.errors import amount
 from vlsbench.leakage.records import Cue, HarmLeak, ImageNeed, Measure, Predictability
 from vlsbench.text import percent
 
-__all__ = ["NUMBERS_OF_LABELS", "Answer", "harm_answer", "helpful_cues", "labels_answer", "need_answer"]
+__all__ = [
+    "NUMBERS_OF_LABELS",
+    "Answer",
+    "cue_by_category",
+    "harm_answer",
+    "helpful_cues",
+    "labels_answer",
+    "need_answer",
+]
 
 NUMBERS_OF_LABELS: Final = (
     "AUC: 0.5 is chance, 1 is certain. Bits: what the text tells, of all there is to know of the label. p: how often "
@@ -90,6 +98,15 @@ def need_answer(need: ImageNeed) -> Answer:
         f"{percent(share.value)}%",
         f"of the texts point at an image (95%: {_ends(share)}); the others read as complete questions.",
     )
+
+
+def cue_by_category(found: Predictability, cues: Sequence[Cue]) -> dict[str, Measure]:
+    """Return how often the best cue of a label is right within each category; empty without cues or categories.
+
+    Args:
+        cues: Best first.
+    """
+    return next((cue.by_category for cue in cues if cue.target == found.target), {})
 
 
 def helpful_cues(cues: Sequence[Cue], *, n: int) -> tuple[Cue, ...]:

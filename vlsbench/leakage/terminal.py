@@ -7,7 +7,14 @@ from collections.abc import Iterator
 from vlsbench.errors import amount, printable
 from vlsbench.leakage.image_need import IMAGE_RULE_CHECK
 from vlsbench.leakage.records import INTERVAL_OF, HarmNumbers, LeakageReport, Measure, Predictability, WeightsCard
-from vlsbench.leakage.summary import NUMBERS_OF_LABELS, harm_answer, helpful_cues, labels_answer, need_answer
+from vlsbench.leakage.summary import (
+    NUMBERS_OF_LABELS,
+    cue_by_category,
+    harm_answer,
+    helpful_cues,
+    labels_answer,
+    need_answer,
+)
 from vlsbench.text import percent, table
 
 __all__ = ["in_decimals", "in_percent", "render_leakage", "render_weights"]
@@ -165,7 +172,20 @@ def _guard(report: LeakageReport) -> str:
         f"{guard.blind:,}, reversed {guard.reversed:,}"
     )
     head = f"{printable(guard.guard)} on {guard.n_pairs:,} of {amount(guard.n_of, 'pair')} with benign twins"
-    return "\n".join([head, table(["", "% (95%)", ""], rows), line])
+    parts = [head, table(["", "% (95%)", ""], rows), line]
+    if len(guard.by_category) > 1:
+        cells = [
+            [
+                f"  {printable(name)}",
+                f"{part.n_pairs:,}",
+                in_percent(part.recall),
+                in_percent(part.false_alarms),
+                in_decimals(part.youden_j, 2),
+            ]
+            for name, part in guard.by_category.items()
+        ]
+        parts += ["", table(["per category", "pairs", "recall %", "false alarms %", "J"], cells)]
+    return "\n".join(parts)
 
 
 def _predictability(report: LeakageReport) -> str:
@@ -195,6 +215,7 @@ def _by_category(report: LeakageReport) -> Iterator[str]:
     for found in report.predictability:
         if len(found.by_category) < 2:
             continue
+        of_cue = cue_by_category(found, report.cues)
         rows = [
             [
                 f"  {printable(name)}",
@@ -202,11 +223,12 @@ def _by_category(report: LeakageReport) -> Iterator[str]:
                 in_percent(part.accuracy),
                 "–" if part.auc is None else in_decimals(part.auc),
                 in_decimals(part.bits, 2),
+                in_percent(of_cue[name]) if name in of_cue else "–",
             ]
             for name, part in found.by_category.items()
         ]
         yield ""
-        yield table([f"{found.target}, per category", "texts", "accuracy %", "AUC", "bits"], rows)
+        yield table([f"{found.target}, per category", "texts", "accuracy %", "AUC", "bits", "best cue %"], rows)
 
 
 def _cues(report: LeakageReport) -> str:
