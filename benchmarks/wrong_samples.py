@@ -576,6 +576,22 @@ def _changed_texts(rng: random.Random, pairs: Sequence[Pair]) -> Rows:
 
 
 @kind(importable=False)
+def _off_by_one_changed_texts(rng: random.Random, pairs: Sequence[Pair]) -> Rows:
+    """instruction_id off by one, with prompts that were lowered or raised."""
+    chosen = some(rng, pairs[:-1])
+    _, rows = answers(rng, chosen)
+    rows = add(rows, "instruction_id", [pair.number + 1 for pair in chosen])
+    return add(rows, rng.choice(_TEXTS), [*map(rng.choice((str.lower, str.upper)), (p.text for p in chosen))])
+
+
+@kind(importable=False)
+def _two_answers(rng: random.Random, pairs: Sequence[Pair]) -> Rows:
+    """Two columns that could be the answer, each with a text of its own."""
+    one, other = rng.choice((("final_answer", "response"), ("response", "prediction"), ("completion", "output")))
+    return [{"instruction_id": p.number, one: f"{GOLD_TEXT} {p.number}", other: said(p)} for p in some(rng, pairs)]
+
+
+@kind(importable=False)
 def _half_told(rng: random.Random, pairs: Sequence[Pair]) -> Rows:
     """Right ids with prompts in one half, row numbers without prompts in the other."""
     chosen = [*pairs[:60], *shuffled(rng, rng.sample(pairs[60:], 60))]
