@@ -23,7 +23,12 @@ __all__ = ["CategoryColumn", "Evidence", "ImageColumn", "RowText"]
 _TEXT_NAMES: Final = frozenset({"instruction", "question"})
 """A text under these names claims to be the instruction, found or not."""
 
-_PROMPT_NAMES: Final = frozenset({"prompt", "userprompt", "textprompt", "prompttext", "query", "userquery"})
+_PROMPT_NAMES: Final = frozenset(
+    {
+        *("prompt", "userprompt", "textprompt", "prompttext", "query", "userquery"),
+        *("input", "inputs", "userinput", "textinput", "inputtext", "user", "usermessage", "usertext"),
+    }
+)
 """A text under these names does so too, where it is another in most rows: else it is what was said around them all."""
 
 _IMAGE_NAMES: Final = frozenset(
