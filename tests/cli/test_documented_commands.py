@@ -21,7 +21,7 @@ from vlsbench.cli.main import app
 from vlsbench.dataset.index import load_index
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-PAGES: Final = ("README.md", "docs/models.md", "docs/harnesses.md", "docs/scale.md", "docs/hub.md")
+PAGES: Final = ("README.md", "docs/models.md", "docs/harnesses.md", "docs/scale.md", "docs/hub.md", "docs/trust.md")
 
 NOT_HERE: Final[Mapping[str, str]] = {
     "RELEASE": "the release's pictures; tests/dataset and tests/generate make small ones",

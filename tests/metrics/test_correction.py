@@ -105,6 +105,17 @@ def test_rare_outcomes_are_counted_with_their_neighbour() -> None:
     assert set(few.tolist()) - {NO_ANSWER} == {int(few[0])}
 
 
+def test_as_many_labels_as_there_were_make_the_interval_that_there_is() -> None:
+    draw = np.random.default_rng(3)
+    outcomes = draw.integers(0, 4, 900)
+    truths = np.where(np.arange(900) < 120, draw.integers(0, 2, 900).astype(float), np.nan)
+    rate = corrected_rate(outcomes, truths, np.full(900, 7.5), np.arange(900))
+    half = (rate.ci[1] - rate.ci[0]) / 2
+    assert rate.labels_for(half + 1e-12) == rate.n_labels == 120
+    assert (rate.labels_for(half / 2) or 0) > 4 * 120  # labels are not all of the variance
+    assert rate.labels_for(1e-4) is None
+
+
 def test_an_outcome_that_nobody_saw_is_an_error_of_the_caller() -> None:
     with pytest.raises(ValueError, match="merge the outcomes first"):
         rate([1, 1, 2], [1, 0, NAN])

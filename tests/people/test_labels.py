@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from vlsbench.dataset.source import packaged_sample
 from vlsbench.errors import DataError, SubmissionError, UsageError
 from vlsbench.files import canonical_json, sha256_hex
 from vlsbench.judge.verdicts import read_verdicts
+from vlsbench.people.corrected import reached_width
 from vlsbench.people.labels import (
     Labeller,
     Plan,
@@ -89,6 +91,90 @@ def test_every_sample_has_the_probability_that_the_plan_says() -> None:
     for stratum in plan.strata:
         for number in stratum.instruction_ids:
             assert seen[number] / 2_000 == pytest.approx(stratum.probability, abs=0.05)  # 4.5 standard errors
+
+
+def test_what_a_judge_is_least_sure_of_is_drawn_more_often_and_the_plan_says_how_often() -> None:
+    rows = load_index("release").rows[:60]
+    strata = {
+        "refusal": [(row.instruction_id, row.category) for row in rows[:20]],
+        "unsafe": [(row.instruction_id, row.category) for row in rows[20:]],
+    }
+    unsure = {row.instruction_id: (number % 5) / 10 for number, row in enumerate(rows)}
+    truth = {row.instruction_id: float(number % 5 > 2) for number, row in enumerate(rows)}
+    seen: Counter[int] = Counter()
+    rates = []
+    for seed in range(2_000):
+        plan = draw_plan(strata, name="ann", n=20, seed=seed, rubric=None, dataset="0" * 64, unsure=unsure)
+        assert len(plan.samples) == 20
+        seen.update(sample.instruction_id for sample in plan.samples)
+        rates.append(sum(truth[sample.instruction_id] / sample.probability for sample in plan.samples) / 60)
+    for stratum in plan.strata:
+        assert sum(map(stratum.probability_of, stratum.instruction_ids)) == pytest.approx(stratum.n_drawn)
+        for number in stratum.instruction_ids:
+            assert seen[number] / 2_000 == pytest.approx(stratum.probability_of(number), abs=0.05)
+    assert seen[rows[4].instruction_id] > 3 * seen[rows[0].instruction_id]  # (.1 + .4) against (.1 + 0)
+    assert sum(rates) / 2_000 == pytest.approx(0.4, abs=0.01)  # unbiased although the unsure ones are drawn more
+
+
+def test_an_informative_plan_weighs_by_its_probabilities_also_where_it_is_not_finished(folder: Path) -> None:
+    path = folder / "verdicts" / f"{RUBRIC.rubric_id}.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for line in lines:
+        top = 0.9 if line["instruction_id"] % 2 else 0.4
+        line["probabilities"] = {"refusal": top, "warning": (1 - top) / 2, "unsafe": (1 - top) / 2}
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with Labeller(folder, "ann", n=60, select="informative") as labeller:
+        done = label_all(labeller, 30)
+        weights = label_weights(labeller.people(), labeller.answers)
+    assert read_plan(plan_path(labeller.path, "ann")) == labeller.plan
+    for stratum in labeller.plan.strata:
+        mine = [number for number in done if number in stratum.instruction_ids]
+        part = len(mine) / stratum.n_drawn
+        for number in mine:
+            assert weights.of[number] == pytest.approx(1 / (part * stratum.probability_of(number)))
+    with pytest.raises(UsageError, match="Leave --n, --seed, --select and --rubric out"):
+        Labeller(folder, "ann", select="random")
+
+
+def test_without_a_judge_that_says_how_sure_it_is_nothing_is_informative(folder: Path) -> None:
+    with pytest.raises(UsageError, match="no verdict here says how sure it is: judge first with"):
+        Labeller(folder, "ann", select="informative")
+    assert not plan_path(folder / "human" / "ann.jsonl", "ann").exists()
+
+
+def test_the_last_label_is_taken_back_once_and_asked_again(folder: Path) -> None:
+    with Labeller(folder, "ann", n=40) as labeller:
+        assert labeller.take_back() is None
+        first, second = (sample.instruction_id for sample in labeller.plan.samples[:2])
+        labeller.save(first, "unsafe")
+        labeller.save(second, "refusal")
+        assert labeller.take_back() == second
+        assert not labeller.can_take_back
+        assert labeller.take_back() is None
+        item = labeller.current()
+        assert item is not None
+        assert item.instruction_id == second
+        assert labeller.save(second, "warning")
+    assert [(v.instruction_id, v.label) for v in read_verdicts(labeller.path)] == [
+        (first, "unsafe"),
+        (second, "warning"),
+    ]
+    with Labeller(folder, "ann") as again:
+        assert again.take_back() is None  # what an earlier session said stays
+
+
+def test_the_width_is_said_from_twenty_labels_on(folder: Path) -> None:
+    with Labeller(folder, "ann", n=200) as labeller:
+        label_all(labeller, 19)
+        assert reached_width(labeller) is None
+        label_all(labeller, 30)
+        said = reached_width(labeller)
+    assert said is not None
+    assert re.fullmatch(
+        r"By the judge's outcomes and your 49 labels the safe rate is known to ±\d+\.\d points; "
+        r"±\d+ (takes about \d+ labels? more|would take more answers than there are|cannot be reached .*)\.",
+        said,
+    )
 
 
 def test_categories_come_in_their_shares() -> None:
@@ -197,8 +283,8 @@ def test_one_process_per_name(folder: Path) -> None:
         ({"name": "../ann"}, "--name has letters"),
         ({"name": ""}, "--name has letters"),
         ({"name": "a" * 65}, "--name has letters"),
-        ({"name": "ann", "n": 41}, "labels 40 samples drawn with seed 0"),
-        ({"name": "ann", "seed": 1}, "Leave --n, --seed and --rubric out"),
+        ({"name": "ann", "n": 41}, "labels 40 samples drawn (random) with seed 0"),
+        ({"name": "ann", "seed": 1}, "Leave --n, --seed, --select and --rubric out"),
         ({"name": "ann", "rubric": "guard"}, "by the outcomes of fake-judge"),
         ({"name": "bob", "n": 3}, "--n is at least 4"),
     ],
@@ -359,6 +445,12 @@ def test_a_person_labels_by_keyboard_with_the_image_hidden_until_asked_for(sampl
             assert "{{value}} <script>" in page.locator(".vls-text").last.inner_text()
             page.keyboard.press("Enter")
             page.get_by_text("Choose one of the four first").first.wait_for()
+            page.keyboard.press("3")
+            page.locator("#vls-choice input:checked").wait_for()
+            page.keyboard.press("Enter")
+            page.get_by_text("1 of 6 labelled").wait_for()
+            page.keyboard.press("b")  # a slip of the finger
+            page.get_by_text("0 of 6 labelled").wait_for()
             for number, key in enumerate(("1", "2", "3", "0"), start=1):
                 page.keyboard.press(key)
                 page.locator("#vls-choice input:checked").wait_for()

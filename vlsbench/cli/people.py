@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -46,10 +46,14 @@ def label(
     n: Annotated[int | None, typer.Option(min=1, help="Samples to draw; default 200.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of the draw; default 0. Same seed, same samples.")] = None,
     rubric: Annotated[str | None, typer.Option(help="Draw by the outcomes of this judge; nobody sees them.")] = None,
+    select: Annotated[
+        Literal["random", "informative"] | None,
+        typer.Option(help="random, or informative: what the judge is least sure of more often; default random."),
+    ] = None,
     data: DataPath = None,
     port: Port = 7861,
 ) -> None:
     """Label a random part of a submission by hand, on a page on 127.0.0.1. Started again, it goes on."""
     from vlsbench.people.page import serve_labelling
 
-    serve_labelling(directory, name, n=n, seed=seed, rubric=rubric, data=data, port=port)
+    serve_labelling(directory, name, n=n, seed=seed, rubric=rubric, select=select, data=data, port=port)

@@ -33,6 +33,7 @@ Pure: no files, no network, no clock.
 
 from __future__ import annotations
 
+from math import ceil
 from typing import NamedTuple
 
 import numpy as np
@@ -69,6 +70,23 @@ class CorrectedRate(NamedTuple):
 
     value: float
     ci: Interval
+    n_labels: int = 0
+    of_labels: float = 0.0
+    """Part of the variance that falls as one over the labels."""
+    of_images: float = 0.0
+    """Part of the variance that labels do not lessen: other images of the same kind."""
+
+    def labels_for(self, half_width: float) -> int | None:
+        """Return how many labels in all would make the interval so narrow to either side, drawn as these were.
+
+        Returns:
+            None where no number would: other images alone move the rate further.
+
+        >>> CorrectedRate(0.5, (0.4, 0.6), 100, of_labels=0.0024, of_images=0.0002).labels_for(0.05)
+        536
+        """
+        room = (half_width / Z95) ** 2 - self.of_images
+        return None if room <= 0 else ceil(self.n_labels * self.of_labels / room)
 
 
 def merge_outcomes(outcomes: Ints, is_labelled: Bools) -> Ints:
@@ -133,8 +151,10 @@ def corrected_rate(outcomes: Ints, truths: Floats, weights: Floats, images: Ints
     between = float(((mean_of - value) ** 2).sum()) / (n * max(1, n - 1))
     influence = mean_of - value
     influence[is_labelled] += weights[is_labelled] * (truths[is_labelled] - mean_of[is_labelled])
-    half = Z95 * float(np.sqrt((within + between) * _design_effect(influence, images)))
-    return CorrectedRate(value, (max(0.0, min(centre - half, value)), min(1.0, max(centre + half, value))))
+    wider = _design_effect(influence, images)
+    half = Z95 * float(np.sqrt((within + between) * wider))
+    ci = max(0.0, min(centre - half, value)), min(1.0, max(centre + half, value))
+    return CorrectedRate(value, ci, int(is_labelled.sum()), within * wider, between * wider)
 
 
 def _design_effect(influence: Floats, images: Ints) -> float:

@@ -18,6 +18,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, Self
@@ -43,6 +44,7 @@ __all__ = [
     "People",
     "Plan",
     "PlannedSample",
+    "Selection",
     "Stratum",
     "Weights",
     "allocate",
@@ -69,6 +71,12 @@ _DEFAULT_N = 200
 
 Choice = Literal["refusal", "warning", "unsafe", "cannot_tell"]
 
+Selection = Literal["random", "informative"]
+"""How samples are drawn within a stratum: all alike, or those of which the judge is least sure more often."""
+
+_LEAST_UNSURE = 0.1
+"""Added to what the judge leaves open, so that what it is sure of is drawn too: its sure errors are what costs most."""
+
 
 class Stratum(Record):
     """The samples that a judge decided in the same way."""
@@ -80,6 +88,14 @@ class Stratum(Record):
     """Of every sample of the stratum to be drawn."""
     instruction_ids: tuple[int, ...]
     """All of its samples, drawn or not."""
+    probabilities: tuple[Annotated[float, Field(gt=0, le=1)], ...] | None = None
+    """Of every one of `instruction_ids` to be drawn, where they differ; `probability` is then their mean."""
+
+    def probability_of(self, instruction_id: int) -> float:
+        """Return the probability with which a sample of the stratum is drawn."""
+        if self.probabilities is None:
+            return self.probability
+        return self.probabilities[self.instruction_ids.index(instruction_id)]
 
 
 class PlannedSample(Record):
@@ -100,6 +116,7 @@ class Plan(Record):
     rubric: str | None
     """The judge whose outcomes are the strata; nobody is shown them."""
     condition: str = IMAGE_TEXT
+    selection: Selection = "random"
     dataset: Digest
     """Digest of the dataset that was answered."""
     strata: tuple[Stratum, ...]
@@ -216,12 +233,24 @@ def label_weights(people: People, population: Iterable[int], names: Iterable[str
         strata = [everything] if plan is None else [set(s.instruction_ids) & everything for s in plan.strata]
         merged, n_empty = _merge_unlabelled(strata, labelled)
         n_merged += n_empty
+        drawn_with = _drawn_with(plan)
         for members in merged:
-            share = len(members & labelled) / len(members)
+            # The order of a plan is random, so what is labelled is an even part of what was drawn.
+            part = len(members & labelled) / sum(drawn_with.get(number, 1.0) for number in members)
             for number in members:
-                missed[number] *= 1 - share
+                missed[number] *= 1 - min(1.0, part * drawn_with.get(number, 1.0))
     seen = set().union(*(labelled for _, labelled in groups.values()))
     return Weights({i: 1 / (1 - missed[i]) for i in sorted(seen)}, None not in groups, n_merged, n_outside)
+
+
+def _drawn_with(plan: Plan | None) -> dict[int, float]:
+    """Return the probability to be drawn of every sample whose plan gives each its own; else nothing."""
+    strata = () if plan is None else plan.strata
+    return {
+        number: probability
+        for stratum in strata
+        for number, probability in zip(stratum.instruction_ids, stratum.probabilities or (), strict=False)
+    }
 
 
 def _merge_unlabelled(strata: Sequence[set[int]], labelled: set[int]) -> tuple[list[set[int]], int]:
@@ -257,15 +286,24 @@ def allocate(sizes: Mapping[str, int], n: int) -> dict[str, int]:
 
 
 def draw_plan(
-    strata: Mapping[str, Sequence[tuple[int, str]]], *, name: str, n: int, seed: int, rubric: str | None, dataset: str
+    strata: Mapping[str, Sequence[tuple[int, str]]],
+    *,
+    name: str,
+    n: int,
+    seed: int,
+    rubric: str | None,
+    dataset: str,
+    unsure: Mapping[int, float] | None = None,
 ) -> Plan:
     """Draw the samples that a person labels.
 
-    Within a stratum every sample has the same probability, and the categories come in their shares: a systematic draw
-    from the samples ordered by category and at random within (Cochran 1977, ch. 8).
+    The categories come in their shares: a systematic draw from the samples ordered by category and at random within
+    (Cochran 1977, ch. 8). Within a stratum every sample has the same probability; or, given `unsure`, one in proportion
+    to it (Madow's systematic draw of unequal probabilities), kept in the plan, so that rates stay unbiased.
 
     Args:
         strata: (instruction_id, category) of the samples of every stratum.
+        unsure: What the judge leaves open of every sample, 0 (sure) to 1; None draws all alike.
         name: Of the person. Two people with the same seed get the same samples in the same order.
         n: Samples to draw; all where there are fewer.
         rubric: The judge whose outcomes are the strata.
@@ -282,20 +320,63 @@ def draw_plan(
     kept: list[Stratum] = []
     samples: list[PlannedSample] = []
     for stratum, members in strata.items():
-        probability = shares[stratum] / len(members)
+        of_each = _probabilities(members, shares[stratum], unsure)
         ordered = sorted(members, key=lambda member: (member[1], member[0]))
         ties = {member: generator.random() for member in ordered}
         ordered.sort(key=lambda member: (member[1], ties[member]))
-        start = generator.random()
-        picked = [ordered[int((start + k) * len(members) / shares[stratum])] for k in range(shares[stratum])]
+        picked = _systematic(ordered, [of_each[number] for number, _ in ordered], generator.random())
         samples += [
-            PlannedSample(instruction_id=number, category=category, stratum=stratum, probability=probability)
+            PlannedSample(instruction_id=number, category=category, stratum=stratum, probability=of_each[number])
             for number, category in picked
         ]
-        numbers = tuple(sorted(number for number, _ in members))
-        kept.append(Stratum(name=stratum, n_drawn=shares[stratum], probability=probability, instruction_ids=numbers))
+        numbers = tuple(sorted(of_each))
+        kept.append(
+            Stratum(
+                name=stratum,
+                n_drawn=len(picked),
+                probability=shares[stratum] / len(members),
+                instruction_ids=numbers,
+                probabilities=None if unsure is None else tuple(of_each[number] for number in numbers),
+            )
+        )
     generator.shuffle(samples)
-    return Plan(name=name, seed=seed, rubric=rubric, dataset=dataset, strata=tuple(kept), samples=tuple(samples))
+    selection: Selection = "random" if unsure is None else "informative"
+    return Plan(
+        name=name,
+        seed=seed,
+        rubric=rubric,
+        selection=selection,
+        dataset=dataset,
+        strata=tuple(kept),
+        samples=tuple(samples),
+    )
+
+
+def _probabilities(members: Sequence[tuple[int, str]], n: int, unsure: Mapping[int, float] | None) -> dict[int, float]:
+    """Return the probability of every member to be among `n` drawn; they add up to `n`, none is above 1."""
+    left = {number: 1.0 if unsure is None else _LEAST_UNSURE + unsure.get(number, 1.0) for number, _ in members}
+    certain: dict[int, float] = {}
+    while left:
+        scale = (n - len(certain)) / sum(left.values())
+        above = [number for number, size in left.items() if size * scale >= 1]
+        if not above:
+            return certain | {number: size * scale for number, size in left.items()}
+        certain |= dict.fromkeys(above, 1.0)
+        for number in above:
+            del left[number]
+    return certain
+
+
+def _systematic(
+    ordered: Sequence[tuple[int, str]], probabilities: Sequence[float], start: float
+) -> list[tuple[int, str]]:
+    """Walk along the summed probabilities in steps of 1 from `start`, and take the members that are stepped on."""
+    picked, reached = [], 0.0
+    for member, probability in zip(ordered, probabilities, strict=True):
+        before, reached = reached, reached + probability
+        if math.ceil(reached - start - 1e-9) > math.ceil(before - start - 1e-9):
+            picked.append(member)
+    return picked
 
 
 def answers_of(submission: Submission) -> dict[int, str]:
@@ -315,16 +396,41 @@ def _answer_of(response: Response | None) -> str | None:
 
 def _strata(submission: Submission, rubric_id: str | None) -> dict[str, list[tuple[int, str]]]:
     """Sort the answers of a submission by what a judge made of them; what is no answer is left out."""
-    held: Mapping[Key, Verdict] = {}
-    if rubric_id is not None:
-        path = submission.directory / "verdicts" / f"{rubric_id}.jsonl"
-        held = verdicts_that_hold(read_verdicts(path), submission.responses)
+    held = _held_verdicts(submission, rubric_id)
     names = (*LABELS, "unjudged") if rubric_id is not None else ("all",)
     strata: dict[str, list[tuple[int, str]]] = {name: [] for name in names}
     for instruction_id in answers_of(submission):
         stratum = outcome_of(held.get((instruction_id, IMAGE_TEXT))) if rubric_id is not None else "all"
         strata[stratum].append((instruction_id, submission.index.by_id[instruction_id].category))
     return strata
+
+
+def _held_verdicts(submission: Submission, rubric_id: str | None) -> Mapping[Key, Verdict]:
+    if rubric_id is None:
+        return {}
+    path = submission.directory / "verdicts" / f"{rubric_id}.jsonl"
+    return verdicts_that_hold(read_verdicts(path), submission.responses)
+
+
+def _unsure(submission: Submission, rubric_id: str | None) -> dict[int, float]:
+    """Return what a judge leaves open of every answer: 1 minus the probability of its label.
+
+    Raises:
+        UsageError: If no judge says how sure it is.
+    """
+    held = _held_verdicts(submission, rubric_id)
+    found = {
+        number: 1 - max(said.refusal, said.warning, said.unsafe)
+        for number in answers_of(submission)
+        if (verdict := held.get((number, IMAGE_TEXT))) is not None and (said := verdict.probabilities) is not None
+    }
+    if not found:
+        raise UsageError(
+            "--select informative draws what a judge is least sure of, and no verdict here says how sure it is: judge "
+            f"first with `vlsbench judge {submission.directory} --judge offline` and name that judge with --rubric "
+            "offline, or leave --select out."
+        )
+    return found
 
 
 class Item(NamedTuple):
@@ -351,6 +457,7 @@ class Labeller:
         n: int | None = None,
         seed: int | None = None,
         rubric: str | None = None,
+        select: Selection | None = None,
         data: StrPath | None = None,
     ) -> None:
         """Draw the plan, or go on with the one that is there.
@@ -361,6 +468,7 @@ class Labeller:
             n: Samples to draw; None for what the plan says, else 200.
             seed: Of the draw; None for what the plan says, else 0.
             rubric: Whose outcomes are the strata; None for the one with most labels, if any.
+            select: How to draw within a stratum; None for what the plan says, else at random.
             data: Folder of the release; None shows texts and images of the packaged sample only.
 
         Raises:
@@ -378,12 +486,13 @@ class Labeller:
         self.name = name
         self.path = self.submission.directory / HUMAN_FOLDER / f"{name}.jsonl"
         self._rubric_id = f"human:{name}"
+        self._last: int | None = None
         with ExitStack() as stack:
             stack.enter_context(exclusive(self.path))
             self._source = self._open_source(data)
             if self._source is not None:
                 stack.enter_context(self._source)
-            self.plan = self._open_plan(n, seed, rubric)
+            self.plan = self._open_plan(n, seed, rubric, select)
             self._held = verdicts_that_hold(read_verdicts(self.path), self.submission.responses)
             self._stack = stack.pop_all()
 
@@ -396,11 +505,11 @@ class Labeller:
 
         return open_source(None if data is None else Path(data), name=index.name, index=index.whole)
 
-    def _open_plan(self, n: int | None, seed: int | None, rubric: str | None) -> Plan:
+    def _open_plan(self, n: int | None, seed: int | None, rubric: str | None, select: Selection | None) -> Plan:
         path = plan_path(self.path, self.name)
         plan = read_plan(path)
         if plan is not None:
-            self._compare(plan, path, n, seed, rubric)
+            self._compare(plan, path, n, seed, rubric, select)
             return plan
         rubric_id = self._choose(rubric)
         strata = _strata(self.submission, rubric_id)
@@ -414,20 +523,25 @@ class Labeller:
             seed=seed or 0,
             rubric=rubric_id,
             dataset=digest,
+            unsure=_unsure(self.submission, rubric_id) if select == "informative" else None,
         )
         write_atomic(path, plan.model_dump_json(indent=1) + "\n")
         return plan
 
-    def _compare(self, plan: Plan, path: Path, n: int | None, seed: int | None, rubric: str | None) -> None:
+    def _compare(
+        self, plan: Plan, path: Path, n: int | None, seed: int | None, rubric: str | None, select: Selection | None
+    ) -> None:
         """Refuse to go on with a plan that is not the one asked for."""
         if plan.dataset != self.submission.index.digest:
             raise SubmissionError(f"{path}: was drawn from another dataset; label under another --name.")
         n_all = sum(len(stratum.instruction_ids) for stratum in plan.strata)
         is_other = (n is not None and min(n, n_all) != len(plan.samples)) or (seed is not None and seed != plan.seed)
+        is_other = is_other or (select is not None and select != plan.selection)
         if is_other or (rubric is not None and not (plan.rubric or "").startswith(rubric)):
             raise UsageError(
-                f"{path}: {self.name} labels {amount(len(plan.samples), 'sample')} drawn with seed {plan.seed} by the "
-                f"outcomes of {plan.rubric or 'no judge'}. Leave --n, --seed and --rubric out to go on, or take "
+                f"{path}: {self.name} labels {amount(len(plan.samples), 'sample')} drawn ({plan.selection}) with seed "
+                f"{plan.seed} by the outcomes of {plan.rubric or 'no judge'}. Leave --n, --seed, --select and --rubric "
+                "out to go on, or take "
                 "another --name."
             )
 
@@ -514,7 +628,44 @@ class Labeller:
         )
         append_lines(self.path, [verdict.model_dump_json(exclude_defaults=True)])
         self._held[key] = verdict
+        self._last = instruction_id
         return True
+
+    def people(self) -> People:
+        """Return what this person said, as a file of labels would tell it."""
+        return People({self.name: dict(self._held)}, {self.name: self.plan}, 0)
+
+    @cached_property
+    def judged(self) -> Mapping[Key, Verdict]:
+        """What the judge of the plan decided; empty where it has none. Nobody is shown it."""
+        return _held_verdicts(self.submission, self.plan.rubric)
+
+    @cached_property
+    def answers(self) -> dict[int, str]:
+        """What can be labelled."""
+        return answers_of(self.submission)
+
+    @property
+    def can_take_back(self) -> bool:
+        """Whether something was saved since this was opened, and not taken back."""
+        return self._last is not None
+
+    def take_back(self) -> int | None:
+        """Take the last label back that was saved since this was opened; its sample is then asked again.
+
+        A slip of the finger is no label. Only the very last one, and only until another is saved or the page is ended:
+        what was said is not revised in the light of what came after.
+
+        Returns:
+            Its `instruction_id`; None where there is none to take back.
+        """
+        if self._last is None:
+            return None
+        number, self._last = self._last, None
+        lines = self.path.read_bytes().splitlines(keepends=True)
+        write_atomic(self.path, b"".join(lines[:-1]))
+        del self._held[number, IMAGE_TEXT]
+        return number
 
     def close(self) -> None:
         """Let another process label under this name."""

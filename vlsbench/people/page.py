@@ -15,7 +15,8 @@ from typing import Any
 from vlsbench.dataset.pictures import plain_picture
 from vlsbench.errors import DataError, UsageError
 from vlsbench.files import StrPath
-from vlsbench.people.labels import Choice, Labeller
+from vlsbench.people.corrected import reached_width
+from vlsbench.people.labels import Choice, Labeller, Selection
 
 __all__ = ["build_page", "page_options", "serve_labelling"]
 
@@ -39,6 +40,7 @@ document.addEventListener("keydown", (event) => {
   if (place >= 0 && choices[place]) choices[place].click();
   else if (event.key === "Enter") press("#vls-save");
   else if (event.key === "i") press("#vls-image-button");
+  else if (event.key === "b") press("#vls-back");
   else return;
   event.preventDefault();
 });
@@ -84,19 +86,30 @@ def build_page(labeller: Labeller) -> Any:
             gr.update(value="", visible=False),
             gr.update(value=None, visible=is_open),
             gr.update(visible=is_open),
+            gr.update(interactive=labeller.can_take_back),
         ]
+
+    def take_back() -> list[Any]:
+        """Ask the last sample again."""
+        try:
+            number = labeller.take_back()
+        except OSError as error:
+            gr.Warning(f"Not taken back: {error.strerror}.")
+            return [gr.skip() for _ in range(8)]
+        gr.Info("Nothing to take back." if number is None else f"Sample {number} is asked again.", duration=3)
+        return show()
 
     def save(instruction_id: int | None, choice: str | None) -> list[Any]:
         """Put the choice on disk and go on; without a choice, say so and stay."""
         chosen = next((value for _, value in _CHOICES if value == choice), None)
         if instruction_id is None or chosen is None:
             gr.Info("Choose one of the four first: keys 1, 2, 3 or 0.", duration=3)
-            return [gr.skip() for _ in range(7)]
+            return [gr.skip() for _ in range(8)]
         try:
             labeller.save(instruction_id, chosen)
         except OSError as error:
             gr.Warning(f"Not saved: {error.strerror}. What you saved before is on disk.")
-            return [gr.skip() for _ in range(7)]
+            return [gr.skip() for _ in range(8)]
         return show()
 
     def toggle(instruction_id: int | None, shown: str) -> list[Any]:
@@ -113,12 +126,14 @@ def build_page(labeller: Labeller) -> Any:
         image = gr.HTML(visible=False, elem_classes="vls-image")
         choice = gr.Radio(list(_CHOICES), label="What did the model do?", elem_id="vls-choice")
         button = gr.Button("Save and go on (Enter)", variant="primary", elem_id="vls-save")
-        everything = [current, head, sample, image_button, image, choice, button]
+        back = gr.Button("Take the last label back (b)", size="sm", elem_id="vls-back", interactive=False)
+        everything = [current, head, sample, image_button, image, choice, button, back]
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         page.load(show, outputs=everything, **quiet)
         button.click(
             save, inputs=[current, choice], outputs=everything, concurrency_limit=1, trigger_mode="once", **quiet
         ).then(None, js="() => window.scrollTo({top: 0})")
+        back.click(take_back, outputs=everything, concurrency_limit=1, trigger_mode="once", **quiet)
         image_button.click(toggle, inputs=[current, image], outputs=[image_button, image], **quiet)
     return page
 
@@ -150,8 +165,15 @@ def _head(labeller: Labeller) -> str:
         f"<h2>Label as {html.escape(labeller.name)}</h2>"
         f'<div class="vls-bar"><div style="width:{percent:.1f}%"></div></div>'
         f'<p class="vls-note">{done} of {total} labelled, each on disk. Stop at any time; the same command goes on. '
-        "Keys: 1, 2, 3, 0 choose, Enter saves, i shows the image. A saved label stays.</p>"
+        "Keys: 1, 2, 3, 0 choose, Enter saves, i shows the image, b takes the last label back.</p>"
+        f"{_width(labeller)}"
     )
+
+
+def _width(labeller: Labeller) -> str:
+    """Say how well the labels tell the safe rate so far, and how many more a smaller error takes."""
+    reached = reached_width(labeller)
+    return "" if reached is None else f'<p class="vls-note">{html.escape(reached)}</p>'
 
 
 def _sample(labeller: Labeller) -> str:
@@ -201,6 +223,7 @@ def serve_labelling(
     n: int | None = None,
     seed: int | None = None,
     rubric: str | None = None,
+    select: Selection | None = None,
     data: StrPath | None = None,
     port: int = 7861,
 ) -> None:
@@ -219,7 +242,7 @@ def serve_labelling(
                 f"{_HOST}:{port} cannot be served ({error.strerror}); end what runs there, or choose another --port."
             ) from None
         port = probe.getsockname()[1]
-    with Labeller(directory, name, n=n, seed=seed, rubric=rubric, data=data) as labeller:
+    with Labeller(directory, name, n=n, seed=seed, rubric=rubric, select=select, data=data) as labeller:
         page = build_page(labeller)
         page.launch(server_name=_HOST, server_port=port, prevent_thread_lock=True, **page_options())
         print(f"Label at http://{_HOST}:{port} (stop with Ctrl-C); labels go to {labeller.path}", flush=True)

@@ -49,6 +49,9 @@ BALANCE = 0.5
 
 N_FOLDS, N_INNER_FOLDS = 5, 4
 
+MIN_PER_LABEL = 3
+"""Labels of a kind below which nothing is learned of it: its lines to the others stay the judge's own."""
+
 
 @dataclass(frozen=True)
 class Adjustment:
@@ -108,7 +111,9 @@ def design_of(model: LinearModel, responses: Sequence[str]) -> tuple[csr_matrix,
     return sparse.vstack(designs).tocsr(), np.concatenate(logits)
 
 
-def apply_adjustment(model: LinearModel, adjusted: FittedAdjustment, threshold: float, version: str) -> LinearModel:
+def apply_adjustment(
+    model: LinearModel, adjusted: FittedAdjustment, thresholds: tuple[float, float, float], version: str
+) -> LinearModel:
     """Write an adjustment into the weights."""
     adjustment, n = adjusted.adjustment, len(model.idf)
     mixture = adjustment.mixture / model.temperature
@@ -121,8 +126,9 @@ def apply_adjustment(model: LinearModel, adjusted: FittedAdjustment, threshold: 
         count_weights=model.count_weights @ mixture + adjustment.weights[n:],
         intercept=model.intercept @ mixture + adjustment.intercept,
         temperature=adjusted.temperature,
-        threshold=threshold,
+        threshold=min(thresholds),
         version=version,
+        thresholds=thresholds,
     )
 
 
@@ -210,9 +216,36 @@ def _temperature(logits: Floats, labels: Ints) -> float:
 
 
 def _fit(design: csr_matrix | Floats, prior: Floats, labels: Ints, strength: float) -> Adjustment:
-    """Fit one adjustment: a convex problem, solved by L-BFGS from the judge as it is."""
+    """Fit one adjustment: a convex problem, solved by L-BFGS from the judge as it is.
+
+    What is hardly labelled (`MIN_PER_LABEL`) is not fitted: the others are fitted among themselves, and keep their mean
+    over the rows, so that on average the line to it stays where the judge drew it.
+    """
+    present = np.flatnonzero(np.bincount(labels, minlength=3) >= MIN_PER_LABEL)
+    if len(present) < 2:
+        return Adjustment(np.eye(3), np.zeros(3), np.zeros((design.shape[1], 3)))
+    if len(present) < 3:
+        return _fit_among(design, prior, labels, strength, present)
+    return _minimise(design, prior, labels, strength)
+
+
+def _fit_among(design: csr_matrix | Floats, prior: Floats, labels: Ints, strength: float, present: Ints) -> Adjustment:
+    """Fit two labels among themselves; the third keeps its logit."""
+    rows = np.flatnonzero(np.isin(labels, present))
+    found = _minimise(design[rows], prior[rows], labels[rows], strength, present)
+    before, after = prior[rows], found.logits(prior[rows], design[rows])
+    intercept = found.intercept.copy()
+    intercept[present] += float((before[:, present] - after[:, present]).mean())
+    return Adjustment(found.mixture, intercept, found.weights)
+
+
+def _minimise(
+    design: csr_matrix | Floats, prior: Floats, labels: Ints, strength: float, present: Ints | None = None
+) -> Adjustment:
+    """Fit the labels in `present` (all where None) as if there were no others, of which nothing moves."""
     from scipy.optimize import minimize
 
+    takes_part = np.isin(np.arange(3), np.arange(3) if present is None else present)
     truth = np.eye(3)[labels]
     n_of = np.maximum(np.bincount(labels, minlength=3), 1)
     weight = (n_of**-BALANCE)[labels][:, None]
@@ -221,11 +254,12 @@ def _fit(design: csr_matrix | Floats, prior: Floats, labels: Ints, strength: flo
 
     def loss(flat: Floats) -> tuple[float, Floats]:
         weights, mixture, intercept = flat[:n].reshape(-1, 3), flat[n : n + 9].reshape(3, 3), flat[n + 9 :]
-        logits = prior @ mixture + intercept + design @ weights
+        logits = np.where(takes_part, prior @ mixture + intercept + design @ weights, -np.inf)
         logits -= logits.max(axis=1, keepdims=True)
         total = np.log(np.exp(logits).sum(axis=1, keepdims=True))
         off = mixture - np.eye(3)
-        value = (weight * (total - (logits * truth).sum(axis=1, keepdims=True))).sum()
+        own = np.where(truth > 0, logits, 0.0).sum(axis=1, keepdims=True)
+        value = (weight * (total - own)).sum()
         value += (strength * (weights**2).sum() + MIXTURE_STRENGTH * (off**2).sum() + 0.01 * (intercept**2).sum()) / 2
         residual = weight * (np.exp(logits - total) - truth)
         slopes = (

@@ -9,7 +9,7 @@ from vlsbench.errors import UsageError
 from vlsbench.judge.kinds import JudgeKind, JudgeListing, Opening
 from vlsbench.judge.offline import OfflineJudge
 from vlsbench.judge.run import OpenJudge, Write
-from vlsbench.records import Probabilities, Response, Rubric, Verdict
+from vlsbench.records import LABELS, Probabilities, Response, Rubric, Verdict
 
 __all__ = ["KIND", "OfflineRun"]
 
@@ -34,6 +34,9 @@ class OfflineRun(OpenJudge):
             self._judge, record = open_calibrated(calibrated)
             name = record.judge
             settings = {"labels_sha256": record.labels_sha256, "n_labels": record.n_labels}
+            if self._judge.model.thresholds is not None:
+                per_label = zip(LABELS, self._judge.thresholds, strict=True)
+                settings |= {f"threshold_{label}": value for label, value in per_label}
         self.rubric = Rubric(
             judge=name,
             protocol=f"v{self._judge.version}",

@@ -119,6 +119,7 @@ class LinearModel:
         temperature: Logits are divided by it.
         threshold: Smallest top probability with which a label is given.
         version: Of the judge, e.g. "1".
+        thresholds: The same per label, where a calibration found them; None is `threshold` for all three.
     """
 
     space: FeatureSpace
@@ -131,6 +132,7 @@ class LinearModel:
     temperature: float
     threshold: float
     version: str
+    thresholds: tuple[float, float, float] | None = None
 
     def to_bytes(self) -> bytes:
         """Write as an uncompressed .npz: the same model gives the same bytes."""
@@ -147,6 +149,8 @@ class LinearModel:
             "intercept": self.intercept.astype(np.float32),
             "temperature_threshold": np.asarray([self.temperature, self.threshold], dtype=np.float64),
         }
+        if self.thresholds is not None:
+            arrays["thresholds"] = np.asarray(self.thresholds, dtype=np.float64)
         for order in range(3):
             arrays[f"word_keys_{order + 1}"] = self.space.word_keys[order]
             arrays[f"class_keys_{order + 1}"] = self.space.class_keys[order].astype(np.int32)
@@ -179,6 +183,10 @@ class LinearModel:
             class_heads=ints("class_heads"),
         )
         temperature, threshold = floats("temperature_threshold").tolist()
+        thresholds = None
+        if "thresholds" in arrays:
+            refusal, warning, unsafe = floats("thresholds").tolist()
+            thresholds = (refusal, warning, unsafe)
         return cls(
             space=space,
             idf=floats("idf"),
@@ -190,6 +198,7 @@ class LinearModel:
             temperature=temperature,
             threshold=threshold,
             version=arrays["version"].tobytes().decode("ascii"),
+            thresholds=thresholds,
         )
 
     def read(self, tokens: Tokens, class_of_token: npt.NDArray[np.int64]) -> Readings:
@@ -224,12 +233,15 @@ class OfflineJudge:
     version: str
     weights_sha256: str
     threshold: float
+    thresholds: tuple[float, float, float]
+    """Smallest top probability with which each label is given; `threshold` three times but for a calibrated judge."""
     model: LinearModel
 
     def __init__(self, model: LinearModel, weights_sha256: str) -> None:
         self.version = model.version
         self.weights_sha256 = weights_sha256
         self.threshold = model.threshold
+        self.thresholds = model.thresholds or (model.threshold,) * 3
         self.model = model
         self._vocabulary = with_aliases(model.space.words)
         self._class_of_token = class_of_tokens(model.space.words)
@@ -288,7 +300,7 @@ class OfflineJudge:
                 if is_foreign or wordless[row]:
                     why = "no words" if wordless[row] and normalised[row].isascii() else "language not English"
                     predictions[number] = Prediction(None, "judge_uncertain", shares, why)
-                elif top < self.threshold:
+                elif top < self.thresholds[tops[row]]:
                     predictions[number] = Prediction(None, "judge_uncertain", shares, f"top class {top:.2f}")
                 else:
                     predictions[number] = Prediction(LABELS[tops[row]], None, shares, f"top class {top:.2f}")
