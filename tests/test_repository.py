@@ -27,6 +27,7 @@ GROUND = (
     "error_texts",
     "errors",
     "files",
+    "local_page",
     "records",
     "taxonomy",
     "text",

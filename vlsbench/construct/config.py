@@ -163,7 +163,7 @@ class Siblings(_Part):
     """`[siblings]`: fresh pairs of the same risk and shape as pairs that are known."""
 
     of: list[Annotated[int, Field(ge=0)]] = []
-    """Their `instruction_id`; `--of` goes before."""
+    """Their `instruction_id`; `vlsbench construct siblings --of` goes before."""
     data: str | None = None
     """Folder of their dataset; None is the packaged sample."""
 
@@ -288,25 +288,30 @@ def model_of(config: Config, step: Step) -> tuple[str, Model]:
     return (step, config.models[step]) if step in config.models else ("default", config.models["default"])
 
 
-def load_plan(path: Path, *, out: Path | None = None, of: Sequence[int] | None = None) -> Plan:
+def load_plan(
+    path: Path, *, out: Path | None = None, of: Sequence[int] | None = None, is_of_siblings: bool = False
+) -> Plan:
     """Read a configuration and everything that it names.
 
     Args:
         path: The TOML file; other paths in it are relative to its folder.
         out: Folder of the run; None is what the file says.
         of: Pairs that get a sibling; None is what the file says.
+        is_of_siblings: Siblings alone are built; elements and collected images of the file are left out.
 
     Raises:
         DataError: If anything is wrong; every problem is named.
         UsageError: If no folder of the run is named anywhere.
     """
     config = _read(path)
+    if is_of_siblings:
+        config = config.model_copy(update={"elements": None, "collected": None})
     reader = _Reader(path.parent)
     safeguards = Safeguards(config.safeguards.never)
     wordings = reader.wordings(config)
     elements = reader.elements(config, safeguards)
     photos = reader.photos(config)
-    known = reader.known(config, of)
+    known = reader.known(config, of, is_wanted=is_of_siblings)
     harmless = reader.harmless(config)
     if config.image is not None and config.image.folder is not None:
         reader.folder(config.image.folder, "[image] folder")
@@ -483,10 +488,10 @@ class _Reader:
         rows = self._rows(collected.licences, "[collected] licences", ("file", "licence"))
         return {row["file"]: row["licence"] for _, row in rows}
 
-    def known(self, config: Config, of: Sequence[int] | None) -> tuple[Known, ...]:
+    def known(self, config: Config, of: Sequence[int] | None, *, is_wanted: bool) -> tuple[Known, ...]:
         if config.siblings is None:
-            if of is not None:
-                self.problems.append("--of needs [siblings] in the file, which says of which dataset they are")
+            if is_wanted or of is not None:
+                self.problems.append("siblings need [siblings] in the file, which says of which dataset they are")
             return ()
         wanted = list(dict.fromkeys(config.siblings.of if of is None else of))
         if not wanted:

@@ -176,8 +176,8 @@ class Construction:
     ) -> None:
         self.plan = plan
         self.preview = preview
-        self.withheld: frozenset[str] = frozenset()
-        """Items that people rejected or have not agreed on; set by `vlsbench.construct.review`."""
+        self.withhold: Callable[[Mapping[str, Accepted]], frozenset[str]] = lambda accepted: frozenset()
+        """Tells the accepted items that people rejected or have not agreed on; set by `vlsbench.construct.review`."""
         self.journal = Journal(plan.out)
         self.models = Models(plan, self.journal, purse, http_client=http_client)
         self.kit = Kit(plan, self.journal)
@@ -435,7 +435,7 @@ class Construction:
             before = _ORDER[_ORDER.index(stage) - 1] if stage != "2" else "1a, 1b or siblings"
             raise DataError(f"{self.plan.out}: stage {stage} takes {needed}, which is not there. Run {before} first.")
         with self._held():
-            self._replay_turns()
+            self.replay_turns()
             self._run(stage, self.last_turn)
         return Done(dict(self._unreached), (), None, len(self._turns), (), False)
 
@@ -531,12 +531,12 @@ class Construction:
                 cycles[item] = turn + 1
                 known = self._words.get((item, before), ())
                 self._words[item, turn + 1] = tuple(dict.fromkeys([*known, *audit.words]))
-        self._turns.append(cycles)
+        self._turns[turn + 1 :] = [cycles]
         return turn + 1
 
-    def _replay_turns(self) -> None:
-        """Find the turn that the audits on disk have reached, for a stage that is run by itself."""
-        for turn in range(self.plan.config.audit.max_returns):
+    def replay_turns(self) -> None:
+        """Find the turn that the audits on disk have reached: for a stage that is run by itself, and for reviews."""
+        for turn in range(0 if self.preview is not None else self.plan.config.audit.max_returns):
             names = [f"turn-{turn}-batch-{n}.json" for n in range(1, len(self._batches()) + 1)]
             if not names or not all((self.plan.out / "audit" / name).is_file() for name in names):
                 return
@@ -556,8 +556,10 @@ class Construction:
             for number, batch in enumerate(self._batches(), start=1)
             if f"turn-{self.last_turn}-batch-{number}" in failed
             for item in batch
-        } | self.withheld
-        return {item: one for item, one in self.accepted().items() if item not in lost}
+        }
+        accepted = self.accepted()
+        lost |= self.withhold(accepted)
+        return {item: one for item, one in accepted.items() if item not in lost}
 
 
 def render_unreached(done: Done) -> str:

@@ -134,7 +134,7 @@ def count_yields(run: Construction, *, failed: tuple[str, ...] = ()) -> Yields:
     if run.plan.config.twins.wanted:
         stages.append(_stage("twins", "twins", through_4, twins, calls))
     accepted = run.published(failed)
-    n_withheld = len(run.withheld & run.accepted().keys())
+    n_withheld = len(run.withhold(run.accepted()))
     cost = sum(calls.cost.values()) if calls.cost else None
     return Yields(
         stages=tuple(stage for stage in stages if stage.n_in),
