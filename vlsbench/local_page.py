@@ -46,14 +46,15 @@ def key_script(clicks: Mapping[str, str]) -> str:
     """Write a script by which single keys click what a selector finds.
 
     Args:
-        clicks: `KeyboardEvent.key` → CSS selector; what is not on the page is not clicked.
+        clicks: `KeyboardEvent.key`, letters in lower case → CSS selector; what is not on the page is not clicked.
     """
     keys = json.dumps(dict(clicks))
     return f"""
 <script>
 document.addEventListener("keydown", (event) => {{
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
-  const selector = ({keys})[event.key];
+  const keys = {keys};
+  const selector = keys[event.key] || keys[event.key.toLowerCase()];
   const isOnButton = event.key === "Enter" && event.target.closest && event.target.closest("button");
   if (!selector || isOnButton) return;
   const found = document.querySelector(selector);

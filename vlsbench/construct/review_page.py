@@ -40,7 +40,7 @@ _KEYS: Final = key_script(
         "3": "#vls-fits label:nth-of-type(1) input",
         "4": "#vls-fits label:nth-of-type(2) input",
         "i": "#vls-image-button",
-        "l": "#vls-later",
+        "n": "#vls-later",
         "Enter": "#vls-save",
     }
 )
@@ -49,6 +49,8 @@ _CSS: Final = """
 .vls-page { max-width: 1100px; }
 #vls-text .wrap, #vls-fits .wrap { flex-direction: column; }
 #vls-text label, #vls-fits label { width: 100%; }
+#vls-text [data-testid="block-info"], #vls-fits [data-testid="block-info"] { color: var(--body-text-color);
+  font-weight: 600; }
 .vls-page label:has(input:focus-visible), .vls-page button:focus-visible { outline: 3px solid #0072B2;
   outline-offset: 2px; }
 .vls-frame { overflow: hidden; border-radius: 8px; margin: 0 auto; max-height: 300px; max-width: 100%; }
@@ -138,7 +140,7 @@ def build_review_page(reviewer: Reviewer) -> Any:
                 fits = gr.Radio(list(_ANSWERS["pair_fits"]), label=CRITERIA["pair_fits"], elem_id="vls-fits")
         with gr.Row():
             button = gr.Button("Save and go on (Enter)", variant="primary", elem_id="vls-save")
-            later = gr.Button("Later (l)", elem_id="vls-later")
+            later = gr.Button("Not now (n)", elem_id="vls-later")
         everything = [current, is_seen, head, text, image, image_button, harmless, fits, button, later]
         page.load(show, outputs=everything, **quiet)
         to_top = "() => window.scrollTo({top: 0})"
@@ -153,7 +155,7 @@ def _head(reviewer: Reviewer) -> str:
     return (
         f"<h2>Review as {html.escape(reviewer.name)}</h2>{bar(done, done + left)}"
         f'<p class="vls-note">{done} reviewed, {left} left; each is on disk. Stop at any time; the same command goes '
-        "on. Keys: 1 to 4 answer, i shows the image, Enter saves, l puts the pair off. A saved review stays.</p>"
+        "on. Keys: 1 to 4 answer, i shows the image, Enter saves, n puts the pair off. A saved review stays.</p>"
     )
 
 
