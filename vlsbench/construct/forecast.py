@@ -38,9 +38,10 @@ def forecast(plan: Plan, *, preview: int | None = None) -> str:
     turns = config.audit.max_returns if n >= config.audit.batch and preview is None else 0
     shown = [[stage, f"{items:,}", f"{least:,}", f"{most:,}"] for stage, items, least, most in rows if items]
     models = [f"[models.{name}] {model.model}" for name, model in config.models.items()]
+    counts = ((n_elements, "element"), (n_photos, "image"), (n_known, "known pair"))
+    start = " and ".join(amount(count, unit) for count, unit in counts if count)
     lines = [
-        f"{plan.config.name}: {amount(n_elements, 'element')} and {amount(n_photos, 'image')} would become at most "
-        f"{amount(n, 'pair')} in {plan.out}",
+        f"{plan.config.name}: {start} would become at most {amount(n, 'pair')} in {plan.out}",
         table(["Stage", "Items", "Calls, if all comes through", "Calls at most"], shown),
         f"asked: {numbered(models)}; images: {'nobody' if config.image is None else config.image.name}",
     ]

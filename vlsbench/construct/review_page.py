@@ -24,7 +24,7 @@ from vlsbench.local_page import (
     text_box,
 )
 
-__all__ = ["build_review_page", "serve_review"]
+__all__ = ["build_review_page", "review_options", "serve_review"]
 
 _ANSWERS: Final = {
     "text_harmless": (("1 · Yes, harmless by itself", "yes"), ("2 · No, its words tell the harm", "no")),
@@ -63,7 +63,7 @@ def build_review_page(reviewer: Reviewer) -> Any:
     """Make the page of somebody who reviews.
 
     Returns:
-        The `gradio.Blocks`.
+        The `gradio.Blocks`; `review_options` are the keywords of its `launch()`.
 
     Raises:
         UsageError: If gradio is not installed.
@@ -150,6 +150,11 @@ def build_review_page(reviewer: Reviewer) -> Any:
     return page
 
 
+def review_options() -> dict[str, Any]:
+    """Return the keywords of the page's `launch()`."""
+    return page_options(_KEYS, _CSS)
+
+
 def _head(reviewer: Reviewer) -> str:
     done, left = reviewer.n_done, reviewer.n_left
     return (
@@ -190,4 +195,4 @@ def serve_review(run: Construction, name: str, *, port: int = 7862) -> None:
     port = free_port(port)
     with Reviewer(run, name) as reviewer:
         said = f"Review at {{url}} (stop with Ctrl-C); reviews go to {reviewer.path}"
-        serve_page(build_review_page(reviewer), port, page_options(_KEYS, _CSS), said)
+        serve_page(build_review_page(reviewer), port, review_options(), said)
