@@ -48,7 +48,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "people": ("dataset", "judge", "metrics", "submission"),
     "store": ("dataset", "judge", "screening", "submission"),
     "board": ("dataset", "judge", "metrics", "screening", "store", "submission"),
-    "engine": ("dataset", "generate", "judge"),
+    "engine": ("construct", "dataset", "generate", "judge"),
     "plugins": ("dataset", "generate", "judge", "submission"),
     "hub": ("board", "dataset", "judge", "metrics", "store", "submission"),
     "serve": ("hub", "store"),

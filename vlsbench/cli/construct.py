@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vlsbench.cli.options import Port
+from vlsbench.cli.options import EngineSettings, Port, with_groups
 from vlsbench.cli.talk import say, stoppable
 from vlsbench.errors import UsageError, amount, visible
 
@@ -36,6 +36,7 @@ Stage = Annotated[
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="TOML file; docs/construct.md walks through one.")]
 
 
+@with_groups
 def construct(
     stage: Stage,
     config: ConfigFile,
@@ -54,10 +55,13 @@ def construct(
     ] = None,
     reviews: Annotated[Path | None, typer.Option(help="review: take an export of either tool.")] = None,
     port: Port = 7862,
+    *,
+    where: EngineSettings,
 ) -> None:
     """Build pairs of harmless text and risky image. Killed and started again, it goes on where it stopped."""
     from vlsbench.construct.config import load_plan
     from vlsbench.construct.forecast import forecast
+    from vlsbench.construct.gate import render_harm_leak
     from vlsbench.construct.pipeline import open_construction, render_unreached
     from vlsbench.construct.publish import publish_set
     from vlsbench.construct.records import STAGES
@@ -75,13 +79,18 @@ def construct(
     if stage == "review":
         _review(open_construction(plan), tasks, form, reviewer, reviews, port)
         return
-    with stoppable("replies and records that came are"), Progress("done", stays=False) as progress:
+    with (
+        stoppable("replies and records that came are"),
+        where.open(plan.out, None) as engine,
+        Progress("done", stays=False) as progress,
+    ):
         run = open_construction(
             plan,
             max_cost=max_cost,
             preview=preview,
             on_progress=progress,
             on_stage=lambda name: progress.start(f"stage {name}"),
+            opener=engine.open_models,
         )
         known = next((name for name in STAGES if name == stage), None)
         withhold(run)
@@ -95,6 +104,8 @@ def construct(
             gated = "" if audit.is_gated else " (too few pairs to gate)"
             words = ", ".join(audit.words)
             say(f"{audit.name}: text gives away {' and '.join(audit.failed)}{gated}: {words}", "warning")
+    if done.whole is not None:
+        print(visible(render_harm_leak(done.whole)))
     if done.failed_batches:
         say(f"failed the audit for good, not published: {', '.join(done.failed_batches)}", "warning")
     if done.unreached:

@@ -45,6 +45,10 @@ def forecast(plan: Plan, *, preview: int | None = None) -> str:
         table(["Stage", "Items", "Calls, if all comes through", "Calls at most"], shown),
         f"asked: {numbered(models)}; images: {'nobody' if config.image is None else config.image.name}",
     ]
+    judge = config.audit.judge
+    if judge is not None and preview is None:
+        kinds = 3 if judge.name.startswith("openai:") and judge.pair_harm == "judge" else 2
+        lines.append(f"harm leak: {judge.name}, at most {amount(kinds * n * (1 + turns), 'question')}")
     if turns:
         lines.append(f"a batch that fails the audit goes through again up to {amount(turns, 'time')}.")
     lines.append("nothing was asked.")

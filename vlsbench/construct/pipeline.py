@@ -24,11 +24,12 @@ from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
-from vlsbench.construct.asking import Models
+from vlsbench.construct.asking import AskJournal, OpenModels, open_models
 from vlsbench.construct.chains import Chain, run_chains
 from vlsbench.construct.chat import Purse, PursedMeter
 from vlsbench.construct.config import Plan
 from vlsbench.construct.gate import AuditedPair, BatchAudit, audit_batch, batches_of, keep_audit
+from vlsbench.construct.harm import HarmGauge
 from vlsbench.construct.journal import PRIVATE, Journal
 from vlsbench.construct.records import (
     FilteredRecord,
@@ -119,7 +120,7 @@ def open_construction(
     preview: int | None = None,
     on_progress: OnProgress | None = None,
     on_stage: Callable[[str], None] | None = None,
-    http_client: Any = None,
+    opener: OpenModels = open_models,
 ) -> Construction:
     """Open the folder of a run, new or begun.
 
@@ -129,13 +130,13 @@ def open_construction(
         preview: Only the first so many elements and so many images.
         on_progress: Told how far a stage is.
         on_stage: Told which stage begins.
-        http_client: The SDK's transport; it stays open. For tests.
+        opener: Opens the models, here or on a cluster.
 
     Raises:
         DataError: If the folder was begun with another configuration, or holds what is none of ours.
     """
     _check_fingerprint(plan)
-    return Construction(plan, Purse(max_cost), preview, on_progress, on_stage, http_client)
+    return Construction(plan, Purse(max_cost), preview, on_progress, on_stage, opener)
 
 
 def _check_fingerprint(plan: Plan) -> None:
@@ -172,14 +173,17 @@ class Construction:
         preview: int | None,
         on_progress: OnProgress | None,
         on_stage: Callable[[str], None] | None,
-        http_client: Any,
+        opener: OpenModels,
     ) -> None:
         self.plan = plan
         self.preview = preview
         self.withhold: Callable[[Mapping[str, Accepted]], frozenset[str]] = lambda accepted: frozenset()
         """Tells the accepted items that people rejected or have not agreed on; set by `vlsbench.construct.review`."""
         self.journal = Journal(plan.out)
-        self.models = Models(plan, self.journal, purse, http_client=http_client)
+        price = None if plan.config.image is None else plan.config.image.price
+        self.ask = AskJournal(self.journal, opener(plan, purse), price)
+        judge = plan.config.audit.judge
+        self._gauge = None if judge is None else HarmGauge(judge, plan.out, purse)
         self.kit = Kit(plan, self.journal)
         self.seeds = StageFile(plan.out / PRIVATE / "queries.jsonl", SeedRecord)
         self.rewritten = StageFile(plan.out / "rewritten.jsonl", RewrittenRecord)
@@ -273,7 +277,7 @@ class Construction:
             n_failed += sum(not record.is_kept for record in records)
 
         self._on_stage(stage)
-        walk = run_chains(open_, self.journal, self.models.ask, keep, on_step=show)
+        walk = run_chains(open_, self.journal, self.ask, keep, on_step=show)
         if walk.unreached:
             self._unreached[stage] = self._unreached.get(stage, 0) + len(walk.unreached)
         self._drop_what_is_never_built()
@@ -499,6 +503,7 @@ class Construction:
                 one.filtered.category or "",
                 one.rewritten.origin,
                 None if one.twin is None else one.twin.image_sha256,
+                self.plan.out / str(one.image.image),
             )
             for item in items
             for one in (accepted[item],)
@@ -512,6 +517,7 @@ class Construction:
             max_auc=audit.max_auc,
             smallest=audit.batch,
             seed=self.plan.config.seed,
+            gauge=self._gauge,
         )
 
     def _audit_whole(self, failed: Sequence[str], audits: Sequence[BatchAudit]) -> BatchAudit:
