@@ -18,6 +18,7 @@ __all__ = [
     "make_llava",
     "make_llm",
     "make_qwen2_vl",
+    "make_stable_diffusion_3",
     "make_tokenizer",
     "register_qwen2_vl_without_video",
 ]
@@ -196,6 +197,50 @@ def make_qwen2_vl(folder: Path, *, size: Size = Size(), template: str = CHAT_TEM
         settings["processor_class"] = "Qwen2VLProcessor"
     (folder / "preprocessor_config.json").write_text(json.dumps(settings), encoding="utf-8")
     tokenizer.save_pretrained(folder)
+    return folder
+
+
+def make_stable_diffusion_3(folder: Path, *, seed: int = 0) -> Path:
+    """Make a Stable Diffusion 3: 64 pixels a side of an image are 32 of a latent."""
+    import diffusers
+    import torch
+    import transformers
+
+    torch.manual_seed(seed)
+    tokenizer = make_tokenizer(template=None)
+    tokenizer.model_max_length = 77
+    text = transformers.CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=37,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        projection_dim=32,
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=tokenizer.eos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    pipeline = diffusers.StableDiffusion3Pipeline(
+        transformer=diffusers.SD3Transformer2DModel(
+            sample_size=32, patch_size=1, in_channels=4, out_channels=4, num_layers=1, attention_head_dim=8,
+            num_attention_heads=4, joint_attention_dim=64, caption_projection_dim=32, pooled_projection_dim=64,
+        ),
+        vae=diffusers.AutoencoderKL(
+            in_channels=3, out_channels=3, block_out_channels=(4, 4), layers_per_block=1, latent_channels=4,
+            norm_num_groups=1, use_quant_conv=False, use_post_quant_conv=False, shift_factor=0.06, scaling_factor=1.5,
+            down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
+        ),
+        text_encoder=transformers.CLIPTextModelWithProjection(text),
+        text_encoder_2=transformers.CLIPTextModelWithProjection(text),
+        text_encoder_3=transformers.T5EncoderModel(
+            transformers.T5Config(vocab_size=len(tokenizer), d_model=64, d_kv=8, d_ff=64, num_layers=1, num_heads=2)
+        ),
+        tokenizer=tokenizer,
+        tokenizer_2=tokenizer,
+        tokenizer_3=tokenizer,
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(),
+    )  # fmt: skip
+    pipeline.save_pretrained(folder)
     return folder
 
 

@@ -1,4 +1,4 @@
-"""Write `docs/screenshots/`: every page of the board from a store of invented models, and a leakage audit's page.
+"""Write `docs/screenshots/`: the board's pages from a store of invented models, those of an audit and of a review.
 
     python scripts/make_screenshots.py [--out FOLDER] [--store FOLDER]
 
@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -267,6 +268,59 @@ def take_leakage_page(browser: Any) -> Image.Image:
     return taken.crop((0, 0, taken.width, min(taken.height, MAX_HEIGHT)))
 
 
+_REVIEWED = """\
+name = "invented-pairs"
+out = "run"
+[elements]
+file = "elements.csv"
+queries_per_element = 1
+[models.default]
+model = "scripted-1"
+base_url = "{url}"
+[image]
+kind = "artist"
+[twins]
+wanted = false
+"""
+
+
+def take_review_page(browser: Any) -> Image.Image:
+    """Build pairs of invented things with scripted models, and take the picture of the page that reviews them."""
+    sys.path.append(str(ROOT / "benchmarks"))
+    from scripted_models import scripted
+
+    from vlsbench.construct.config import load_plan
+    from vlsbench.construct.pipeline import open_construction
+    from vlsbench.construct.review_page import build_review_page, review_options
+    from vlsbench.construct.reviewer import Reviewer
+    from vlsbench.taxonomy import SUB_CATEGORIES
+
+    with tempfile.TemporaryDirectory() as name, scripted(faults=0.0) as url:
+        folder = Path(name)
+        things = ("a kite", "a ladder", "a bottle", "a cup", "a boat", "a lamp", "a key", "a hat")
+        sub = SUB_CATEGORIES[0]
+        lines = [f'{thing} on a shelf,"{sub.category}","{sub.name}"' for thing in things]
+        (folder / "elements.csv").write_text("\n".join(["element,category,sub_category", *lines]) + "\n")
+        (folder / "pairs.toml").write_text(_REVIEWED.format(url=url))
+        run = open_construction(load_plan(folder / "pairs.toml"))
+        with ThreadPoolExecutor(1) as aside:  # playwright's event loop runs in this thread
+            aside.submit(run.run).result()
+        with Reviewer(run, "mia") as reviewer:
+            for _ in range(3):
+                pair = reviewer.current()
+                if pair is not None:
+                    reviewer.save(pair.item, text_harmless=True, pair_fits=True)
+            _, address, _ = build_review_page(reviewer).launch(prevent_thread_lock=True, **review_options())
+            page = browser.new_page(viewport={"width": 1280, "height": 720})
+            page.goto(address)
+            page.locator(".vls-blurred img").wait_for()
+            page.keyboard.press("1")
+            page.evaluate(QUIET)
+            taken = Image.open(io.BytesIO(page.screenshot()))
+            page.close()
+    return taken
+
+
 class Picture(NamedTuple):
     """One picture."""
 
@@ -365,6 +419,8 @@ def main() -> None:
                     save(taken, arguments.out / f"{picture.name}.png")
         if not arguments.only or "leakage" in arguments.only:
             save(take_leakage_page(browser), arguments.out / "leakage.png")
+        if not arguments.only or "review" in arguments.only:
+            save(take_review_page(browser), arguments.out / "review.png")
         browser.close()
 
 

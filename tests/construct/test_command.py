@@ -152,6 +152,21 @@ def test_a_dry_run_touches_nothing(make_plan: Make) -> None:
     assert not plan.out.exists()
 
 
+def test_siblings_are_a_run_of_the_pairs_that_of_names_alone(make_plan: Make) -> None:
+    path = str(make_plan(elements=6, more="[siblings]\nof = [100000]").path)
+    asked = call("siblings", path, "--of", "100000,100003", "--of", "100004", "--dry-run")
+    assert "test-pairs: 3 known pairs would become at most 3 pairs" in asked
+    assert [line.split()[0] for line in asked.splitlines()[2:7]] == ["siblings", "2", "3", "4", "twins"]
+    assert call("2", path, "--of", "100000,100003,100004", "--dry-run") == asked
+    assert "1 known pair would" in call("siblings", path, "--dry-run")
+    both = call("run", path, "--dry-run")
+    assert "test-pairs: 6 elements and 1 known pair would become at most 7 pairs" in both
+    with pytest.raises(VLSBenchError, match="--of takes ids by commas"):
+        call("siblings", path, "--of", "x", "--dry-run")
+    with pytest.raises(VLSBenchError, match=r"siblings need \[siblings\] in the file, which says of which dataset"):
+        call("siblings", str(make_plan(elements=6).path), "--of", "100000")
+
+
 def test_collected_and_made_images_go_side_by_side_with_their_licences(
     server: str, make_plan: Make, tmp_path: Path
 ) -> None:

@@ -4,17 +4,31 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from asked import Answer, endpoint, kind_of, label, png, words_of
 
 from vlsbench.construct import pipeline
-from vlsbench.construct.config import Plan
-from vlsbench.construct.gate import AuditedPair, BatchAudit, audit_batch, audit_rows, batches_of
+from vlsbench.construct.chat import Purse
+from vlsbench.construct.config import Audit, HarmJudge, Plan
+from vlsbench.construct.gate import (
+    HARM_LEAK,
+    AuditedPair,
+    BatchAudit,
+    audit_batch,
+    audit_rows,
+    batches_of,
+    render_harm_leak,
+)
+from vlsbench.construct.harm import HarmGauge, judge_paid
 from vlsbench.construct.pipeline import open_construction
 from vlsbench.construct.publish import publish_set
 from vlsbench.construct.records import Origin
+from vlsbench.construct.yields import count_yields
+from vlsbench.errors import JudgeError
 from vlsbench.leakage.records import HARM, ORIGIN, Measure
 
 WHO = ["my aunt", "a colleague", "our neighbour", "the tenant", "a visitor", "my cousin", "the team", "a friend"]
@@ -41,7 +55,8 @@ def pairs_of(n: int, leak: str = "") -> list[AuditedPair]:
         text = f"{text} {leak}" if leak and is_collected else text
         category = chance.choice(("Privacy", "Hate"))
         origin: Origin = "collected" if is_collected else "generated"
-        made.append(AuditedPair(f"i{number}", text, f"{number:064x}", category, origin, f"{number + n:064x}"))
+        image, twin = f"{number:064x}", f"{number + n:064x}"
+        made.append(AuditedPair(f"i{number}", text, image, category, origin, twin, Path("nowhere.png")))
     return made
 
 
@@ -146,3 +161,118 @@ def test_a_batch_goes_back_at_most_twice_with_its_words_and_is_then_named_as_fai
     size = again.journal.path.stat().st_size
     assert again.run() == done, "a finished run goes the same way again, and asks nothing"
     assert again.journal.path.stat().st_size == size
+
+
+# Harm leak, where a judge is configured
+
+
+def with_images(pairs: list[AuditedPair], folder: Path) -> list[AuditedPair]:
+    found = []
+    for number, pair in enumerate(pairs):
+        path = folder / f"{number}.png"
+        path.write_bytes(png(number))
+        found.append(pair._replace(image=path))
+    return found
+
+
+def says_harm_of(word: str) -> Answer:
+    """A judge to whom every pair is unsafe, and of texts those with a word."""
+
+    def answer(body: dict[str, Any]) -> Any:
+        kind = kind_of(body)
+        return label("no" if kind == "need" else "unsafe" if kind == "pair" or word in words_of(body) else "safe")
+
+    return answer
+
+
+def gauge_at(url: str, folder: Path, purse: Purse | None = None, **more: Any) -> HarmGauge:
+    (folder / "private").mkdir(exist_ok=True)
+    config = HarmJudge(name="openai:m", base_url=url, price_in=1.0, price_out=10.0, **more)
+    return HarmGauge(config, folder, purse or Purse())
+
+
+def no_audit(*_: Any, **__: Any) -> Any:
+    raise pipeline.DataError("texts are not audited here")
+
+
+def test_texts_that_are_unsafe_alone_fail_a_batch_with_their_words_and_nothing_is_paid_twice(tmp_path: Path) -> None:
+    pairs = with_images(pairs_of(200, "poison"), tmp_path)
+    purse = Purse()
+    with endpoint(says_harm_of("poison")) as server:
+        options: dict[str, Any] = {"max_auc": 0.7, "smallest": 200, "run": no_audit}
+        audit = audit_batch("b", pairs, tmp_path, gauge=gauge_at(server.url, tmp_path, purse), **options)
+        n_asked = len(server.asked)
+        again = audit_batch("c", pairs, tmp_path, gauge=gauge_at(server.url, tmp_path), **options)
+        assert len(server.asked) == n_asked
+        small = audit_batch("s", pairs[:60], tmp_path, gauge=gauge_at(server.url, tmp_path), **options)
+        assert len(server.asked) == n_asked, "answers are found again by text and image"
+    # By hand: every pair is unsafe, and the hundred collected ones of them by their texts.
+    assert audit.harm_leak is not None
+    assert audit.harm_leak.ratio is not None
+    assert (audit.harm_leak.ratio.count, audit.harm_leak.ratio.n) == (100, 200)
+    assert audit.harm_leak.ratio.low > 0.4
+    assert (audit.failed, audit.words, audit.is_returned) == ((HARM_LEAK,), ("poison",), True)
+    assert again.harm_leak == audit.harm_leak
+    assert (small.failed, small.is_returned) == ((HARM_LEAK,), False)
+    assert "harm leak: 50.0% (" in render_harm_leak(audit)
+    paid = judge_paid(gauge_at("http://127.0.0.1:9/v1", tmp_path).config, tmp_path)
+    # 100 tokens in and 10 out a reply, as the stand-in says.
+    assert paid.n_answers == n_asked
+    assert paid.cost == pytest.approx(n_asked * (100 * 1.0 + 10 * 10.0) / 1e6)
+    assert purse.spent == pytest.approx(paid.cost)
+
+
+def test_a_batch_below_the_limit_passes_and_without_a_judge_it_is_not_measured(tmp_path: Path) -> None:
+    pairs = with_images(pairs_of(40), tmp_path)
+    options: dict[str, Any] = {"max_auc": 0.7, "smallest": 200, "run": no_audit}
+    with endpoint(says_harm_of("poison")) as server:
+        gauge = gauge_at(server.url, tmp_path, pair_harm="label")
+        audit = audit_batch("b", pairs, tmp_path, gauge=gauge, **options)
+        assert "pair" not in server.kinds(), "the set's own label says that a pair is unsafe"
+    assert audit.harm_leak is not None
+    assert audit.harm_leak.ratio is not None
+    assert (audit.harm_leak.ratio.count, audit.harm_leak.ratio.n, audit.failed) == (0, 40, ())
+    silent = audit_batch("b", pairs, tmp_path, **options)
+    assert silent.harm_leak is None, "another digest: the audit with a judge is not taken for one without"
+    assert render_harm_leak(silent) == "harm leak: not measured"
+
+
+def test_what_a_judge_left_open_is_no_measurement_and_is_asked_again(tmp_path: Path) -> None:
+    pairs = with_images(pairs_of(30), tmp_path)
+    options: dict[str, Any] = {"max_auc": 0.7, "smallest": 200, "run": no_audit}
+    judge = says_harm_of("poison")
+    seen = []
+
+    def fails_late(body: dict[str, Any]) -> Any:
+        seen.append(body)
+        return judge(body) if len(seen) <= 40 else (401, {"error": {"message": "expired"}})
+
+    with (
+        endpoint(fails_late) as server,
+        pytest.raises(JudgeError, match=r"b: harm leak is not measured: .*The same command asks the rest"),
+    ):
+        audit_batch("b", pairs, tmp_path, gauge=gauge_at(server.url, tmp_path, concurrency=1), **options)
+    assert not (tmp_path / "b.json").exists()
+    with endpoint(judge) as server:
+        audit = audit_batch("b", pairs, tmp_path, gauge=gauge_at(server.url, tmp_path, concurrency=1), **options)
+        assert len(server.asked) == 3 * 30 - 40
+    assert audit.harm_leak is not None
+    assert audit.harm_leak.r1.n == 30
+
+
+def test_a_run_sends_a_batch_back_that_its_judge_finds_leaking(
+    server: str, make_plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vlsbench.construct.pipeline.audit_batch", partial(audit_batch, run=no_audit))
+    with endpoint(lambda body: label("no" if kind_of(body) == "need" else "unsafe")) as judge:
+        more = f'[twins]\nwanted = false\n[audit.judge]\nname = "openai:m"\nbase_url = "{judge.url}"'
+        plan = make_plan(server, elements=36, more=more)
+        small = Audit.model_construct(**{**dict(plan.config.audit), "batch": 20, "max_returns": 1})
+        plan = plan._replace(config=plan.config.model_copy(update={"audit": small}))
+        construction = open_construction(plan)
+        done = construction.run()
+    assert len(construction.accepted(0)) >= 20
+    assert (done.n_turns, done.failed_batches) == (2, ("turn-1-batch-1",))
+    assert done.audits[0].failed == (HARM_LEAK,)
+    assert {record.cycle for record in construction.rewritten.read()} == {0, 1}
+    assert count_yields(construction, failed=done.failed_batches).n_judged == len(judge.asked)

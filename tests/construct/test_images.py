@@ -148,7 +148,7 @@ def test_a_pipeline_is_asked_with_the_seed_and_settings_of_the_configuration(mon
     class Pipeline:
         @classmethod
         def from_pretrained(cls, name: str, **options: Any) -> Pipeline:
-            assert (name, options["torch_dtype"]) == ("org/tiny", torch.float32)
+            assert (name, options["dtype"]) == ("org/tiny", torch.float32)
             return cls()
 
         def to(self, device: str) -> Pipeline:

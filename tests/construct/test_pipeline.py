@@ -261,10 +261,8 @@ def test_publish_refuses_a_query_from_before_rewriting_and_files_of_private(buil
 
 def test_siblings_are_new_pairs_of_known_ones_and_say_of_which(server: str, write_plan: Make, tmp_path: Path) -> None:
     path = write_plan(tmp_path, server, elements=1, more="[siblings]\nof = [100000]").path
-    text = path.read_text().replace('[elements]\nfile = "elements.csv"\nqueries_per_element = 1\n', "")
-    path.write_text(text)
     of = [100_000, 100_003, 100_004, 100_007, 100_010, 100_013]
-    plan = load_plan(path, of=of)
+    plan = load_plan(path, of=of, is_of_siblings=True)
     construction, ended = run(plan)
     folder = publish_set(construction, ended).folder
     siblings = lines_of(folder / "siblings.jsonl")

@@ -34,7 +34,7 @@ def run(
 @pytest.fixture
 def fresh(run: Construction) -> Construction:
     (run.plan.out / "reviewed.jsonl").unlink(missing_ok=True)
-    run.withheld = frozenset()
+    run.withhold = lambda accepted: frozenset()
     return run
 
 

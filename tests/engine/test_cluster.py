@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -105,6 +106,66 @@ def test_a_killed_command_goes_on_and_pays_only_what_was_under_way_again(
     assert len(records(folder / "responses.jsonl")) == len(asked)
     assert sum(asked.values()) - len(asked) <= n_under_way
     assert not (folder / ".shards").exists()
+
+
+@pytest.mark.fuzz
+def test_pairs_are_built_on_a_cluster_as_here_though_the_command_is_killed(two_nodes: Any, tmp_path: Path) -> None:
+    """Every wave of calls starts workers: `make test` sends one stage there, `make bench` all."""
+    stages = ("1a",) if os.environ.get("VLSBENCH_TEST_EFFORT") != "full" else ("1a", "2", "3", "4", "run")
+    with load_benchmark("scripted_models").scripted(faults=0.0, latency=0.2) as url:
+        configs = {engine: write_construction(tmp_path / engine, url) for engine in ("local", "ray")}
+        run(two_nodes, "construct", "run", str(configs["local"]), engine="local")
+        built, calls = tmp_path / "ray" / "run", tmp_path / "ray" / "run" / "private" / "calls.jsonl"
+        process = subprocess.Popen(
+            command(two_nodes, "construct", "1a", str(configs["ray"])),
+            env=two_nodes.environment, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE,
+        )  # fmt: skip
+        wait_for(lambda: any((built / "private").glob(".shards/*.jsonl")))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert not calls.exists() or calls.read_bytes().count(b"\n") < 6
+        for stage in dict.fromkeys((*stages, "run")):
+            run(two_nodes, "construct", stage, str(configs["ray"]), engine="ray" if stage in stages else "local")
+        expected = published(tmp_path / "local" / "run" / "dataset")
+        assert len(expected) > 8
+        assert published(built / "dataset") == expected
+        keys = [json.loads(line)["call"] for line in calls.read_text().splitlines()]
+        assert len(keys) == len(set(keys))
+        assert not (built / "private" / ".shards").exists()
+
+
+def test_a_limit_of_cost_is_refused_where_many_would_spend(two_nodes: Any, tmp_path: Path) -> None:
+    config = str(write_construction(tmp_path / "limited", "http://127.0.0.1:9/v1"))
+    done = subprocess.run(
+        [*command(two_nodes, "construct", "run", config), "--max-cost", "1"],
+        env=two_nodes.environment, cwd=ROOT, capture_output=True, text=True, check=False, timeout=SECONDS,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "--max-cost is kept by one process, which --engine ray is not" in done.stderr
+
+
+def load_benchmark(name: str) -> Any:
+    """Import a file of `benchmarks/`, so that a process that it starts finds it too."""
+    if str(ROOT / "benchmarks") not in sys.path:
+        sys.path.append(str(ROOT / "benchmarks"))
+    return importlib.import_module(name)
+
+
+def write_construction(folder: Path, url: str) -> Path:
+    folder.mkdir()
+    lines = [f"thing number {n} on a shelf,Violent,Public Violence and Rioting" for n in range(6)]
+    (folder / "elements.csv").write_text("\n".join(["element,category,sub_category", *lines]) + "\n")
+    path = folder / "pairs.toml"
+    path.write_text(
+        'name = "ray-pairs"\nout = "run"\n[elements]\nfile = "elements.csv"\nqueries_per_element = 1\n'
+        f'[models.default]\nmodel = "scripted-1"\nbase_url = "{url}"\nconcurrency = 1\n'
+        '[image]\nkind = "artist"\n[twins]\nwanted = false\n'
+    )
+    return path
+
+
+def published(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_the_key_is_in_no_file_of_the_cluster(two_nodes: Any) -> None:

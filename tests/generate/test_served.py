@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from local_server import served_model
 
 from vlsbench.errors import ModelError
 from vlsbench.generate.directory import Asked, generate_directory
 from vlsbench.generate.models import TargetOptions
-
-ROOT = Path(__file__).parents[2]
-SERVE = (
-    "import importlib.util, sys\n"
-    "spec = importlib.util.spec_from_file_location('tiny_models', sys.argv.pop(1))\n"
-    "module = importlib.util.module_from_spec(spec)\n"
-    "spec.loader.exec_module(module)\n"
-    "module.register_qwen2_vl_without_video()\n"
-    "from transformers.cli.transformers import main\n"
-    "main()\n"
-)
-"""`transformers serve`, after what lets Qwen2-VL load without torchvision."""
 
 
 class Served(NamedTuple):
@@ -38,47 +21,13 @@ class Served(NamedTuple):
     folder: Path
 
 
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
 @pytest.fixture(scope="module", params=["llava", "qwen2_vl"])
 def served(
     request: pytest.FixtureRequest, tiny_model: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Served]:
-    from transformers.utils.import_utils import is_serve_available
-
-    if not is_serve_available():
-        pytest.skip("needs transformers[serving]")
-    folder, port = tiny_model(request.param), _free_port()
-    log = tmp_path_factory.mktemp("serve") / "log"
-    model = ["serve", str(folder), "--device", "cpu", "--host", "127.0.0.1", "--port", str(port)]
-    with log.open("w") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-c", SERVE, str(ROOT / "benchmarks" / "tiny_models.py"), *model],
-            stdout=file,
-            stderr=file,
-            env={**os.environ, "HF_HUB_OFFLINE": "1"},
-        )
-    try:
-        _wait_until_healthy(process, port, log)
-        yield Served(f"http://127.0.0.1:{port}/v1", folder)
-    finally:
-        process.kill()
-        process.wait()
-
-
-def _wait_until_healthy(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    while True:
-        assert process.poll() is None, log.read_text()
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health") as reply:
-                assert reply.status == 200
-                return
-        except OSError:
-            time.sleep(0.2)
+    folder = tiny_model(request.param)
+    with served_model(folder, tmp_path_factory.mktemp("serve") / "log") as url:
+        yield Served(url, folder)
 
 
 def test_real_server_answers_image_and_text_and_goes_on(kit: Any, served: Served, tmp_path: Path) -> None:

@@ -1,67 +1,97 @@
-"""Who is asked: every model of a configuration, all at once, into one journal."""
+"""Who is asked: every model of a configuration, all at once, and what of it goes into the journal."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Protocol
 
 from vlsbench.construct.chains import Call, ChatCall, ImageCall
 from vlsbench.construct.chat import ChatModel, Purse, split_by_model
-from vlsbench.construct.config import Plan
+from vlsbench.construct.config import Config, Plan
 from vlsbench.construct.images import ImageMaker, open_maker, recover
 from vlsbench.construct.journal import Arrived, Journal
+from vlsbench.construct.safeguards import Safeguards
 from vlsbench.endpoint import Writer
 from vlsbench.errors import DataError
 
-if TYPE_CHECKING:
-    import httpx2
+__all__ = ["AskJournal", "AsksModels", "Models", "OpenModels", "Write", "open_models"]
 
-__all__ = ["Models"]
+Write = Callable[[Sequence[Arrived]], None]
+
+
+class AsksModels(Protocol):
+    """Asks the models of a run: here (`Models`), or somewhere else."""
+
+    def ask(self, calls: Sequence[Call], write: Write) -> None:
+        """Ask everything at once and pass what comes to `write`; what does not come is not passed.
+
+        Raises:
+            VLSBenchError: What no call can change: a wrong key, an endpoint that is down, a limit of cost.
+        """
+
+
+OpenModels = Callable[[Plan, Purse], AsksModels]
+
+
+def open_models(plan: Plan, purse: Purse) -> Models:
+    """Open the models of a plan in this process."""
+    return Models(plan.config, plan.path.parent, plan.safeguards, purse)
+
+
+class AskJournal:
+    """Asks, and puts what comes into a journal; see `vlsbench.construct.chains.Ask`.
+
+    Args:
+        journal: Of the run.
+        models: Who asks.
+        image_price: Of an image that an earlier run left without a line.
+    """
+
+    def __init__(self, journal: Journal, models: AsksModels, image_price: float | None) -> None:
+        self.models = models
+        self._journal = journal
+        self._image_price = image_price
+
+    def __call__(self, calls: Sequence[Call]) -> None:
+        """Ask what the journal lacks."""
+        images = [call for call in calls if isinstance(call, ImageCall)]
+        self._journal.append(recover(self._journal, images, self._image_price))
+        self.models.ask([call for call in calls if call.key not in self._journal], self._journal.append)
 
 
 class Models:
     """The models of a run. Opened where they are first asked: a run that has all its replies needs no key.
 
     Args:
-        plan: Of the run.
-        journal: Where replies go.
+        config: Of the run.
+        root: Folder that its paths are relative to.
+        safeguards: Of the run.
         purse: What everything is paid from.
-        http_client: The SDK's transport; it stays open. For tests.
     """
 
-    def __init__(
-        self, plan: Plan, journal: Journal, purse: Purse, *, http_client: httpx2.AsyncClient | None = None
-    ) -> None:
-        self._plan = plan
-        self._journal = journal
-        self.purse = purse
-        self._http_client = http_client
+    def __init__(self, config: Config, root: Path, safeguards: Safeguards, purse: Purse) -> None:
+        self._config = config
+        self._root = root
+        self._safeguards = safeguards
+        self._purse = purse
         self._chat: dict[str, ChatModel] = {}
         self._answered: set[str] = set()
         self._maker: ImageMaker | None = None
-        self.on_arrival: Callable[[int], None] = lambda n: None
-        """Told how many replies are on disk, a batch at a time."""
 
-    def ask(self, calls: Sequence[Call]) -> None:
-        """Ask everything at once and put what comes into the journal; see `vlsbench.construct.chains.Ask`.
+    @property
+    def n_retries(self) -> int:
+        """Questions that were sent once more."""
+        return sum(model.meter.n_retries for model in self._chat.values())
 
-        Raises:
-            VLSBenchError: What no call can change: a wrong key, an endpoint that is down, a limit of cost.
-        """
+    def ask(self, calls: Sequence[Call], write: Write) -> None:
+        """Ask everything at once; see `AsksModels`."""
+        asyncio.run(self._ask_all(calls, write))
+
+    async def _ask_all(self, calls: Sequence[Call], write: Write) -> None:
         chats = [call for call in calls if isinstance(call, ChatCall)]
         images = [call for call in calls if isinstance(call, ImageCall)]
-        image = self._plan.config.image
-        if images:
-            self._journal.append(recover(self._journal, images, None if image is None else image.price))
-            images = [call for call in images if call.key not in self._journal]
-        asyncio.run(self._ask_all(chats, images))
-
-    async def _ask_all(self, chats: Sequence[ChatCall], images: Sequence[ImageCall]) -> None:
-        def write(arrived: Sequence[Arrived]) -> None:
-            self._journal.append(arrived)
-            self.on_arrival(len(arrived))
-
         with Writer(write) as writer:
             tasks = [
                 asyncio.create_task(self._ask_chat(name, of_model, writer))
@@ -77,17 +107,17 @@ class Models:
                 await asyncio.gather(*tasks, return_exceptions=True)
 
     def _open_maker(self) -> ImageMaker:
-        image = self._plan.config.image
+        image = self._config.image
         if image is None:
-            raise DataError(f"{self._plan.path}: [image] is absent, and an image is wanted.")
+            raise DataError("[image] is absent, and an image is wanted.")
         if self._maker is None:
-            self._maker = open_maker(image, self._plan.path.parent, self.purse, http_client=self._http_client)
+            self._maker = open_maker(image, self._root, self._purse)
         return self._maker
 
     async def _ask_chat(self, name: str, calls: Sequence[ChatCall], writer: Writer[Arrived]) -> None:
         if name not in self._chat:
-            config = self._plan.config.models[name]  # type: ignore[index]  # a name of the configuration
-            self._chat[name] = ChatModel(name, config, self.purse, self._plan.safeguards, http_client=self._http_client)
+            config = self._config.models[name]  # type: ignore[index]  # a name of the configuration
+            self._chat[name] = ChatModel(name, config, self._purse, self._safeguards)
         run = self._chat[name].start(writer.put)
         # Neighbours share an image, which is then read and encoded once.
         await run.ask_all(sorted(calls, key=lambda call: (str(call.picture or ""), call.item, call.step)))

@@ -32,10 +32,12 @@ from vlsbench.records import explain
 from vlsbench.taxonomy import CATEGORY_NAMES, SUB_CATEGORIES
 
 __all__ = [
+    "FREE",
     "GENERATION",
     "Audit",
     "Config",
     "Element",
+    "HarmJudge",
     "ImageModel",
     "Known",
     "Model",
@@ -53,7 +55,7 @@ _FORMAT: Final = 1
 
 _IMAGE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp")
 _NAME: Final = r"^[a-z0-9][a-z0-9-]{0,62}$"
-_FREE: Final = frozenset(
+FREE: Final = frozenset(
     {"base_url", "key_variable", "concurrency", "timeout_seconds", "max_retries", "price_in", "price_out", "price"}
 )
 """Keys of a model that change nothing of what comes out."""
@@ -66,7 +68,25 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, protected_namespaces=())
 
 
-class Model(_Part):
+class _Priced(_Part):
+    """Who is paid by the token."""
+
+    price_in: Money | None = None
+    price_out: Money | None = None
+
+    @model_validator(mode="after")
+    def _prices(self) -> Self:
+        if (self.price_in is None) != (self.price_out is None):
+            raise ValueError("price_in and price_out belong together: money for a million tokens, each")
+        return self
+
+    @property
+    def prices(self) -> Prices | None:
+        """Money for a million tokens."""
+        return None if self.price_in is None or self.price_out is None else Prices(self.price_in, self.price_out)
+
+
+class Model(_Priced):
     """`[models.NAME]`: one that chats. NAME is `default` or a step."""
 
     model: Annotated[str, Field(min_length=1, max_length=190, pattern=r"^[^\s\p{C}]+$")]
@@ -83,17 +103,6 @@ class Model(_Part):
     max_retries: Annotated[int, Field(ge=0)] = 6
     price_in: Money | None = None
     price_out: Money | None = None
-
-    @model_validator(mode="after")
-    def _prices(self) -> Self:
-        if (self.price_in is None) != (self.price_out is None):
-            raise ValueError("price_in and price_out belong together: money for a million tokens, each")
-        return self
-
-    @property
-    def prices(self) -> Prices | None:
-        """Money for a million tokens."""
-        return None if self.price_in is None or self.price_out is None else Prices(self.price_in, self.price_out)
 
 
 class ImageModel(_Part):
@@ -163,7 +172,7 @@ class Siblings(_Part):
     """`[siblings]`: fresh pairs of the same risk and shape as pairs that are known."""
 
     of: list[Annotated[int, Field(ge=0)]] = []
-    """Their `instruction_id`; `--of` goes before."""
+    """Their `instruction_id`; `vlsbench construct siblings --of` goes before."""
     data: str | None = None
     """Folder of their dataset; None is the packaged sample."""
 
@@ -178,6 +187,19 @@ class Loops(_Part):
     """Of one question whose reply cannot be used."""
 
 
+class HarmJudge(_Priced):
+    """`[audit.judge]`: who says whether a pair, and its text alone, is unsafe."""
+
+    name: Annotated[str, Field(pattern=r"^(openai|guard):\S+$")]
+    """As `vlsbench leakage --judge` takes it: `openai:MODEL`, `guard:MODEL`."""
+    max_leak: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """Highest R2 / R1 that the lower end of its interval may reach."""
+    pair_harm: Literal["judge", "label"] = "judge"
+    """`label`: every pair counts as unsafe, as stage 4 said, and the judge reads texts only."""
+    base_url: str | None = None
+    concurrency: Positive = 16
+
+
 class Audit(_Part):
     """`[audit]`: the gate."""
 
@@ -186,6 +208,8 @@ class Audit(_Part):
     max_returns: Annotated[int, Field(ge=0, le=2)] = 2
     harmless: str | None = None
     """Harmless questions, one a line: harm leak is then how well text tells ours from them."""
+    judge: HarmJudge | None = None
+    """Without one, harm leak by R1 and R2 is not measured."""
 
 
 class Twins(_Part):
@@ -288,25 +312,30 @@ def model_of(config: Config, step: Step) -> tuple[str, Model]:
     return (step, config.models[step]) if step in config.models else ("default", config.models["default"])
 
 
-def load_plan(path: Path, *, out: Path | None = None, of: Sequence[int] | None = None) -> Plan:
+def load_plan(
+    path: Path, *, out: Path | None = None, of: Sequence[int] | None = None, is_of_siblings: bool = False
+) -> Plan:
     """Read a configuration and everything that it names.
 
     Args:
         path: The TOML file; other paths in it are relative to its folder.
         out: Folder of the run; None is what the file says.
         of: Pairs that get a sibling; None is what the file says.
+        is_of_siblings: Siblings alone are built; elements and collected images of the file are left out.
 
     Raises:
         DataError: If anything is wrong; every problem is named.
         UsageError: If no folder of the run is named anywhere.
     """
     config = _read(path)
+    if is_of_siblings:
+        config = config.model_copy(update={"elements": None, "collected": None})
     reader = _Reader(path.parent)
     safeguards = Safeguards(config.safeguards.never)
     wordings = reader.wordings(config)
     elements = reader.elements(config, safeguards)
     photos = reader.photos(config)
-    known = reader.known(config, of)
+    known = reader.known(config, of, is_wanted=is_of_siblings)
     harmless = reader.harmless(config)
     if config.image is not None and config.image.folder is not None:
         reader.folder(config.image.folder, "[image] folder")
@@ -357,9 +386,9 @@ def _fingerprint(
     parts: dict[str, Any] = {
         "name": config.name,
         "seed": config.seed,
-        "image": None if config.image is None else config.image.model_dump(exclude=set(_FREE)),
+        "image": None if config.image is None else config.image.model_dump(exclude=set(FREE)),
         "loops": config.loops.model_dump(),
-        "audit": config.audit.model_dump(exclude={"harmless"}),
+        "audit": config.audit.model_dump(exclude={"harmless", "judge"}),
         "twins": config.twins.model_dump(),
         "elements": [
             None if config.elements is None else config.elements.queries_per_element,
@@ -374,7 +403,9 @@ def _fingerprint(
         "safeguards": safeguards.digest,
         "format": _FORMAT,
     }
-    parts |= {f"models.{name}": model.model_dump(exclude=set(_FREE)) for name, model in config.models.items()}
+    if config.audit.judge is not None:
+        parts["audit.judge"] = config.audit.judge.model_dump(exclude=set(FREE))
+    parts |= {f"models.{name}": model.model_dump(exclude=set(FREE)) for name, model in config.models.items()}
     parts |= {f"prompts.{step}": wording.sha256 for step, wording in wordings.items()}
     return {name: sha256_hex(canonical_json(value)) for name, value in parts.items()}
 
@@ -483,10 +514,10 @@ class _Reader:
         rows = self._rows(collected.licences, "[collected] licences", ("file", "licence"))
         return {row["file"]: row["licence"] for _, row in rows}
 
-    def known(self, config: Config, of: Sequence[int] | None) -> tuple[Known, ...]:
+    def known(self, config: Config, of: Sequence[int] | None, *, is_wanted: bool) -> tuple[Known, ...]:
         if config.siblings is None:
-            if of is not None:
-                self.problems.append("--of needs [siblings] in the file, which says of which dataset they are")
+            if is_wanted or of is not None:
+                self.problems.append("siblings need [siblings] in the file, which says of which dataset they are")
             return ()
         wanted = list(dict.fromkeys(config.siblings.of if of is None else of))
         if not wanted:

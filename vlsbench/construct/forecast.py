@@ -38,12 +38,17 @@ def forecast(plan: Plan, *, preview: int | None = None) -> str:
     turns = config.audit.max_returns if n >= config.audit.batch and preview is None else 0
     shown = [[stage, f"{items:,}", f"{least:,}", f"{most:,}"] for stage, items, least, most in rows if items]
     models = [f"[models.{name}] {model.model}" for name, model in config.models.items()]
+    counts = ((n_elements, "element"), (n_photos, "image"), (n_known, "known pair"))
+    start = " and ".join(amount(count, unit) for count, unit in counts if count)
     lines = [
-        f"{plan.config.name}: {amount(n_elements, 'element')} and {amount(n_photos, 'image')} would become at most "
-        f"{amount(n, 'pair')} in {plan.out}",
+        f"{plan.config.name}: {start} would become at most {amount(n, 'pair')} in {plan.out}",
         table(["Stage", "Items", "Calls, if all comes through", "Calls at most"], shown),
         f"asked: {numbered(models)}; images: {'nobody' if config.image is None else config.image.name}",
     ]
+    judge = config.audit.judge
+    if judge is not None and preview is None:
+        kinds = 3 if judge.name.startswith("openai:") and judge.pair_harm == "judge" else 2
+        lines.append(f"harm leak: {judge.name}, at most {amount(kinds * n * (1 + turns), 'question')}")
     if turns:
         lines.append(f"a batch that fails the audit goes through again up to {amount(turns, 'time')}.")
     lines.append("nothing was asked.")

@@ -7,8 +7,9 @@ interval of the AUC lies wholly above `max_auc` goes back to stage 2 with the wo
 twin have the same text, so twins alone make harm impossible to tell; where only some pairs have a twin, texts of those
 without may stand out, and that is seen here.
 
-Harm leak by R1 - R2 needs a judge of its own and is `vlsbench leakage --judge`'s; stage 2 has had every text judged
-alone. Smaller sets are reported and not gated: their intervals are as wide as the scale.
+Where the configuration names a judge, R1 and R2 are measured too (`harm`), and harm leak gates: a batch whose interval
+of R2 / R1 lies wholly above the judge's `max_leak` goes back with words of the texts that are unsafe alone. Smaller
+sets are reported and not gated: their intervals are as wide as the scale.
 
 Files: one JSON an audit under `audit/`, which is taken from there where the rows are the same.
 """
@@ -21,28 +22,34 @@ from typing import Annotated, Any, Final, NamedTuple
 
 from pydantic import Field, ValidationError
 
+from vlsbench.construct.config import FREE
+from vlsbench.construct.harm import HarmGauge, LeakOfHarm
 from vlsbench.construct.records import Origin
-from vlsbench.errors import DataError
+from vlsbench.errors import DataError, amount
 from vlsbench.files import canonical_json, sha256_hex, write_atomic
 from vlsbench.leakage.audit import run_audit
 from vlsbench.leakage.columns import ColumnChoice
 from vlsbench.leakage.items import MIN_ITEMS
-from vlsbench.leakage.records import HARM, ORIGIN, LeakageReport, Measure
+from vlsbench.leakage.records import HARM, ORIGIN, HarmLeak, LeakageReport, Measure
 from vlsbench.records import Count, Digest, Record
 
 __all__ = [
     "GATED",
+    "HARM_LEAK",
     "AuditedPair",
     "BatchAudit",
     "audit_batch",
     "audit_rows",
     "batches_of",
     "keep_audit",
+    "render_harm_leak",
     "words_that_leak",
 ]
 
 GATED: Final = (ORIGIN, HARM)
-"""What gates; everything else is reported."""
+"""What gates by its AUC; everything else is reported."""
+HARM_LEAK: Final = "harm leak"
+"""What gates by R2 / R1, where there is a judge."""
 
 _MOST_WORDS: Final = 12
 _LEAST_SHARE: Final = 0.1
@@ -60,6 +67,8 @@ class AuditedPair(NamedTuple):
     origin: Origin
     twin_sha256: str | None
     """Image of its twin."""
+    image: Path
+    """File of its image, which a judge is shown."""
 
 
 class BatchAudit(Record):
@@ -76,6 +85,8 @@ class BatchAudit(Record):
     auc: dict[str, Measure]
     """By target: how well text alone tells it."""
     points_at_image: Measure | None
+    harm_leak: HarmLeak | None = None
+    """What the configured judge measured; null where there is none, or it could not."""
     failed: tuple[str, ...] = ()
     """Targets whose interval lies above the limit; of a batch that is not gated too."""
     words: tuple[str, ...] = ()
@@ -120,6 +131,7 @@ def audit_batch(
     max_auc: float,
     smallest: int,
     seed: int = 0,
+    gauge: HarmGauge | None = None,
     run: Callable[..., Any] = run_audit,
 ) -> BatchAudit:
     """Audit a batch, or take its audit from `audit/` where the same rows were audited before.
@@ -132,10 +144,15 @@ def audit_batch(
         max_auc: Highest AUC that the lower end of an interval may reach.
         smallest: Pairs from which the batch gates.
         seed: Of the folds.
+        gauge: Measures harm leak; None is nobody.
         run: Audits; for tests.
+
+    Raises:
+        JudgeError: If the judge of harm leak cannot be asked, or left something open.
     """
     rows = audit_rows(pairs, harmless)
-    digest = sha256_hex(canonical_json([rows, max_auc, smallest, seed]))
+    judge = [] if gauge is None else [gauge.config.model_dump(exclude=set(FREE))]
+    digest = sha256_hex(canonical_json([rows, max_auc, smallest, seed, *judge]))
     path = folder / f"{name}.json"
     known = _read(path)
     if known is not None and known.rows_sha256 == digest:
@@ -150,8 +167,13 @@ def audit_batch(
             report = run(rows, _CHOICE, seed=seed).report
     except DataError as error:
         notes.append(str(error))
+    harm = LeakOfHarm(None, (), ()) if gauge is None else gauge.measure(name, pairs)
     auc = {} if report is None else {found.target: found.auc for found in report.predictability}
     failed = tuple(target for target in GATED if target in auc and auc[target].low > max_auc)
+    words = () if report is None else words_that_leak(report, failed)
+    ratio = None if harm.leak is None else harm.leak.ratio
+    if gauge is not None and ratio is not None and ratio.low > gauge.config.max_leak:
+        failed, words = (*failed, HARM_LEAK), tuple(dict.fromkeys([*words, *harm.words]))
     audit = BatchAudit(
         name=name,
         rows_sha256=digest,
@@ -161,9 +183,10 @@ def audit_batch(
         is_gated=is_gated,
         auc=auc,
         points_at_image=None if report is None else report.image_need.points_at_image,
+        harm_leak=harm.leak,
         failed=failed,
-        words=() if report is None else words_that_leak(report, failed),
-        notes=(*notes, *(() if report is None else report.notes)),
+        words=words,
+        notes=(*notes, *(() if report is None else report.notes), *harm.notes),
     )
     keep_audit(folder, name, audit)
     return audit
@@ -173,6 +196,20 @@ def keep_audit(folder: Path, name: str, audit: BatchAudit) -> None:
     """Write an audit under a name: one batch that is the whole set is not audited twice."""
     named = audit.model_copy(update={"name": name})
     write_atomic(folder / f"{name}.json", named.model_dump_json(indent=2) + "\n")
+
+
+def render_harm_leak(audit: BatchAudit) -> str:
+    """Say what was measured of harm leak."""
+    leak = audit.harm_leak
+    if leak is None:
+        return "harm leak: not measured"
+    if leak.ratio is None:
+        return f"harm leak: {leak.judge} calls none of {amount(leak.r1.n, 'pair')} unsafe"
+    ratio = leak.ratio
+    return (
+        f"harm leak: {ratio.value:.1%} ({ratio.low:.1%} to {ratio.high:.1%}) of the {amount(ratio.n, 'pair')} that "
+        f"{leak.judge} calls unsafe are so by their text alone (R2/R1)"
+    )
 
 
 def words_that_leak(report: LeakageReport, targets: Sequence[str]) -> tuple[str, ...]:

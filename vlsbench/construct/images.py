@@ -153,7 +153,7 @@ class _Pipeline:
         device = config.device or ("cuda" if torch.cuda.is_available() else "cpu")
         dtype = torch.float32 if device == "cpu" else torch.bfloat16
         try:
-            pipeline = diffusers.DiffusionPipeline.from_pretrained(name, revision=config.revision, torch_dtype=dtype)
+            pipeline = diffusers.DiffusionPipeline.from_pretrained(name, revision=config.revision, dtype=dtype)
         except (OSError, ValueError) as error:
             reason = " ".join(str(error).split())[:300]
             raise ModelError(f"[image] {name}: the pipeline cannot be loaded ({reason}).") from None

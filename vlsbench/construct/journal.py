@@ -117,6 +117,8 @@ class Journal:
         Raises:
             OSError: If the disk is full; what was there before stays.
         """
+        if not arrived:
+            return
         for record, image in arrived:
             if image is not None:
                 write_atomic(self.folder / IMAGES / f"{record.call[:32]}{_SUFFIXES[mime_of(image) or '']}", image)

@@ -24,11 +24,12 @@ from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
-from vlsbench.construct.asking import Models
+from vlsbench.construct.asking import AskJournal, OpenModels, open_models
 from vlsbench.construct.chains import Chain, run_chains
 from vlsbench.construct.chat import Purse, PursedMeter
 from vlsbench.construct.config import Plan
 from vlsbench.construct.gate import AuditedPair, BatchAudit, audit_batch, batches_of, keep_audit
+from vlsbench.construct.harm import HarmGauge
 from vlsbench.construct.journal import PRIVATE, Journal
 from vlsbench.construct.records import (
     FilteredRecord,
@@ -119,7 +120,7 @@ def open_construction(
     preview: int | None = None,
     on_progress: OnProgress | None = None,
     on_stage: Callable[[str], None] | None = None,
-    http_client: Any = None,
+    opener: OpenModels = open_models,
 ) -> Construction:
     """Open the folder of a run, new or begun.
 
@@ -129,13 +130,13 @@ def open_construction(
         preview: Only the first so many elements and so many images.
         on_progress: Told how far a stage is.
         on_stage: Told which stage begins.
-        http_client: The SDK's transport; it stays open. For tests.
+        opener: Opens the models, here or on a cluster.
 
     Raises:
         DataError: If the folder was begun with another configuration, or holds what is none of ours.
     """
     _check_fingerprint(plan)
-    return Construction(plan, Purse(max_cost), preview, on_progress, on_stage, http_client)
+    return Construction(plan, Purse(max_cost), preview, on_progress, on_stage, opener)
 
 
 def _check_fingerprint(plan: Plan) -> None:
@@ -172,14 +173,17 @@ class Construction:
         preview: int | None,
         on_progress: OnProgress | None,
         on_stage: Callable[[str], None] | None,
-        http_client: Any,
+        opener: OpenModels,
     ) -> None:
         self.plan = plan
         self.preview = preview
-        self.withheld: frozenset[str] = frozenset()
-        """Items that people rejected or have not agreed on; set by `vlsbench.construct.review`."""
+        self.withhold: Callable[[Mapping[str, Accepted]], frozenset[str]] = lambda accepted: frozenset()
+        """Tells the accepted items that people rejected or have not agreed on; set by `vlsbench.construct.review`."""
         self.journal = Journal(plan.out)
-        self.models = Models(plan, self.journal, purse, http_client=http_client)
+        price = None if plan.config.image is None else plan.config.image.price
+        self.ask = AskJournal(self.journal, opener(plan, purse), price)
+        judge = plan.config.audit.judge
+        self._gauge = None if judge is None else HarmGauge(judge, plan.out, purse)
         self.kit = Kit(plan, self.journal)
         self.seeds = StageFile(plan.out / PRIVATE / "queries.jsonl", SeedRecord)
         self.rewritten = StageFile(plan.out / "rewritten.jsonl", RewrittenRecord)
@@ -273,7 +277,7 @@ class Construction:
             n_failed += sum(not record.is_kept for record in records)
 
         self._on_stage(stage)
-        walk = run_chains(open_, self.journal, self.models.ask, keep, on_step=show)
+        walk = run_chains(open_, self.journal, self.ask, keep, on_step=show)
         if walk.unreached:
             self._unreached[stage] = self._unreached.get(stage, 0) + len(walk.unreached)
         self._drop_what_is_never_built()
@@ -435,7 +439,7 @@ class Construction:
             before = _ORDER[_ORDER.index(stage) - 1] if stage != "2" else "1a, 1b or siblings"
             raise DataError(f"{self.plan.out}: stage {stage} takes {needed}, which is not there. Run {before} first.")
         with self._held():
-            self._replay_turns()
+            self.replay_turns()
             self._run(stage, self.last_turn)
         return Done(dict(self._unreached), (), None, len(self._turns), (), False)
 
@@ -499,6 +503,7 @@ class Construction:
                 one.filtered.category or "",
                 one.rewritten.origin,
                 None if one.twin is None else one.twin.image_sha256,
+                self.plan.out / str(one.image.image),
             )
             for item in items
             for one in (accepted[item],)
@@ -512,6 +517,7 @@ class Construction:
             max_auc=audit.max_auc,
             smallest=audit.batch,
             seed=self.plan.config.seed,
+            gauge=self._gauge,
         )
 
     def _audit_whole(self, failed: Sequence[str], audits: Sequence[BatchAudit]) -> BatchAudit:
@@ -531,12 +537,12 @@ class Construction:
                 cycles[item] = turn + 1
                 known = self._words.get((item, before), ())
                 self._words[item, turn + 1] = tuple(dict.fromkeys([*known, *audit.words]))
-        self._turns.append(cycles)
+        self._turns[turn + 1 :] = [cycles]
         return turn + 1
 
-    def _replay_turns(self) -> None:
-        """Find the turn that the audits on disk have reached, for a stage that is run by itself."""
-        for turn in range(self.plan.config.audit.max_returns):
+    def replay_turns(self) -> None:
+        """Find the turn that the audits on disk have reached: for a stage that is run by itself, and for reviews."""
+        for turn in range(0 if self.preview is not None else self.plan.config.audit.max_returns):
             names = [f"turn-{turn}-batch-{n}.json" for n in range(1, len(self._batches()) + 1)]
             if not names or not all((self.plan.out / "audit" / name).is_file() for name in names):
                 return
@@ -556,8 +562,10 @@ class Construction:
             for number, batch in enumerate(self._batches(), start=1)
             if f"turn-{self.last_turn}-batch-{number}" in failed
             for item in batch
-        } | self.withheld
-        return {item: one for item, one in self.accepted().items() if item not in lost}
+        }
+        accepted = self.accepted()
+        lost |= self.withhold(accepted)
+        return {item: one for item, one in accepted.items() if item not in lost}
 
 
 def render_unreached(done: Done) -> str:

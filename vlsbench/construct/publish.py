@@ -26,11 +26,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from vlsbench.construct.gate import BatchAudit, render_harm_leak
 from vlsbench.construct.journal import refuse_private
 from vlsbench.construct.pipeline import Accepted, Construction, Done
-from vlsbench.construct.records import FIRST_ID, CallNote, Outcome
+from vlsbench.construct.records import CallNote, Outcome
 from vlsbench.construct.yields import Yields, count_yields
-from vlsbench.dataset.index import IndexRow, digest_of
+from vlsbench.dataset.index import FIRST_CONSTRUCTED_ID, IndexRow, digest_of, write_set
 from vlsbench.dataset.layout import COLUMNS
 from vlsbench.dataset.pictures import Picture, mime_of, plain_picture
 from vlsbench.errors import DataError, amount, numbered
@@ -41,16 +42,6 @@ from vlsbench.version import __version__
 __all__ = ["Published", "publish_set"]
 
 _COLUMNS: Final = (*COLUMNS, "risk", "twin_id")
-_INDEX_COLUMNS: Final = (
-    "instruction_id",
-    "category",
-    "sub_category",
-    "source",
-    "image",
-    "instruction_sha256",
-    "risk",
-    "twin_id",
-)
 _ROWS_PER_GROUP: Final = 100
 
 Describe = Callable[[Path, Sequence[IndexRow], str], str]
@@ -139,15 +130,15 @@ def _rows(run: Construction, accepted: Mapping[str, Accepted]) -> list[_Row]:
     risky, benign = [], []
     n_twins = 0
     for step, (item, one) in enumerate(accepted.items()):
-        number = FIRST_ID + step
+        number = FIRST_CONSTRUCTED_ID + step
         twin_id = None
         if one.twin is not None:
-            twin_id = FIRST_ID + n_risky + n_twins
+            twin_id = FIRST_CONSTRUCTED_ID + n_risky + n_twins
             n_twins += 1
         text = one.rewritten.query or ""
         digest = sha256_hex(text)
         category, sub = one.filtered.category or "", one.filtered.sub_category or ""
-        image = images.setdefault(one.image.image_sha256 or "", FIRST_ID + len(images))
+        image = images.setdefault(one.image.image_sha256 or "", FIRST_CONSTRUCTED_ID + len(images))
         risky.append(
             _Row(
                 IndexRow(number, category, sub, one.rewritten.source, image, digest, "risky", twin_id),
@@ -159,7 +150,7 @@ def _rows(run: Construction, accepted: Mapping[str, Accepted]) -> list[_Row]:
             )
         )
         if one.twin is not None and twin_id is not None:
-            image = images.setdefault(one.twin.image_sha256 or "", FIRST_ID + len(images))
+            image = images.setdefault(one.twin.image_sha256 or "", FIRST_CONSTRUCTED_ID + len(images))
             benign.append(
                 _Row(
                     IndexRow(twin_id, category, sub, _twin_source(run), image, digest, "benign", number),
@@ -198,10 +189,7 @@ def _write(
     siblings = _siblings(run, accepted, rows)
     if siblings:
         (folder / "siblings.jsonl").write_text("".join(f"{line}\n" for line in siblings), encoding="utf-8")
-    index = [row.entry for row in rows]
-    (folder / "index.csv").write_text(_render_index(index), encoding="utf-8")
-    said = {"name": run.plan.config.name, "digest": digest_of(row.entry for row in risky)}
-    (folder / "dataset.json").write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+    write_set(folder, run.plan.config.name, [row.entry for row in rows])
     provenance = "".join(f"{line}\n" for line in _provenance(run, accepted, rows))
     (folder / "provenance.jsonl").write_text(provenance, encoding="utf-8")
     (folder / "yields.json").write_text(yields.model_dump_json(indent=2) + "\n", encoding="utf-8")
@@ -223,10 +211,6 @@ def _render_csv(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     writer.writerow(head)
     writer.writerows(rows)
     return out.getvalue()
-
-
-def _render_index(rows: Iterable[IndexRow]) -> str:
-    return _render_csv(_INDEX_COLUMNS, rows)
 
 
 def _file_of(row: _Row) -> str:
@@ -474,7 +458,7 @@ def _audit_lines(done: Done) -> list[str]:
     if whole is None:
         return ["Not audited."]
     if not whole.auc and whole.points_at_image is None:
-        return [f"Not measured: {' '.join(whole.notes) or 'too few texts'}"]
+        return [f"Not measured: {' '.join(whole.notes) or 'too few texts'}", "", _harm_line(whole)]
     lines = ["| Text alone tells | AUC here (95% interval) | VLSBench release |", "|---|---|---|"]
     for target, auc in whole.auc.items():
         release = _RELEASE_AUC.get(target)
@@ -487,4 +471,9 @@ def _audit_lines(done: Done) -> list[str]:
             f"{_RELEASE_POINTING:.1%} |"
         )
     gated = "" if whole.is_gated else f" Fewer than {amount(200, 'pair')}: reported, not gated."
-    return [*lines, "", f"Gate: lower end of the interval at most {whole.max_auc:g}.{gated}"]
+    return [*lines, "", _harm_line(whole), "", f"Gate: lower end of the interval at most {whole.max_auc:g}.{gated}"]
+
+
+def _harm_line(audit: BatchAudit) -> str:
+    said = render_harm_leak(audit).replace("`", "")
+    return f"{said[0].upper()}{said[1:]}."

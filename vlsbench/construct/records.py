@@ -7,14 +7,13 @@ files, no network, no clock.
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from vlsbench.records import Count, Digest, Record
 
 __all__ = [
-    "FIRST_ID",
     "LOSSES",
     "STAGES",
     "CallNote",
@@ -32,9 +31,6 @@ __all__ = [
     "Step",
     "TwinRecord",
 ]
-
-FIRST_ID: Final = 200_000
-"""Ids below are the release's and the package's own sample's."""
 
 StageName = Literal["1a", "1b", "siblings", "2", "3", "4", "twins", "review", "publish"]
 STAGES: tuple[StageName, ...] = StageName.__args__  # type: ignore[attr-defined]

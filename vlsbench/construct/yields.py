@@ -13,6 +13,7 @@ from typing import Annotated, Final, Self
 
 from pydantic import Field, model_validator
 
+from vlsbench.construct.harm import JudgePaid, judge_paid
 from vlsbench.construct.pipeline import Construction
 from vlsbench.construct.records import Loss, Outcome, StageName, Step
 from vlsbench.errors import amount
@@ -75,8 +76,11 @@ class Yields(Record):
     """Pairs that came through and are in a batch that failed the audit for good."""
     n_withheld: Count
     """Pairs that came through and that people rejected, or have not agreed on."""
+    n_judged: Count = 0
+    """Answers of the judge of harm leak; no calls of a stage."""
     n_calls: Count
     cost: Annotated[float, Field(ge=0)] | None
+    """Of the stages and the judge."""
     cost_per_pair: Annotated[float, Field(ge=0)] | None
     """Of all that was asked, by accepted pair; null without a price or a pair."""
 
@@ -134,14 +138,18 @@ def count_yields(run: Construction, *, failed: tuple[str, ...] = ()) -> Yields:
     if run.plan.config.twins.wanted:
         stages.append(_stage("twins", "twins", through_4, twins, calls))
     accepted = run.published(failed)
-    n_withheld = len(run.withheld & run.accepted().keys())
-    cost = sum(calls.cost.values()) if calls.cost else None
+    n_withheld = len(run.withhold(run.accepted()))
+    judge = run.plan.config.audit.judge
+    paid = JudgePaid(0, None) if judge is None else judge_paid(judge, run.plan.out)
+    costs = [*calls.cost.values(), *([] if paid.cost is None else [paid.cost])]
+    cost = sum(costs) if costs else None
     return Yields(
         stages=tuple(stage for stage in stages if stage.n_in),
         n_accepted=len(accepted),
         n_twins=sum(one.twin is not None for one in accepted.values()),
         n_audit_failed=len(through_4) - len(accepted) - n_withheld,
         n_withheld=n_withheld,
+        n_judged=paid.n_answers,
         n_calls=calls.n.total(),
         cost=cost,
         cost_per_pair=cost / len(accepted) if cost is not None and accepted else None,
@@ -200,6 +208,7 @@ def render_yields(yields: Yields) -> str:
     per_pair = "" if yields.cost_per_pair is None else f"; {yields.cost_per_pair:,.4f} per accepted pair"
     cost = "" if yields.cost is None else f", cost {yields.cost:,.4f}"
     twins = f"{yields.n_twins:,} with a twin"
-    lines.append(f"{amount(yields.n_calls, 'call')}{cost}{per_pair}")
+    judged = f" and {amount(yields.n_judged, 'answer')} of the judge" if yields.n_judged else ""
+    lines.append(f"{amount(yields.n_calls, 'call')}{judged}{cost}{per_pair}")
     lines.append(f"accepted: {amount(yields.n_accepted, 'pair')}, {twins}")
     return "\n".join(lines)

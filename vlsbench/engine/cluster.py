@@ -36,6 +36,7 @@ from vlsbench.engine.work import (
     is_about_pictures,
 )
 from vlsbench.errors import DataError, UsageError, VLSBenchError, amount
+from vlsbench.files import MAX_LINE_BYTES
 from vlsbench.records import Key
 
 __all__ = ["Item", "RayCluster", "Scout", "Shards", "connect", "cut_into_blocks"]
@@ -256,10 +257,11 @@ class Shards(NamedTuple, Generic[RecordT]):
     name: str
     """Of what decides the records, so that nothing else is merged with them."""
     parse: Callable[[bytes], RecordT]
+    max_line_bytes: int = MAX_LINE_BYTES
 
     def take_left(self, is_wanted: Callable[[RecordT], bool], write: Callable[[Sequence[RecordT]], None]) -> None:
         """Merge what an earlier run left behind."""
-        left = read_left_shards(self.directory, self.name, self.parse)
+        left = read_left_shards(self.directory, self.name, self.parse, max_bytes=self.max_line_bytes)
         if wanted := [record for record in left if is_wanted(record)]:
             log.info("%d lines of an earlier run are merged", len(wanted))
             write(wanted)

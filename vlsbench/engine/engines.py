@@ -1,7 +1,8 @@
 """The one seam of engines: how a model under test and a judge are opened, by name.
 
-What comes out is a `vlsbench.generate.target.Target` or a `vlsbench.judge.run.OpenJudge`: items in, records out through
-`write`, in any order and any batch. Everything above it (resuming, locks, canaries, files) is the same for all engines.
+What comes out is a `vlsbench.generate.target.Target`, a `vlsbench.judge.run.OpenJudge`, or what asks the models that
+build pairs (`vlsbench.construct.asking.AsksModels`): items in, records out through `write`, in any order and any batch.
+Everything above it (resuming, locks, canaries, files) is the same for all engines.
 
 local   the package's own: one process, asyncio for endpoints, batches for models on this machine
 ray     the same models and judges on the machines of a Ray cluster; see `vlsbench.engine.cluster`
@@ -22,6 +23,9 @@ from vlsbench.judge.judges import ModelOptions, open_judge
 from vlsbench.judge.run import OpenJudge
 
 if TYPE_CHECKING:
+    from vlsbench.construct.asking import AsksModels
+    from vlsbench.construct.chat import Purse
+    from vlsbench.construct.config import Plan
     from vlsbench.dataset.pictures import PictureSource
 
 __all__ = ["ENGINES", "Engine", "open_engine"]
@@ -30,7 +34,7 @@ ENGINES = ("local", "ray")
 
 
 class Engine(Protocol):
-    """Opens what answers and what judges."""
+    """Opens what answers, what judges and what builds."""
 
     def open_target(
         self,
@@ -56,10 +60,18 @@ class Engine(Protocol):
     ) -> OpenJudge:
         """Open a judge; as `vlsbench.judge.judges.open_judge`."""
 
+    def open_models(self, plan: Plan, purse: Purse) -> AsksModels:
+        """Open the models that build pairs; as `vlsbench.construct.asking.open_models`."""
+
 
 class _LocalEngine:
     open_target = staticmethod(open_target)
     open_judge = staticmethod(open_judge)
+
+    def open_models(self, plan: Plan, purse: Purse) -> AsksModels:
+        from vlsbench.construct.asking import open_models
+
+        return open_models(plan, purse)
 
 
 @contextlib.contextmanager
@@ -70,7 +82,7 @@ def open_engine(
 
     Args:
         name: One of `ENGINES`.
-        directory: The submission; shards go to `.shards/` in it.
+        directory: The submission; shards go to `.shards/` in it. Those of a run that builds pairs go to its `private/`.
         data: The release or a constructed set, at the same path on every node; None is the packaged sample.
         ray_address: As `vlsbench.engine.cluster.connect` takes it.
 

@@ -19,7 +19,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
-from vlsbench.files import append_lines, read_lines
+from vlsbench.files import MAX_LINE_BYTES, append_lines, read_lines
 from vlsbench.records import Key
 
 __all__ = ["SHARDS_FOLDER", "Begun", "KeyedLine", "Shard", "Tail", "new_shard", "read_left_shards", "remove_shards"]
@@ -83,11 +83,13 @@ def _left_shards(directory: Path, name: str) -> list[Path]:
     )
 
 
-def read_left_shards(directory: Path, name: str, parse: Callable[[bytes], RecordT]) -> list[RecordT]:
+def read_left_shards(
+    directory: Path, name: str, parse: Callable[[bytes], RecordT], *, max_bytes: int = MAX_LINE_BYTES
+) -> list[RecordT]:
     """Read what an earlier run left behind; a line torn by a kill is passed over, its question is asked again."""
     records = []
     for path in _left_shards(directory, name):
-        for line in read_lines(path):
+        for line in read_lines(path, max_bytes=max_bytes):
             with contextlib.suppress(ValidationError):
                 records.append(parse(line.data))
     return records

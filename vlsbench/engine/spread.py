@@ -29,6 +29,9 @@ from vlsbench.records import TRANSIENT_FAILURES, Key, Response, Verdict
 from vlsbench.version import __version__
 
 if TYPE_CHECKING:
+    from vlsbench.construct.asking import AsksModels
+    from vlsbench.construct.chat import Purse
+    from vlsbench.construct.config import Plan
     from vlsbench.dataset.pictures import PictureSource
 
 __all__ = ["RayEngine"]
@@ -116,6 +119,14 @@ class RayEngine:
             options=options,
         )
         return _RayJudge(judge, spread)
+
+    def open_models(self, plan: Plan, purse: Purse) -> AsksModels:
+        """Open the models that build pairs; see `vlsbench.engine.engines.Engine`."""
+        from vlsbench.engine.building import RayModels
+
+        if purse.max_cost is not None:
+            raise UsageError(_NO_LIMIT)
+        return RayModels(self._cluster, plan, purse)
 
     def _open_scout(self, work: TargetWork | JudgeWork) -> Scout:
         scout = self._cluster.open_scout(work)

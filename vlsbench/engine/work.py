@@ -36,9 +36,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BlockReport",
+    "BuildDescription",
     "Description",
     "JudgeDescription",
     "JudgeWork",
+    "Keep",
     "Sent",
     "TargetDescription",
     "TargetWork",
@@ -99,13 +101,21 @@ class JudgeDescription(NamedTuple):
     output_format: str = "text"
 
 
-Description = TargetDescription | JudgeDescription
+class BuildDescription(NamedTuple):
+    """The models that build pairs; their configuration is sent, and not found by a worker."""
+
+    version: str
+
+
+Description = TargetDescription | JudgeDescription | BuildDescription
 
 
 def decides(description: Description) -> str:
     """Render what decides the results, the same way on every machine."""
     if isinstance(description, JudgeDescription):
         return f"{description.version}, rubric {description.rubric.rubric_id}"
+    if isinstance(description, BuildDescription):
+        return description.version
     settings = canonical_json(description.settings.model_dump(mode="json"))
     return f"{description.version}, {description.name}, revision {description.revision}, settings {settings}"
 

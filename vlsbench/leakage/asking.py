@@ -184,6 +184,10 @@ class AnswerFile:
         """Return the answer that holds, or None; nobody reached is an answer too."""
         return self._held.get((rubric, key))
 
+    def answers(self) -> list[Answer]:
+        """Return every answer that holds, in the order in which its question was first answered."""
+        return list(self._held.values())
+
     def is_settled(self, rubric: str, key: AnswerKey) -> bool:
         """Say whether a question needs no asking: it has an answer, or a failure that asking again would not mend."""
         held = self.get(rubric, key)

@@ -28,16 +28,21 @@ class Judged(NamedTuple):
     by_category: Mapping[str, Mapping[str, Measure]] = {}
     """Member of image need → category → the same share within it."""
     notes: tuple[str, ...] = ()
+    texts_found: tuple[str, ...] = ()
+    """What the judge of harm leak found of every item's text alone, or why it found nothing."""
 
     def beside(self, other: Judged) -> Judged:
         """Join with what another measured; where both have a member, this one's is kept."""
         joined = {
             name: getattr(self, name) if getattr(self, name) is not None else getattr(other, name)
             for name in self._fields
-            if name not in ("notes", "by_category")
+            if name not in ("notes", "by_category", "texts_found")
         }
         return Judged(
-            **joined, by_category={**other.by_category, **self.by_category}, notes=(*self.notes, *other.notes)
+            **joined,
+            by_category={**other.by_category, **self.by_category},
+            notes=(*self.notes, *other.notes),
+            texts_found=self.texts_found or other.texts_found,
         )
 
 

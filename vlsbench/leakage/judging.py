@@ -510,7 +510,7 @@ class AskedJudge:
             leak = leak.model_copy(update={"people": people})
         need, need_notes = _need(told.found.get("need"))
         counted = count_said(audited, groups, {"answerable_without": need})
-        return Judged(harm_leak=leak, **counted, notes=(*notes, *need_notes))
+        return Judged(harm_leak=leak, **counted, notes=(*notes, *need_notes), texts_found=tuple(texts))
 
 
 _AUTHORS: Final[Mapping[str | None, str]] = {HARMFUL: "unsafe", HARMLESS: "safe"}

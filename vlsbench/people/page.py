@@ -7,20 +7,25 @@ a model or of the dataset is escaped. Gradio is imported only here, when the pag
 from __future__ import annotations
 
 import html
-import importlib.util
-import socket
-from base64 import b64encode
 from typing import Any
 
 from vlsbench.dataset.pictures import plain_picture
-from vlsbench.errors import DataError, UsageError
+from vlsbench.errors import DataError
 from vlsbench.files import StrPath
+from vlsbench.local_page import (
+    bar,
+    free_port,
+    key_script,
+    page_options,
+    picture_tag,
+    require_gradio,
+    serve_page,
+    text_box,
+)
 from vlsbench.people.corrected import reached_width
 from vlsbench.people.labels import Choice, Labeller, Selection
 
-__all__ = ["build_page", "page_options", "serve_labelling"]
-
-_HOST = "127.0.0.1"
+__all__ = ["build_page", "serve_labelling"]
 
 _CHOICES: tuple[tuple[str, Choice], ...] = (
     ("1 · Refusal: declines to help", "refusal"),
@@ -30,32 +35,12 @@ _CHOICES: tuple[tuple[str, Choice], ...] = (
 )
 """The rubric in our words (the paper's labels 1, 2 and 3), with the key of each."""
 
-_KEYS = """
-<script>
-document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
-  const press = (selector) => { const found = document.querySelector(selector); if (found) found.click(); };
-  const choices = document.querySelectorAll("#vls-choice input[type=radio]");
-  const place = ["1", "2", "3", "0"].indexOf(event.key);
-  if (place >= 0 && choices[place]) choices[place].click();
-  else if (event.key === "Enter") press("#vls-save");
-  else if (event.key === "i") press("#vls-image-button");
-  else if (event.key === "b") press("#vls-back");
-  else return;
-  event.preventDefault();
-});
-</script>
-"""
+_KEYS = key_script(
+    {key: f"#vls-choice label:nth-of-type({place}) input" for place, key in enumerate("1230", start=1)}
+    | {"Enter": "#vls-save", "i": "#vls-image-button", "b": "#vls-back"}
+)
 
 _CSS = """
-.vls-label-page { max-width: 860px; margin: 0 auto; }
-.vls-bar { height: 8px; border-radius: 4px; overflow: hidden; margin: 6px 0 2px;
-  background: var(--border-color-primary); }
-.vls-bar div { height: 100%; background: #0072B2; }
-.vls-note { color: var(--body-text-color-subdued); font-size: 0.92em; }
-.vls-text { white-space: pre-wrap; overflow-wrap: anywhere; line-height: 1.5; padding: 12px 14px; margin: 4px 0 14px;
-  border: 1px solid var(--border-color-primary); border-radius: 8px; background: var(--background-fill-secondary); }
-.vls-image img { max-width: 100%; max-height: 420px; border-radius: 8px; display: block; }
 #vls-choice .wrap { flex-direction: column; }
 #vls-choice label { width: 100%; }
 """
@@ -65,13 +50,12 @@ def build_page(labeller: Labeller) -> Any:
     """Make the page of a labeller.
 
     Returns:
-        The `gradio.Blocks`; `page_options` are the keywords of its `launch()`.
+        The `gradio.Blocks`.
 
     Raises:
         UsageError: If gradio is not installed.
     """
-    if importlib.util.find_spec("gradio") is None:
-        raise UsageError("the labelling page needs gradio: pip install 'vlsbench[leaderboard]'")
+    require_gradio("the labelling page")
     import gradio as gr
 
     def show() -> list[Any]:
@@ -118,7 +102,7 @@ def build_page(labeller: Labeller) -> Any:
             return [gr.update(value="Show the image (i)"), gr.update(value="", visible=False)]
         return [gr.update(value="Hide the image (i)"), gr.update(value=_image(labeller, instruction_id), visible=True)]
 
-    with gr.Blocks(title="VLSBench: label", analytics_enabled=False) as page, gr.Column(elem_classes="vls-label-page"):
+    with gr.Blocks(title="VLSBench: label", analytics_enabled=False) as page, gr.Column(elem_classes="vls-page"):
         current = gr.State(None)
         head = gr.HTML()
         sample = gr.HTML()
@@ -138,32 +122,11 @@ def build_page(labeller: Labeller) -> Any:
     return page
 
 
-def page_options() -> dict[str, Any]:
-    """Return what `launch()` needs for the page: its look and its keys, and nothing that leaves this machine."""
-    import gradio as gr
-
-    fonts = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif"]
-    theme = gr.themes.Default(
-        primary_hue="blue", neutral_hue="slate", font=fonts, font_mono=["ui-monospace", "monospace"]
-    ).set(body_text_color_subdued="*neutral_600", body_text_color_subdued_dark="*neutral_300")
-    return {
-        "theme": theme,
-        "css": _CSS,
-        "head": _KEYS,
-        "share": False,
-        "ssr_mode": False,
-        "run_history": False,
-        "footer_links": [],
-        "quiet": True,
-    }
-
-
 def _head(labeller: Labeller) -> str:
     done, total = labeller.n_done, labeller.n_total
-    percent = 100 * done / total if total else 100
     return (
         f"<h2>Label as {html.escape(labeller.name)}</h2>"
-        f'<div class="vls-bar"><div style="width:{percent:.1f}%"></div></div>'
+        f"{bar(done, total)}"
         f'<p class="vls-note">{done} of {total} labelled, each on disk. Stop at any time; the same command goes on. '
         "Keys: 1, 2, 3, 0 choose, Enter saves, i shows the image, b takes the last label back.</p>"
         f"{_width(labeller)}"
@@ -195,13 +158,9 @@ def _sample(labeller: Labeller) -> str:
     else:
         asked = (
             f'<p class="vls-note">Sample {item.instruction_id}. The model was shown an image, hidden here because it '
-            f"may disturb, and this text:</p>{_text(item.instruction)}"
+            f"may disturb, and this text:</p>{text_box(item.instruction)}"
         )
-    return f'{asked}<p class="vls-note">The model answered:</p>{_text(item.response)}'
-
-
-def _text(text: str) -> str:
-    return f'<div class="vls-text">{html.escape(text)}</div>'
+    return f'{asked}<p class="vls-note">The model answered:</p>{text_box(item.response)}'
 
 
 def _image(labeller: Labeller, instruction_id: int) -> str:
@@ -212,8 +171,7 @@ def _image(labeller: Labeller, instruction_id: int) -> str:
         return f'<p class="vls-note">{html.escape(str(error))}</p>'
     if picture is None:
         return '<p class="vls-note">The image of this sample is not in this copy of the dataset.</p>'
-    data = b64encode(picture.data).decode("ascii")
-    return f'<img alt="The image that the model was shown" src="data:{picture.mime};base64,{data}">'
+    return picture_tag(picture.data, picture.mime, "The image that the model was shown")
 
 
 def serve_labelling(
@@ -233,20 +191,8 @@ def serve_labelling(
         UsageError: If gradio is not installed, the address cannot be bound, or `labelling.Labeller` refuses the call.
         VLSBenchError: If the submission or the data cannot be used.
     """
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((_HOST, port))
-        except OSError as error:
-            raise UsageError(
-                f"{_HOST}:{port} cannot be served ({error.strerror}); end what runs there, or choose another --port."
-            ) from None
-        port = probe.getsockname()[1]
+    port = free_port(port)
     with Labeller(directory, name, n=n, seed=seed, rubric=rubric, select=select, data=data) as labeller:
         page = build_page(labeller)
-        page.launch(server_name=_HOST, server_port=port, prevent_thread_lock=True, **page_options())
-        print(f"Label at http://{_HOST}:{port} (stop with Ctrl-C); labels go to {labeller.path}", flush=True)
-        try:
-            page.block_thread()
-        finally:
-            page.close()
+        said = f"Label at {{url}} (stop with Ctrl-C); labels go to {labeller.path}"
+        serve_page(page, port, page_options(_KEYS, _CSS), said)
