@@ -39,7 +39,6 @@ from vlsbench.thought import separate
 
 __all__ = [
     "MIN_LABELS",
-    "MIN_PER_LABEL",
     "RECORD_FILE",
     "WEIGHTS_FILE",
     "Agreement",

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 __all__ = [
+    "MIN_PER_LABEL",
     "STRENGTHS",
     "Adjustment",
     "FittedAdjustment",
