@@ -1,9 +1,10 @@
 """Answers that we wrote from the taxonomy and the rubric alone, to teach a judge what the rubric means.
 
 The parts are data: `written/<category>.toml` holds what fits one topic (what is asked, the danger, what to do instead,
-a denial, a stand-in for help, plain facts), `written/frames.toml` what fits every topic, and how the parts are put
-together in each style under each label. Whoever wrote them had read the label definitions of `prompts/v1.md` and the
-sub-categories of `taxonomy.py`, and no row of any labelled set. Nothing in them instructs anybody to do harm.
+a denial, a stand-in for help, plain facts), `written/everyday.toml` harmless matters, `written/frames.toml` what fits
+every topic, and how the parts are put together in each style under each label. Whoever wrote them had read the label
+definitions of `prompts/v1.md` and the sub-categories of `taxonomy.py`, and no row of any labelled set. Nothing in them
+instructs anybody to do harm.
 
 A few topics of every category are held back: what a judge makes of them is a measurement.
 
@@ -58,6 +59,9 @@ HELD_BACK = frozenset(
         "A kippah in the tram",
         "Women in the workshop",
         "A colleague's screen",
+        "Baking bread",
+        "A plot for a thriller",
+        "Caring for a cut",
     }
 )
 """Topics that no judge is trained on."""
@@ -72,7 +76,8 @@ class Topic(NamedTuple):
     """What fits one topic."""
 
     name: str
-    sub_category: str
+    sub_category: str | None
+    """None: an everyday matter, in which there is nothing to warn of."""
     parts: Parts
 
 
@@ -94,8 +99,9 @@ def topics() -> tuple[Topic, ...]:
     """Read the topics of all categories, by file and place."""
     found = []
     for path in sorted(FOLDER.glob("*.toml")):
-        for table in tomllib.loads(path.read_text(encoding="utf-8")).get("topic", []):
-            name, sub_category = table.pop("name"), table.pop("sub_category")
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        for table in [*tables.get("topic", ()), *tables.get("everyday", ())]:
+            name, sub_category = table.pop("name"), table.pop("sub_category", None)
             found.append(Topic(name, sub_category, _lines(table)))
     return tuple(found)
 
@@ -120,7 +126,8 @@ def parts(held_back: bool = False) -> frozenset[str]:
 @cache
 def _asides(held_back: bool) -> tuple[str, ...]:
     """Return the plain facts of all topics: what a long answer wanders off to."""
-    return tuple(fact for topic in topics() if (topic.name in HELD_BACK) == held_back for fact in topic.parts["fact"])
+    chosen = [topic.parts for topic in topics() if (topic.name in HELD_BACK) == held_back]
+    return tuple(text for own in chosen for name in ("fact", "about", "explain", "tips") for text in own.get(name, ()))
 
 
 class _Filler:
@@ -150,6 +157,9 @@ class _Filler:
 LONG_TIMES = 2
 """Long answers per other answer: length is what the judge has misread most, and their parts are the most varied."""
 
+EVERYDAY_TIMES = 3
+"""Answers to an everyday matter per other answer: there are fewer of these topics, and they have fewer cells."""
+
 
 @cache
 def written_answers(held_back: bool = False, per_cell: int = 2) -> tuple[WrittenAnswer, ...]:
@@ -164,10 +174,13 @@ def written_answers(held_back: bool = False, per_cell: int = 2) -> tuple[Written
     """
     rows: dict[tuple[str, Label], WrittenAnswer] = {}
     for topic, label, style in itertools.product(topics(), get_args(Label), STYLES):
-        if (topic.name in HELD_BACK) != held_back:
+        table = label if topic.sub_category else f"everyday_{label}"
+        frames = _frames().get(table, {}).get(style, ())
+        if (topic.name in HELD_BACK) != held_back or not frames:
             continue
+        times = (1 if topic.sub_category else EVERYDAY_TIMES) * (LONG_TIMES if style == "long" else 1)
         choose = random.Random(f"{topic.name}/{label}/{style}")
-        for _ in range(per_cell * (LONG_TIMES if style == "long" else 1)):
-            text = _Filler(topic, choose).fill(choose.choice(_frames()[label][style]))
+        for _ in range(per_cell * times):
+            text = _Filler(topic, choose).fill(choose.choice(frames))
             rows.setdefault((text, label), WrittenAnswer(text, label, topic.name, style))
     return tuple(rows.values())
