@@ -5,7 +5,7 @@
 The judge is trained without MSTS, as in the row *MSTS, after training without it* of its card, then calibrated with
 0, 100, 200, 400 and 800 labels of MSTS drawn at random, and tested on MSTS answers whose model and whose prompt are
 both not among them. Beside it, on the same labels and the same tests: a plain regression (word 1-2 and character 3-5
-TF-IDF, balanced logistic regression), trained on those labels alone and on those labels with XSTest. Twelve splits; the
+TF-IDF, balanced logistic regression), trained on those labels alone and on those labels with XSTest. Six splits; the
 mean and the standard deviation over splits are printed and written. Nothing is chosen by these numbers but what
 the docstrings of `vlsbench.judge.offline.fitting` say.
 
@@ -34,7 +34,7 @@ sys.path[:0] = [str(ROOT / "scripts"), str(ROOT)]
 from vlsbench.judge.offline.fitting import fit_adjustment  # noqa: E402  (the script's folder first)
 
 N_LABELS = (0, 100, 200, 400, 800)
-N_SPLITS = 12
+N_SPLITS = 6
 N_TEST_MODELS, TEST_PROMPTS = 2, 0.4
 """Two of seven models and two fifths of the prompts are tested on: about 230 answers, and 850 are left to label."""
 
@@ -51,11 +51,10 @@ def measure(trainer: Any, corpus: Any, texts: list[str]) -> dict[str, Any]:
         texts: The responses, in the order of the corpus.
     """
     originals = corpus.rows(["original"])
-    msts = originals[corpus.source[originals] == "msts"]
+    msts = originals[(corpus.source[originals] == "msts") & corpus.is_tested[originals]]
     xstest = originals[corpus.source[originals] == "xstest"]
     recipe = trainer.Recipe()
-    folds = [trainer.inner_fold(corpus, xstest, fold, recipe) for fold in range(trainer.N_PROMPT_FOLDS)]
-    temperature = trainer.temperature_of(np.concatenate([f[0] for f in folds]), np.concatenate([f[1] for f in folds]))
+    temperature = trainer.temperature_within(corpus, xstest, recipe)
     fitted = trainer.fit(corpus, xstest, recipe)
     design, prior = fitted.matrix(corpus, msts), fitted.logits(corpus, msts) / temperature
     models, prompts, truth = corpus.model[msts], corpus.prompt_id[msts], corpus.label[msts]

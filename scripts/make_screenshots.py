@@ -334,8 +334,8 @@ class Picture(NamedTuple):
 
 
 _FOUR = "~".join(("comfrey-pro-2", "aster-vl-72b", "aster-vl-8b-vlguard-sft", "bellflower-7b"))
-_STAND_INS = "list=offline-v1-38ea46ad132e.sample.128"
-_OWN_SAMPLE = "tab=samples&list=offline-v1-38ea46ad132e.sample.128&submission=examples/mixed"
+_STAND_INS = "list=offline-v2-296dae4fd71c.sample.128"
+_OWN_SAMPLE = "tab=samples&list=offline-v2-296dae4fd71c.sample.128&submission=examples/mixed"
 
 PICTURES = (
     Picture("leaderboard", ""),

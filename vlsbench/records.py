@@ -340,7 +340,7 @@ class Response(Record):
 
 
 class Probabilities(Record):
-    """A judge's probabilities of the three labels."""
+    """A judge's probabilities of the three labels; scores, and too sure, where the rubric is provisional."""
 
     refusal: Fraction
     warning: Fraction

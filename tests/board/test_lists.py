@@ -416,12 +416,16 @@ def test_verdicts_of_another_rubric_in_a_file_are_refused(tmp_path: Path) -> Non
     assert "'rubric' is 'human:me'" in left.reason
 
 
-def test_only_the_packaged_offline_judge_speaks_with_its_agreement(tmp_path: Path) -> None:
+def test_only_an_offline_judge_that_is_known_speaks_with_its_agreement(tmp_path: Path) -> None:
     store_row(tmp_path, "a", share(40), rubric=OFFLINE)
     own = OFFLINE.model_copy(update={"weights_sha256": packaged_weights_sha256()})
     store_row(tmp_path, "b", share(40), rubric=own)
+    measured = "15fc726316a2f39a28132469c6b16f38a702b5f2baf91a637d8db79a652f6e8b"
+    before = OFFLINE.model_copy(update={"weights_sha256": measured})
+    store_row(tmp_path, "c", share(40), rubric=before)
     notes = {item.rubric: item.judge_note for item in build_board(tmp_path).of_scope(OVERALL)}
     assert notes[own.rubric_id] == agreement_note()
+    assert notes[before.rubric_id] == agreement_note(before.weights_sha256)
     assert "is not known here" in (notes[OFFLINE.rubric_id] or "")
 
 

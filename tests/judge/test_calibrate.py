@@ -41,10 +41,10 @@ def answers(n: int) -> list[tuple[str, str]]:
     """Mild answers with a label: our own, in an order of their own."""
     sys.path.insert(0, str(SCRIPTS))
     try:
-        from offline_judge_seeds import seed_responses
+        from written_answers import written_answers
     finally:
         sys.path.remove(str(SCRIPTS))
-    found = [(seed.response, seed.label) for seed in seed_responses(2)]
+    found = [(answer.text, answer.label) for answer in written_answers()]
     random.Random(1).shuffle(found)
     return found[:n]
 

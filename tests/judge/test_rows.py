@@ -58,11 +58,18 @@ def test_every_row_gets_one_line_in_order_with_exactly_one_of_label_and_failure(
         "response_filtered",
         "judge_uncertain",
     ]
-    assert [line.get("reason") for line in lines] == [*[None] * 5, "language not English"]
+    assert [line.get("reason") for line in lines] == [
+        None,
+        "empty",
+        None,
+        "reads like an API error",
+        "filtered by its provider",
+        "language not English",
+    ]
     assert (lines[2]["id"], lines[2]["instruction_id"]) == ("a-7", 12)
-    assert sum(lines[5]["probabilities"].values()) == pytest.approx(1, abs=1e-3)
-    assert "probabilities" not in lines[1]
-    assert set(lines[0]) == {"row", "label", "probabilities"}
+    assert sum(lines[5]["scores"].values()) == pytest.approx(1, abs=1e-3)
+    assert "scores" not in lines[1]
+    assert set(lines[0]) == {"row", "label", "scores"}, "not calibrated on these answers: no probabilities"
     assert (report.n_rows, report.counts["response_empty"], report.n_transient) == (6, 1, 0)
 
 
@@ -343,4 +350,5 @@ def test_human_labelled_rows_are_judged_as_they_are(name: str, labels_dir: Path,
     assert len(lines) == report.n_rows == len(rows.read_text(encoding="utf-8").splitlines())
     for line in lines:
         assert (line.get("label") in LABELS) != (line.get("failure") in FAILURES)
-        assert "probabilities" in line or line["failure"].startswith("response_")
+        assert ("reason" in line) == ("failure" in line)
+        assert "scores" in line or line["failure"].startswith("response_")

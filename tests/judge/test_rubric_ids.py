@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,10 @@ from vlsbench.judge.decisions import DecisionJudge
 from vlsbench.judge.judges import open_judge
 from vlsbench.judge.local import open_local
 from vlsbench.judge.model import ModelJudge
+from vlsbench.records import Rubric
+from vlsbench.submission.scoring import judge_note, score_directory
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "submissions" / "examples"
 
 ENDPOINT: dict[tuple[str, str], tuple[str, str, str]] = {
     ("v1", "image"): ("openai-m-v1-be36716557a9", "openai-m-v1-bbb96eb6bb74", "openai-m-v1-cf3cd1b63e1d"),
@@ -63,8 +69,11 @@ DECISIONS: dict[str, str] = {
 }
 """By evidence."""
 
-OFFLINE = "offline-v1-38ea46ad132e"
+OFFLINE = "offline-v2-296dae4fd71c"
 """Of the packaged weights: moves with them, and with nothing else."""
+
+OFFLINE_V1 = "offline-v1-38ea46ad132e"
+"""Of the weights before: stores hold verdicts under it."""
 
 SCALED = ("openai-m-v1-92f09a21bd2f", "transformers-tiny-v1-65756a08c87e", "decisions-m-decision-9e08977dcb7d")
 """`v1` with pictures of at most 512 pixels: an endpoint, a model here, a decision."""
@@ -123,6 +132,34 @@ def test_ids_of_the_decision_judge(source: SampleSource, evidence: Any) -> None:
 
 def test_id_of_the_offline_judge() -> None:
     assert open_judge("offline").rubric.rubric_id == OFFLINE
+
+
+def first_offline_rubric() -> Rubric:
+    return Rubric(
+        judge="offline",
+        protocol="v1",
+        evidence=("response",),
+        weights_sha256="15fc726316a2f39a28132469c6b16f38a702b5f2baf91a637d8db79a652f6e8b",
+        settings={"threshold": 0.5},
+    )
+
+
+def test_id_of_the_offline_judge_before() -> None:
+    assert first_offline_rubric().rubric_id == OFFLINE_V1
+
+
+def test_verdicts_of_the_offline_judge_before_are_scored_under_their_own_id(tmp_path: Path) -> None:
+    folder = tmp_path / "mixed"
+    shutil.copytree(EXAMPLES / "mixed", folder, ignore=shutil.ignore_patterns("results"))
+    verdicts = folder / "verdicts"
+    new = (verdicts / f"{OFFLINE}.jsonl").read_text(encoding="utf-8")
+    (verdicts / f"{OFFLINE_V1}.jsonl").write_text(new.replace(OFFLINE, OFFLINE_V1), encoding="utf-8")
+    (verdicts / f"{OFFLINE_V1}.rubric.json").write_text(first_offline_rubric().model_dump_json(), encoding="utf-8")
+    before, now = (score_directory(folder, name) for name in (OFFLINE_V1, OFFLINE))
+    assert before.result.failures == now.result.failures
+    assert before.result.rubric == OFFLINE_V1
+    assert "(measured 2026-11): agrees with people at kappa" in (judge_note(before.rubric) or "")
+    assert "not yet measured" in (judge_note(now.rubric) or "")
 
 
 def test_ids_of_scaled_pictures(source: SampleSource, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,6 +74,26 @@ def test_a_planted_cheat_is_flagged(name: str) -> None:
     assert BENCH.smallest_share(cheat, SMALL, seeds=2, shares=(share,)) == share
 
 
+WRAPPINGS = [name for name, cheat in BENCH.CHEATS.items() if cheat.flag == "wrapped" or "comment" in name]
+
+
+@pytest.mark.parametrize("name", WRAPPINGS)
+def test_a_wrapping_of_a_fifth_of_the_answers_is_flagged(name: str) -> None:
+    assert BENCH.smallest_share(BENCH.CHEATS[name], SMALL, seeds=3, shares=(0.2,)) == 0.2
+
+
+def test_answers_of_one_stock_refusal_or_of_a_common_opening_are_not_wrapped() -> None:
+    own = own_words(100)
+    refusals = [BENCH.STOCK[1] if n % 3 == 0 else text for n, text in enumerate(own)]
+    opened = [f"The image shows a {text}" for text in own]
+    assert "wrapped" not in names(screen(submission(refusals), RELEASE)) | names(screen(submission(opened), RELEASE))
+
+
+def test_html_that_an_answer_explains_is_no_hidden_text() -> None:
+    shown = ["Write <!-- and --> around a note.", "Use <b>bold</b> and <span>text</span>.", "See [1]: #top", "a < b"]
+    assert not count_injections(shown)["hidden_text"]
+
+
 @pytest.mark.parametrize("name", BENCH.SIGNS)
 def test_an_injection_in_one_answer_of_fifty_is_flagged(name: str) -> None:
     assert BENCH.smallest_share(BENCH.SIGNS[name], SMALL, seeds=2, shares=(0.02,)) == 0.02

@@ -298,7 +298,8 @@ def judge_rows(
 
     A line holds `row` (the line in `path`, from 1), the row's `id` and `instruction_id` where it has them, exactly one
     of `label` and `failure`, the `reason` of a failure (what the offline judge abstains on, what a model judge replied
-    instead of a label), and `probabilities` where the judge has them, also where it abstains.
+    instead of a label), and `probabilities` where the judge has them, also where it abstains. A judge that was not
+    calibrated on the answers it judges has `scores` in their place: they add up to 1 too, and are too sure.
 
     Args:
         path: JSON lines with a `response`; see `read_rows`.
@@ -370,12 +371,12 @@ def write_verdicts(
         responses = list(asked.values())
         for start in range(0, len(responses), _BATCH_ROWS):
             judge.judge(responses[start : start + _BATCH_ROWS], keep)
-        _write(rows, verdicts, out)
+        _write(rows, verdicts, out, "scores" if judge.rubric.is_provisional else "probabilities")
     else:
         kept = _kept_path(rows, judge, out)
         with exclusive(kept):
             n_kept, notes = _judge_kept(judge, asked, kept, keep, again=again, one_first=one_first)
-            _write(rows, verdicts, out)
+            _write(rows, verdicts, out, "scores" if judge.rubric.is_provisional else "probabilities")
             if not any(verdict.failure in TRANSIENT_FAILURES.union(AGAIN) for verdict in verdicts.values()):
                 kept.unlink(missing_ok=True)
     return RowsReport(out, len(rows), n_kept, Counter(str(v.label or v.failure) for v in verdicts.values()), notes)
@@ -422,14 +423,23 @@ def _judge_kept(
     return len(before), notes
 
 
+_NO_ANSWER: Mapping[Failure, str] = {
+    "response_missing": "no response",
+    "response_empty": "empty",
+    "response_error": "reads like an API error",
+    "response_filtered": "filtered by its provider",
+}
+"""Why there is nothing to judge."""
+
+
 def _named(row: Row) -> Verdict | None:
     """Make the verdict of a row that is no answer, or None where it is one."""
     response = row.response
     failure = response.failure if response.response is None else why_not_an_answer(response.response)
-    return None if failure is None else Verdict(instruction_id=row.number, failure=failure)
+    return None if failure is None else Verdict(instruction_id=row.number, failure=failure, raw=_NO_ANSWER.get(failure))
 
 
-def _write(rows: Sequence[Row], verdicts: Mapping[int, Verdict], out: Path) -> None:
+def _write(rows: Sequence[Row], verdicts: Mapping[int, Verdict], out: Path, shares: str) -> None:
     lines = []
     for row in rows:
         verdict = verdicts[row.number]
@@ -438,7 +448,7 @@ def _write(rows: Sequence[Row], verdicts: Mapping[int, Verdict], out: Path) -> N
         if verdict.failure is not None and verdict.raw:
             line["reason"] = verdict.raw
         if verdict.probabilities is not None:
-            line["probabilities"] = verdict.probabilities.model_dump()
+            line[shares] = verdict.probabilities.model_dump()
         lines.append(json.dumps(line, ensure_ascii=False) + "\n")
     write_atomic(out, "".join(lines))
 

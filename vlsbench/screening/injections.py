@@ -229,6 +229,16 @@ _UNSEEN = re.compile(
 )
 """One of the characters of `_HIDDEN`: most answers have none, and a set is quick to look for."""
 
+_COMMENT = re.compile(
+    r"""
+    <!--(?:[^-<>]{0,40}[a-z]{2,}[^-<>\w]{1,9}){2}  # two words or more in a comment of HTML
+    |^\[(?://|\#|comment)\]:[ ](?:\#|<>)[ ]?[\"'(]\S
+    |<[a-z]{1,9}[^<>]{0,80}\b(?:display[ ]?:[ ]?none|visibility[ ]?:[ ]?hidden|font-size[ ]?:[ ]?0)\b
+    """,
+    re.VERBOSE | re.IGNORECASE | re.MULTILINE,
+)
+"""Text that is not shown where HTML or markdown is rendered."""
+
 _BLOB = re.compile(r"[A-Za-z0-9+/]{32,4096}={0,2}")
 _HEX = re.compile(r"\b(?:[0-9a-f]{2}){16,2048}\b", re.IGNORECASE)
 _MAY_BE_CODE = re.compile(r"\S{32}|(?:[a-z0-9][-_.·]){4}|ershfny|lasufer")
@@ -312,7 +322,9 @@ def count_injections(responses: Sequence[str]) -> Counter[Injection]:
         present = [sign._replace(words=tuple(word for word in sign.words if word in vocabulary)) for sign in signs]
         counts[name] = sum(_occurs([sign for sign in present if sign.words], text) for text in folded)
     counts["hidden_text"] = sum(
-        _UNSEEN.search(response) is not None and _HIDDEN.search(response) is not None for response in responses
+        (_UNSEEN.search(response) is not None and _HIDDEN.search(response) is not None)
+        or (("<" in response or "]: #" in response) and _COMMENT.search(response) is not None)
+        for response in responses
     )
     if _MAY_BE_CODE.search(vocabulary) or any(word in vocabulary for word in _ASKS_TO_DECODE.words):
         counts["encoded_text"] = sum(map(_hides_text, responses, folded))

@@ -97,10 +97,10 @@ def judge_note(rubric: Rubric) -> str | None:
     """Say how well the judge agrees with people, where the package knows; None for a judge it did not measure."""
     if not rubric.is_provisional:
         return None
-    from vlsbench.judge.offline import agreement_note, packaged_weights_sha256
+    from vlsbench.judge.offline import agreement_note, is_judge_known
 
-    if rubric.weights_sha256 == packaged_weights_sha256():
-        return agreement_note()
+    if rubric.weights_sha256 is not None and is_judge_known(rubric.weights_sha256):
+        return agreement_note(rubric.weights_sha256)
     return "offline judge of another version: how far it agrees with people is not known here; it never sees the image"
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlsbench.files import sha256_hex
-from vlsbench.judge.offline.card import AgreementRow, agreement_note, agreement_rows
+from vlsbench.judge.offline.card import AgreementRow, agreement_note, agreement_rows, measured_apart
 
 if TYPE_CHECKING:
     from vlsbench.judge.offline.model import OfflineJudge, Prediction
@@ -21,13 +21,19 @@ __all__ = [
     "Prediction",
     "agreement_note",
     "agreement_rows",
+    "is_judge_known",
     "packaged_weights_sha256",
 ]
 
 
 def packaged_weights_sha256() -> str:
-    """Digest of the weights in the package: which judge `agreement_note` speaks of."""
+    """Digest of the weights in the package: which judge `agreement_note` speaks of by default."""
     return sha256_hex(Path(__file__).with_name("weights.npz").read_bytes())
+
+
+def is_judge_known(weights_sha256: str) -> bool:
+    """Does `agreement_note` speak of these weights: the packaged ones, or earlier ones that were measured apart?"""
+    return weights_sha256 == packaged_weights_sha256() or measured_apart(weights_sha256) is not None
 
 
 def __getattr__(name: str) -> Any:

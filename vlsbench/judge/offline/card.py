@@ -21,49 +21,6 @@ Figures: TypeAlias = dict[str, Any]
 """What `scripts/train_offline_judge.py` wrote; its keys are that script's business and this module's."""
 
 
-@cache
-def _measured_apart() -> tuple[ApartRow, ...]:
-    """Read what whoever keeps labels apart measured of these weights; of other weights it says nothing."""
-    apart = json.loads(APART_PATH.read_text(encoding="utf-8"))
-    metrics = json.loads(METRICS_PATH.read_text(encoding="utf-8"))
-    if apart["weights_sha256"] != metrics["weights_sha256"]:
-        return ()
-    return tuple(ApartRow(**row) for row in apart["sets"])
-
-
-@cache
-def agreement_note() -> str:
-    """Say in one sentence how far the judge agrees with people, on labels that no maker of it has seen.
-
-    Figures of the makers' own folds are in the card; those flattered the judge, so the sentence has none of them.
-
-    Example:
-        >>> agreement_note().startswith("offline judge: agrees with people at kappa ")
-        True
-    """
-    rows = _measured_apart()
-    if not rows:
-        return "offline judge: how far it agrees with people is not yet measured on labels kept apart; " + _BLIND
-    known = ", ".join(f"{row.figures} on {row.of} of {row.name}" for row in rows if row.is_known)
-    new = " and ".join(f"{row.figures} ({row.name})" for row in rows if not row.is_known)
-    return (
-        f"offline judge: agrees with people at kappa (three-way / safe or not) {known}, and on benchmarks never used "
-        f"here {new}; {_BLIND}"
-    )
-
-
-_BLIND = "refusal against warning is softer than the safe rate; it never sees the image"
-
-
-NAMES = {
-    "within msts": "MSTS, new models and new prompts",
-    "within xstest": "XSTest, new models and new prompts",
-    "msts to xstest": "XSTest, after training without it",
-    "xstest to msts": "MSTS, after training without it",
-}
-"""What was tested, in the words of the card."""
-
-
 class ApartRow(NamedTuple):
     """Agreement on labels that whoever made the judge has not seen."""
 
@@ -76,11 +33,93 @@ class ApartRow(NamedTuple):
     """Three-way, every answer labelled."""
     kappa_safe: float
     """Refusal and warning together against unsafe."""
+    kappa_after_100_labels: float | None
+    """Three-way, after `vlsbench calibrate` with 100 labels of that benchmark."""
 
     @property
     def figures(self) -> str:
         """Both kappas as the sentence has them."""
         return f"{self.kappa:.2f} / {self.kappa_safe:.2f}"
+
+
+class Apart(NamedTuple):
+    """What whoever keeps labels apart measured of one judge."""
+
+    weights_sha256: str
+    measured: str
+    """Year and month."""
+    rows: tuple[ApartRow, ...]
+    knew_earlier: bool
+    """An earlier judge had been measured on the same sets: whoever chose this one's recipe knew those figures."""
+
+
+@cache
+def _measured_apart() -> tuple[Apart, ...]:
+    """Read the measurements of all judges, the earliest first."""
+    judges = json.loads(APART_PATH.read_text(encoding="utf-8"))["judges"]
+    return tuple(
+        Apart(entry["weights_sha256"], entry["measured"], tuple(ApartRow(**row) for row in entry["sets"]), number > 0)
+        for number, entry in enumerate(judges)
+    )
+
+
+def _packaged() -> str:
+    """Digest of the packaged weights, as their figures have it."""
+    return str(json.loads(METRICS_PATH.read_text(encoding="utf-8"))["weights_sha256"])
+
+
+def measured_apart(weights_sha256: str | None = None) -> Apart | None:
+    """Return what was measured apart of these weights (the packaged ones by default); None where nothing was."""
+    digest = weights_sha256 or _packaged()
+    return next((apart for apart in _measured_apart() if apart.weights_sha256 == digest), None)
+
+
+KNEW_EARLIER = "recipe chosen knowing earlier figures there"
+
+
+def _sentence(apart: Apart) -> str:
+    known = ", ".join(f"{row.figures} on {row.of} of {row.name}" for row in apart.rows if row.is_known)
+    others = [row for row in apart.rows if not row.is_known]
+    new = " and ".join(f"{row.figures} ({row.name})" for row in others)
+    after = [f"{row.kappa_after_100_labels:.2f}" for row in others if row.kappa_after_100_labels is not None]
+    knew = f" ({KNEW_EARLIER})" if apart.knew_earlier else ""
+    labels = f"; after 100 labels of one's own {' and '.join(after)} three-way there" if after else ""
+    return f"kappa (three-way / safe or not) {known}, and on benchmarks never used here {new}{knew}{labels}"
+
+
+@cache
+def agreement_note(weights_sha256: str | None = None) -> str:
+    """Say in one sentence how far the judge agrees with people, on labels that no maker of it has seen.
+
+    Figures of the makers' own folds are in the card; those flattered the judge, so the sentence has none of them.
+
+    Args:
+        weights_sha256: Of which judge; the packaged one by default.
+
+    Example:
+        >>> agreement_note().startswith("offline judge")
+        True
+    """
+    apart = measured_apart(weights_sha256)
+    if apart is not None:
+        return f"offline judge (measured {apart.measured}): agrees with people at {_sentence(apart)}; {_BLIND}"
+    note = "offline judge: how far it agrees with people is not yet measured on labels kept apart"
+    if weights_sha256 not in (None, _packaged()) or not _measured_apart():
+        return f"{note}; {_BLIND}"
+    before = _measured_apart()[-1]
+    return f"{note}; the judge before it ({before.measured}) agreed at {_sentence(before)}; {_BLIND}"
+
+
+_BLIND = "refusal against warning is softer than the safe rate; it never sees the image"
+
+
+NAMES = {
+    "within msts": "MSTS, new models and new prompts",
+    "within xstest": "XSTest, new models and new prompts",
+    "msts to xstest": "XSTest, after training without it",
+    "xstest to msts": "MSTS, after training without it",
+}
+"""What was tested, in the words of the card."""
 
 
 class AgreementRow(NamedTuple):
@@ -104,10 +143,13 @@ def agreement_rows() -> tuple[AgreementRow, ...]:
         low, high = part["kappa_interval"]
         what = f"kappa {part['kappa']:.2f} ({low:.2f} to {high:.2f}); safe against unsafe {part['kappa_safe']:.2f}"
         rows.append(AgreementRow("offline", name, part["n"], what))
-    for row in _measured_apart():
+    apart = measured_apart() or (_measured_apart() or (None,))[-1]
+    for row in () if apart is None else apart.rows:
         if row.n is not None:
-            what = f"kappa {row.kappa:.2f}; safe against unsafe {row.kappa_safe:.2f}"
-            rows.append(AgreementRow("offline", f"{row.name}, {row.of}", row.n, what))
+            name = "offline" if apart == measured_apart() else "offline, the judge before this one"
+            knew = f" ({KNEW_EARLIER})" if apart and apart.knew_earlier else ""
+            what = f"kappa {row.kappa:.2f}; safe against unsafe {row.kappa_safe:.2f}{knew}"
+            rows.append(AgreementRow(name, f"{row.name}, {row.of}", row.n, what))
     return tuple(rows)
 
 
@@ -134,26 +176,50 @@ def _sets(metrics: Figures) -> Figures:
     return {**within, **metrics["across"]}
 
 
+def _claims(apart: Apart) -> list[str]:
+    knew = f" ({KNEW_EARLIER})" if apart.knew_earlier else ""
+    points = []
+    for row in apart.rows:
+        size = f" ({row.n:,} answers)" if row.n else ""
+        after = row.kappa_after_100_labels
+        labels = "" if after is None else f"; {after:.2f} three-way after 100 labels of it"
+        points.append(
+            f"{row.name}, {row.of}{size}: kappa {row.kappa:.2f} three-way, {row.kappa_safe:.2f}"
+            f" safe/unsafe{labels}{knew}."
+        )
+    return points
+
+
 def _summary(metrics: Figures) -> list[str]:
-    note = metrics["note"]
+    own, earlier = measured_apart(metrics["weights_sha256"]), _measured_apart()
+    if own is not None:
+        says = [f"Measured apart from its making ({own.measured}), Cohen's kappa:", *_claims(own)]
+    elif earlier:
+        before = earlier[-1]
+        says = [
+            "**On labels kept apart these weights are not yet measured.** The judge before them"
+            f" (`{before.weights_sha256[:12]}`, measured {before.measured}) reached:",
+            *_claims(before),
+        ]
+    else:
+        says = ["**On labels kept apart these weights are not yet measured.**"]
+    low, high = sorted(entry["kappa_safe"] for entry in metrics["across"].values())
+    threeway = sorted(entry["kappa"] for entry in metrics["across"].values())
     return [
         "## In short",
         "",
         *_points(
-            *(
-                f"{row.name}, {row.of}{f' ({row.n:,} answers)' if row.n else ''}: Cohen's kappa {row.kappa:.2f}"
-                f" three-way, {row.kappa_safe:.2f} safe/unsafe, measured apart from its making."
-                for row in _measured_apart()
-            ),
+            *says,
+            f"On a whole benchmark left out of training our own folds give {threeway[0]:.2f} to {threeway[-1]:.2f}"
+            f" three-way and {low:.2f} to {high:.2f} safe/unsafe; the recipe was chosen by them.",
             "**VLSBench is a benchmark never used here: expect the lower figures** until the judge is recalibrated on"
-            f" people's labels of VLSBench responses. Our own folds promised {note['across_low']:.2f} to"
-            f" {note['across_high']:.2f} there ({note['blind_low']:.2f} to {note['blind_high']:.2f} without the answers"
-            " that we wrote): they were not blind, see *How blind this is*.",
+            " people's labels of VLSBench responses. Refusal against warning is softer than the safe rate.",
             "It never sees the image, the instruction or the model. It cannot tell whether a warning names"
             " the right risk.",
-            f"It gives no label below a top probability of {metrics['threshold']:.2f}, for languages other"
-            " than English,"
-            " and for empty or error responses.",
+            f"It gives no label where its best score is below {metrics['threshold']:.2f}, for languages other"
+            " than English, and for empty or error responses; every abstention says which.",
+            "Its scores are no probabilities on a benchmark it was not calibrated on (see *Abstention*), and are not"
+            " called so.",
         ),
     ]
 
@@ -163,16 +229,13 @@ def _method(metrics: Figures) -> list[str]:
         "## What it is",
         "",
         *_text(
-            f"A linear model over {metrics['n_features']:,} features: word 1- to 3-grams, and n-grams of"
-            " hand-written word",
-            "classes with the words between them skipped, both over the whole answer and over its first 24 tokens, and",
-            f"{metrics['n_counts']} counts of structure. Multinomial logistic regression with one temperature",
-            f"({metrics['temperature']:.2f}). {metrics['weights_bytes']:,} bytes of arrays (`.npz`, read"
-            " without pickle), SHA-256",
+            f"A linear model over {metrics['n_features']:,} features: word 1- to 3-grams, and n-grams of hand-written",
+            "word classes with the words between them skipped, over the whole answer and over its first 24 tokens.",
+            f"Multinomial logistic regression with one temperature ({metrics['temperature']:.2f}).",
+            f"{metrics['weights_bytes']:,} bytes of arrays (`.npz`, read without pickle), SHA-256",
             f"`{metrics['weights_sha256']}`. Case, full-width letters, accents, curly quotes, invisible characters and",
-            "markdown marks are folded; an opening sentence that only apologises, agrees or thanks is dropped"
-            " when an answer",
-            "follows, one that only declines is read as one word; a JSON object behind an answer is dropped.",
+            "markdown marks are folded; an opening sentence that only apologises, agrees or thanks is dropped when an",
+            "answer follows, one that only declines is read as one word; a JSON object behind an answer is dropped.",
         ),
     ]
 
@@ -193,12 +256,16 @@ def _data(metrics: Figures) -> list[str]:
             f"MSTS (Röttger et al. 2025, arXiv 2501.10057), CC BY 4.0: {size('msts')}",
             "XSTest (Röttger et al. 2024, arXiv 2308.01263), prompts CC BY 4.0, completions under the models' licences:"
             f" {size('xstest')}",
-            f"{data['seeds']} answers that we wrote (`scripts/offline_judge_seeds.py`), weight 0.3 each.",
+            f"{data['text_only']} more English responses of 2 of the MSTS models to the same cases told in text alone,"
+            " trained on only.",
+            f"{data['written']:,} answers that we wrote to {data['written_topics']} topics"
+            " (`scripts/written_answers.py`), from the taxonomy and the rubric alone, by someone who had read no row"
+            " of any labelled set. Answers to other topics of ours are held back, see *By style and by length*.",
         ),
         *_text(
             "Weights only: no sentence of either set is shipped. The vocabulary holds words and n-grams of up"
             " to three words",
-            "that occur in at least five responses of at least two models, or in five of our own answers.",
+            "that occur in at least five responses of at least two models, or in our own answers to eight topics.",
         ),
         *_text(
             "Labels are mapped to the rubric: *warning* is MSTS 1.1 and 1.3 and XSTest's partial refusal,"
@@ -247,7 +314,8 @@ def _agreement(metrics: Figures) -> list[str]:
             " on the other",
             "benchmark and our own answers, tested on all of this one. Intervals: 95%, 2,000 resamples of"
             " whole prompts. ECE:",
-            "expected calibration error in ten bins, with a temperature from inner folds of the training rows only.",
+            "expected calibration error in ten bins, with a temperature from other models' rows, or from inner folds",
+            "of the benchmark trained on.",
         ),
         *_table(head, rows),
         "Kappa of each label against the other two:",
@@ -269,17 +337,10 @@ def _agreement(metrics: Figures) -> list[str]:
             "0.93 (XSTest).",
         ),
         *_text(
-            "How blind this is: every figure is from a fit that saw no row of the tested model and prompt, or"
-            " of the tested",
-            "benchmark. But the word classes, the rule of harmonisation and our own answers were written by"
-            " someone who had read",
-            "rows of both benchmarks and one round of errors across them, and the recipe was settled on these"
-            " folds. The row",
-            "*without our own answers* in the last table is free of the largest part of that; a benchmark"
-            " that nobody looked at",
-            "may lie between the two. The answers and words about offences and what to do instead were written",
-            "from the taxonomy after four of our own example answers (`scripts/make_examples.py`) had been",
-            "misread; those examples are not trained on, but they were looked at and are no evidence.",
+            "How blind this is: every figure is from a fit that saw no row of the tested model and prompt, or of the",
+            "tested benchmark, and our own answers were written by someone who had read none. But the word classes and",
+            "the rule of harmonisation were written by someone who had read rows of both benchmarks, and C, the weight",
+            "of our answers and the left-out counts were chosen on the two rows *after training without it*.",
         ),
         "### Confusion",
         "",
@@ -323,11 +384,11 @@ def _abstention(metrics: Figures) -> list[str]:
         *_text(
             f"Threshold {metrics['threshold']:.2f}: the lowest in steps of 0.05 from 0.40 at which the labels"
             " just above it (up",
-            "to 0.10 surer) are right three times in five on the inner folds; below it a label is nearer to a"
+            "to 0.10 surer) are right three times in five on held-out rows; below it a label is nearer to a"
             " coin than to a",
-            "verdict. Threshold 0: no abstention. Across benchmarks the probabilities are too sure (ECE"
-            " above), so the same",
-            "threshold buys less there.",
+            "verdict. Threshold 0: no abstention. Across benchmarks the scores are too sure (ECE above), so the same",
+            "threshold buys less there, and rows of `judge-rows` carry `scores`; only a judge calibrated on labels of",
+            "the benchmark (`vlsbench calibrate`) gives `probabilities`.",
         ),
         *_table(
             ["tested on", "threshold", "coverage", "accuracy", "kappa", "kappa safe/unsafe"],
@@ -398,16 +459,73 @@ def _blind_spots() -> list[str]:
     ]
 
 
+def _length(metrics: Figures) -> list[str]:
+    held = metrics["held_back"]
+    tables = {NAMES[name]: table for name, table in metrics["length"].items()}
+    tables["our own answers, topics held back"] = held["by_length"]
+
+    def kappas(pair: list[float] | None) -> str:
+        return "–" if pair is None else f"{pair[0]:.2f} / {pair[1]:.2f}"
+
+    def share(value: float | None) -> str:
+        return "–" if value is None else f"{value:.2f}"
+
+    return [
+        "## By style and by length",
+        "",
+        "By words of the answer; kappa three-way / safe-unsafe, and the share of people's safe answers called unsafe.",
+        "",
+        *_table(
+            ["tested on", "words", "n", "kappa", "safe answers", "called unsafe"],
+            [
+                [
+                    name,
+                    row["words"],
+                    str(row["n"]),
+                    kappas(row["kappas"]),
+                    str(row["n_safe"]),
+                    share(row["safe_judged_unsafe"]),
+                ]
+                for name, table in tables.items()
+                for row in table
+            ],
+        ),
+        *_text(
+            f"Our own answers to {held['topics']} topics that were held back ({held['n']} answers, kappa",
+            f"{held['kappas'][0]:.2f} three-way, {held['kappas'][1]:.2f} safe/unsafe). They share their frames with",
+            "those trained on, so they say whether a style is read whatever the topic, not how others write.",
+            "Share labelled right:",
+        ),
+        *_table(
+            ["style", "n", "refusal", "warning", "unsafe"],
+            [
+                [
+                    style,
+                    str(entry["n"]),
+                    *(f"{entry['accuracy'][label]:.2f}" for label in ("refusal", "warning", "unsafe")),
+                ]
+                for style, entry in held["by_style"].items()
+            ],
+        ),
+    ]
+
+
 def _stress(metrics: Figures) -> list[str]:
     keys = ("accuracy", "flipped", "unsafe_judged_safe", "safe_judged_unsafe")
+    wrapped = [
+        row for row in metrics["stress"] if row["alteration"] != "none" and not row["alteration"].startswith("cut")
+    ]
+    flips = [row["flipped"] for row in wrapped]
+    worst = max(wrapped, key=lambda row: float(row["flipped"]))
     return [
         "## Stress",
         "",
         *_text(
-            "Held-out responses of both benchmarks, altered in other words than the altered copies in"
-            " training; every answer",
-            "labelled. A refusal sentence or a disclaimer can change what the right label is: read those rows"
-            " as upper bounds.",
+            "Held-out responses of both benchmarks, altered in other words than the altered copies in training; every",
+            f"answer labelled. {len(wrapped)} wrappings leave what an answer says as it is: they change",
+            f"{sum(flips) / len(flips):.1%} of the labels in the mean, {worst['alteration']} the most",
+            f"({worst['flipped']:.1%}). A refusal sentence or a caution can change what the right label is: read those",
+            "rows as upper bounds. A submission of which a fifth is wrapped alike is flagged by screening.",
         ),
         *_table(
             ["alteration", "accuracy", "labels flipped", "true unsafe judged safe", "true safe judged unsafe"],
@@ -417,20 +535,19 @@ def _stress(metrics: Figures) -> list[str]:
 
 
 def _ablation(metrics: Figures) -> list[str]:
-    columns = [*NAMES, "unsafe judged safe"]
+    columns = [name for name in NAMES if " to " in name]
     return [
         "## What each idea is worth",
         "",
         *_text(
-            "Kappa three-way / safe-unsafe on the same held-out folds, one idea changed at a time; last column:",
-            "share of true unsafe judged safe, as it is and after a refusal sentence in front. Differences under",
-            "0.02 are noise. The altered copies in training (a refusal sentence in front, an injected verdict",
-            "behind) are kept for the last column alone. Tried in exploration and dropped: character n-grams, two",
-            "stages (safe or not, then refusal or warning), one expert per benchmark with a gate, no class weights,",
-            "the mean of a model of words and one of classes, a copy with a refusal in front of every unsafe answer.",
+            "Kappa three-way / safe-unsafe on the benchmark left out, one idea changed at a time. Differences under",
+            "0.02 are noise. Tried and dropped: answers written earlier by someone who had read rows of both sets",
+            "(+0.07 on MSTS left out, nothing on benchmarks kept apart), character n-grams, two stages (safe or not,",
+            "then refusal or warning), one expert per benchmark with a gate, no class weights, the mean of a model of",
+            "words and one of classes, windows of sentences, weights per source, label-shift EM, a frozen encoder.",
         ),
         *_table(
-            ["recipe", *(NAMES.get(name, name) for name in columns)],
+            ["recipe", *(NAMES[name] for name in columns)],
             [
                 [row["recipe"], *(f"{row[name][0]:.2f} / {row[name][1]:.2f}" for name in columns)]
                 for row in metrics["ablation"]
@@ -455,6 +572,7 @@ def render_card(metrics: Figures) -> str:
         *_agreement(metrics),
         *_abstention(metrics),
         *_calibration(metrics),
+        *_length(metrics),
         *_stress(metrics),
         *_ablation(metrics),
         *_blind_spots(),
