@@ -191,7 +191,6 @@ def serve_review(run: Construction, name: str, *, port: int = 7862) -> None:
         UsageError: If gradio is not installed, the address cannot be bound, or the name cannot be one.
         DataError: If the name is in use, or there is nothing to review.
     """
-    require_gradio("the review page")
     port = free_port(port)
     with Reviewer(run, name) as reviewer:
         said = f"Review at {{url}} (stop with Ctrl-C); reviews go to {reviewer.path}"
