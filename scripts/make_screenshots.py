@@ -287,7 +287,7 @@ wanted = false
 def take_review_page(browser: Any) -> Image.Image:
     """Build pairs of invented things with scripted models, and take the picture of the page that reviews them."""
     sys.path.append(str(ROOT / "benchmarks"))
-    from scripted_models import scripted
+    from scripted_models import scripted  # type: ignore[import-not-found]  # in benchmarks
 
     from vlsbench.construct.config import load_plan
     from vlsbench.construct.pipeline import open_construction

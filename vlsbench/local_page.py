@@ -22,6 +22,7 @@ _HOST: Final = "127.0.0.1"
 
 _CSS: Final = """
 .vls-page { max-width: 860px; margin: 0 auto; }
+.vls-page h1 { font-size: 1.35em; font-weight: 700; }
 .vls-bar { height: 8px; border-radius: 4px; overflow: hidden; margin: 6px 0 2px;
   background: var(--border-color-primary); }
 .vls-bar div { height: 100%; background: #0072B2; }
@@ -77,7 +78,15 @@ def page_options(keys: str, css: str = "") -> dict[str, Any]:
     fonts = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif"]
     theme = gr.themes.Default(
         primary_hue="blue", neutral_hue="slate", font=fonts, font_mono=["ui-monospace", "monospace"]
-    ).set(body_text_color_subdued="*neutral_600", body_text_color_subdued_dark="*neutral_300")
+    ).set(
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_300",
+        # White on the default's blue is too pale to read (WCAG 1.4.3).
+        button_primary_background_fill="*primary_600",
+        button_primary_background_fill_dark="*primary_600",
+        button_primary_background_fill_hover="*primary_700",
+        button_primary_background_fill_hover_dark="*primary_700",
+    )
     return {
         "theme": theme,
         "css": _CSS + css,

@@ -167,6 +167,17 @@ def test_siblings_are_a_run_of_the_pairs_that_of_names_alone(make_plan: Make) ->
         call("siblings", str(make_plan(elements=6).path), "--of", "100000")
 
 
+def test_a_review_that_cannot_be_is_one_sentence(make_plan: Make) -> None:
+    path = str(make_plan().path)
+    assert "reviewed: 0 pairs" in call("review", path)
+    with pytest.raises(VLSBenchError, match="--tasks needs --reviewer"):
+        call("review", path, "--tasks", "t.json")
+    with pytest.raises(VLSBenchError, match="--form 'doccano' is not known"):
+        call("review", path, "--form", "doccano")
+    with pytest.raises(VLSBenchError, match="no pair came through yet, so there is nothing to review"):
+        call("review", path, "--reviewer", "mia", "--port", "0")
+
+
 def test_collected_and_made_images_go_side_by_side_with_their_licences(
     server: str, make_plan: Make, tmp_path: Path
 ) -> None:

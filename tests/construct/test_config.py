@@ -158,3 +158,26 @@ def test_a_dry_run_counts_by_hand(make_plan: Callable[..., Plan]) -> None:
         "4": ["12", "24", "72"],
     }
     assert said.endswith("nothing was asked.")
+
+
+JUDGE = '[audit.judge]\nname = "openai:gpt-x"\n'
+
+
+def test_a_judge_of_harm_leak_decides_and_its_prices_and_place_do_not(tmp_path: Path) -> None:
+    without, with_one = load(tmp_path).fingerprint, load(tmp_path, GOOD + JUDGE).fingerprint
+    assert {name for name in with_one if with_one[name] != without.get(name)} == {"audit.judge"}
+    free = 'price_in = 1.0\nprice_out = 2.0\nconcurrency = 2\nbase_url = "http://h/v1"\n'
+    assert load(tmp_path, GOOD + JUDGE + free).fingerprint == with_one
+    strict = load(tmp_path, GOOD + JUDGE + "max_leak = 0.05\n").fingerprint
+    assert {name for name in strict if strict[name] != with_one[name]} == {"audit.judge"}
+    with pytest.raises(DataError, match=r"audit\.judge\.name.* found 'people:grades\.csv'"):
+        load(tmp_path, GOOD + JUDGE.replace("openai:gpt-x", "people:grades.csv"))
+    with pytest.raises(DataError, match="price_in and price_out belong together"):
+        load(tmp_path, GOOD + JUDGE + "price_in = 1.0\n")
+
+
+def test_a_dry_run_counts_the_judges_questions(make_plan: Callable[..., Plan]) -> None:
+    """12 pairs, three questions each (pair, text, need); with the set's own label there are two."""
+    assert "harm leak: openai:gpt-x, at most 36 questions" in forecast(make_plan(elements=6, queries=2, more=JUDGE))
+    labelled = JUDGE + 'pair_harm = "label"\n'
+    assert "at most 24 questions" in forecast(make_plan(elements=6, queries=2, more=labelled))

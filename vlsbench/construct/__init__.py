@@ -13,9 +13,11 @@
     sameness.py         texts told again, images that look alike
     stage_files.py      the files between stages
     gate.py             what the texts give away: batches go back, or fail
+    harm.py             how many pairs are unsafe by their text alone, where a judge is configured
     pipeline.py         the stages in order, over one folder
     yields.py           what came through, what was lost and why, what it cost
-    review.py           what people say of the pairs: files out to a labelling tool, its export back in
+    review.py           what people say of the pairs, and what it comes to; files for labelling tools
+    reviewer.py         one person's reviews; review_page.py, the page they are made on
     forecast.py         what a run would ask
     publish.py          the dataset's folder
 

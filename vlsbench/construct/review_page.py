@@ -158,7 +158,7 @@ def review_options() -> dict[str, Any]:
 def _head(reviewer: Reviewer) -> str:
     done, left = reviewer.n_done, reviewer.n_left
     return (
-        f"<h2>Review as {html.escape(reviewer.name)}</h2>{bar(done, done + left)}"
+        f"<h1>Review as {html.escape(reviewer.name)}</h1>{bar(done, done + left)}"
         f'<p class="vls-note">{done} reviewed, {left} left; each is on disk. Stop at any time; the same command goes '
         "on. Keys: 1 to 4 answer, i shows the image, Enter saves, n puts the pair off. A saved review stays.</p>"
     )
@@ -166,7 +166,7 @@ def _head(reviewer: Reviewer) -> str:
 
 def _thanks(reviewer: Reviewer) -> str:
     return (
-        "<h3>There is nothing left for you. Thank you.</h3>"
+        "<h2>There is nothing left for you. Thank you.</h2>"
         f"<p>Your reviews are in <code>{html.escape(str(reviewer.path))}</code>. Where two others disagree there will "
         "be more: load the page again.</p>"
     )
@@ -191,7 +191,6 @@ def serve_review(run: Construction, name: str, *, port: int = 7862) -> None:
         UsageError: If gradio is not installed, the address cannot be bound, or the name cannot be one.
         DataError: If the name is in use, or there is nothing to review.
     """
-    require_gradio("the review page")
     port = free_port(port)
     with Reviewer(run, name) as reviewer:
         said = f"Review at {{url}} (stop with Ctrl-C); reviews go to {reviewer.path}"

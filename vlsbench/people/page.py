@@ -125,7 +125,7 @@ def build_page(labeller: Labeller) -> Any:
 def _head(labeller: Labeller) -> str:
     done, total = labeller.n_done, labeller.n_total
     return (
-        f"<h2>Label as {html.escape(labeller.name)}</h2>"
+        f"<h1>Label as {html.escape(labeller.name)}</h1>"
         f"{bar(done, total)}"
         f'<p class="vls-note">{done} of {total} labelled, each on disk. Stop at any time; the same command goes on. '
         "Keys: 1, 2, 3, 0 choose, Enter saves, i shows the image, b takes the last label back.</p>"
@@ -145,7 +145,7 @@ def _sample(labeller: Labeller) -> str:
         path = html.escape(str(labeller.path))
         folder = html.escape(str(labeller.submission.directory))
         return (
-            "<h3>All samples of your plan are labelled. Thank you.</h3>"
+            "<h2>All samples of your plan are labelled. Thank you.</h2>"
             f"<p>Your labels are in <code>{path}</code>.</p>"
             f"<p>Next: <code>vlsbench agree {folder} --human {path} --paper-tables</code><br>"
             f"or <code>vlsbench score {folder} --human {path}</code></p>"
