@@ -85,11 +85,13 @@ def measure(trainer: Any, corpus: Any, new: str, n_draws: int) -> dict[tuple[str
                         float(np.mean(of_model)) if of_model else np.nan,
                     )
                 )
-    return {
-        key: (np.nanmean(values, axis=0), np.nanstd(values, axis=0) / np.sqrt(len(values)))
-        for key, values in found.items()
-        if np.isfinite(values).any()
-    }
+    return {key: _summary(np.array(values)) for key, values in found.items()}
+
+
+def _summary(values: Any) -> tuple[Any, Any]:
+    """Return mean and standard error of every column, NaN where a draw has too few labels of a model."""
+    means, errors = values.mean(axis=0), values.std(axis=0) / np.sqrt(len(values))
+    return means, errors
 
 
 def _error(told: Any, truth: Any, weights: Any, rows: Any) -> float:
