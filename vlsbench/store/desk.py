@@ -577,8 +577,7 @@ class Desk:
                     folder,
                     self.store,
                     name=who,
-                    is_accepted=is_trusted,
-                    because="the store's rules trust who submitted it",
+                    accepted_because="the store's rules trust who submitted it" if is_trusted else None,
                     member_of=member_of,
                 )
             except SubmissionError as error:  # this very content was withdrawn or rejected
