@@ -69,7 +69,7 @@ def submit(
         is_baseline=baseline,
         is_again=again,
         is_proposal=pull_request,
-        accepted_because="the store's owner submitted it" if opened.is_own and not review else None,
+        accepted_because="the store's owner submitted it" if (opened.is_own or baseline) and not review else None,
     )
     if as_json:
         print(receipt.model_dump_json(indent=2))
