@@ -346,7 +346,7 @@ def test_a_reviewer_sees_what_a_decision_needs(lab: Lab) -> None:
     (first, *_) = honest(lab)
     copy = lab.send("Honest A", 38, by="eve", answers=answers_of("honest A"), organization="Acme")
     store = lab.store.sync()
-    (item,) = list_waiting(store, open_projection(store))
+    (item,) = list_waiting(store, open_projection(store).view())
     assert (item.submission, item.model, item.submitter, item.state) == (copy, "Honest A", "eve", "published")
     assert (item.organization, item.organization_verified_by) == ("Acme", None)
     assert item.flags == (
@@ -361,4 +361,4 @@ def test_a_reviewer_sees_what_a_decision_needs(lab: Lab) -> None:
     assert "org    Acme: only claimed" in said
     assert f"copy   {first}: 41 of 41 alike" in said
     accept(copy, lab.store, name="mary")
-    assert list_waiting(store, open_projection(store)) == ()
+    assert list_waiting(store, open_projection(store).view()) == ()

@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final, Literal
 
-from vlsbench.board.counted import Projection, View
+from vlsbench.board.counted import View
 from vlsbench.board.lists import OVERALL, PlacedRow, find_lists
-from vlsbench.errors import SubmissionError
+from vlsbench.errors import SubmissionError, printable
 from vlsbench.records import Label, Record
 from vlsbench.screening.fingerprints import Likeness
 from vlsbench.store.queue import QueueRow, list_queue
@@ -71,18 +71,17 @@ class Waiting(Record):
     """Empty where nothing was judged yet."""
 
 
-def list_waiting(store: Path, projection: Projection, *, n_samples: int = N_SAMPLES) -> tuple[Waiting, ...]:
+def list_waiting(store: Path, view: View, *, n_samples: int = N_SAMPLES) -> tuple[Waiting, ...]:
     """List what waits for a maintainer's decision, what came first before the others.
 
     Args:
         store: The folder of the store.
-        projection: Of this store, refreshed.
+        view: Of this store.
         n_samples: Answers to show of each; 0 reads none.
 
     Raises:
         SubmissionError: If the store is not a folder.
     """
-    view = projection.view()
     placed: dict[str, list[Place]] = {}
     for item in find_lists(view, OVERALL):
         for row in item.not_reviewed:
@@ -146,7 +145,7 @@ def _samples(directory: Path, rubric: str, n_samples: int) -> tuple[ReviewSample
 
 
 def render_waiting(item: Waiting) -> str:
-    """Write for a terminal what a decision needs; the caller makes it printable."""
+    """Write for a terminal what a decision needs."""
     lines = [f"{item.model or 'without a readable card'}  ({item.submission}, {item.state})"]
     lines.append(f"    from   {item.submitter or 'nobody that is known'}, {item.received or 'at no known time'}")
     if item.organization is not None:
@@ -164,4 +163,4 @@ def render_waiting(item: Waiting) -> str:
     for sample in item.samples:
         text = " ".join((sample.response or "").split())[:200]
         lines.append(f"    {sample.instruction_id:>6} {sample.label or 'no label'}: {text}")
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))

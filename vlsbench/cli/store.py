@@ -147,7 +147,7 @@ def review(store: StoreAt = None, name: WhoWrites = None, as_json: AsJson = Fals
 
     opened = _open(store)
     folder = opened.sync()
-    waiting = list_waiting(folder, open_projection(folder))
+    waiting = list_waiting(folder, open_projection(folder).view())
     if as_json:
         print(f"[{', '.join(item.model_dump_json() for item in waiting)}]")
         return
