@@ -14,6 +14,9 @@ from vlsbench.board.lists import OVERALL, PlacedRow, find_lists
 from vlsbench.errors import SubmissionError, printable
 from vlsbench.records import Label, Record
 from vlsbench.screening.fingerprints import Likeness
+from vlsbench.store.history import fold, read_history
+from vlsbench.store.identity import vouched_by
+from vlsbench.store.local import read_card
 from vlsbench.store.queue import QueueRow, list_queue
 from vlsbench.submission.answers import read_answers
 
@@ -104,14 +107,15 @@ def _place(rubric: str, dataset: str, placed: PlacedRow) -> Place:
 
 def _waiting(store: Path, row: QueueRow, view: View, places: list[Place], n_samples: int) -> Waiting:
     name = row.submission_id
-    projected = view.submissions.get(name)
-    card = projected.counted[0].card if projected is not None and projected.counted else None
+    card = read_card(store / name)
+    received = fold(read_history(store / name)).received
+    member_of = received.member_of if received is not None else None
     flags = dict.fromkeys((*row.flags, *view.flags.get(name, ())))
     return Waiting(
         submission=name,
         model=row.model,
         organization=card.organization if card is not None else None,
-        organization_verified_by=projected.verified_by if projected is not None else None,
+        organization_verified_by=vouched_by(card, member_of) if card is not None else None,
         submitter=row.who,
         received=row.received_at,
         state=row.state,
