@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from vlsbench.board.counted import View
 from vlsbench.board.lists import OVERALL, PlacedRow, find_lists
-from vlsbench.errors import SubmissionError, printable
+from vlsbench.errors import SubmissionError, masked
 from vlsbench.records import Label, Record
 from vlsbench.screening.fingerprints import Likeness
 from vlsbench.store.history import fold, read_history
@@ -167,4 +167,4 @@ def render_waiting(item: Waiting) -> str:
     for sample in item.samples:
         text = " ".join((sample.response or "").split())[:200]
         lines.append(f"    {sample.instruction_id:>6} {sample.label or 'no label'}: {text}")
-    return "\n".join(map(printable, lines))
+    return "\n".join(map(masked, lines))
