@@ -24,7 +24,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ALPHA", "Outcomes", "RankSets", "holm", "place_sets", "rank_sets", "sign_flip_p_value"]
+__all__ = ["ALPHA", "Ints", "Outcomes", "RankSet", "RankSets", "holm", "place_sets", "rank_sets", "sign_flip_p_value"]
 
 ALPHA: Final = 0.05
 """Chance of any false "better" within one list, and of a confidence set that misses."""
