@@ -28,6 +28,7 @@ GROUND = (
     "errors",
     "files",
     "local_page",
+    "names",
     "records",
     "taxonomy",
     "text",

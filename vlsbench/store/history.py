@@ -96,6 +96,8 @@ class Received(_Said):
     n_lines: Count
     source: Annotated[str, Field(max_length=300)] = ""
     """How it came: `submit`, or a folder that was found in the store."""
+    member_of: Name | None = None
+    """The organization that the card names, where who submitted was signed in and is a member of it."""
 
 
 class Checked(_Said):
@@ -123,9 +125,12 @@ class Rejected(_Said):
 
 
 class Accepted(_Said):
-    """A maintainer looked at it: any judge may judge it, and an earlier rejection by a maintainer is lifted."""
+    """A maintainer looked at it: it is ranked, any judge may judge it, and a maintainer's rejection is lifted."""
 
     state: Literal["accepted"] = "accepted"
+    because: Annotated[str, Field(max_length=300)] = ""
+    """Why nobody had to look: the store's owner submitted it, or the store's rules trust who did. Empty where somebody
+    looked."""
 
 
 class Judged(_Said):
