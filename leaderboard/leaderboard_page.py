@@ -29,9 +29,6 @@ _N_ROWS = ("25", "50", "100", ALL)
 _N_BARS = 30
 """Models a chart draws: 1,200 pixels high, about what a reader scrolls through. The table has the others."""
 
-_TABLE_HEIGHT = 620
-"""Pixels after which a table scrolls within itself: 16 rows and the header."""
-
 SORTS: dict[str, Column] = {column.order: column for column in orders()}
 """What the table can be sorted by. Numbers: highest first, names: A first; rows without a value come last."""
 
@@ -51,11 +48,11 @@ class _Parts(NamedTuple):
     legend: gr.HTML
     chart: gr.Plot
     caption: gr.HTML
-    table: gr.Dataframe
+    table: gr.HTML
     paper: gr.Column
     paper_heading: gr.HTML
     paper_chart: gr.Plot
-    paper_table: gr.Dataframe
+    paper_table: gr.HTML
 
 
 OUTPUTS = _Parts._fields
@@ -104,13 +101,13 @@ def make(live: LiveBoard) -> Page:
             show_label=False,
             container=False,
         )
-    table = make_table("Models of the chosen list", first["table"], "vls-judged")
+    table = make_table(first["table"], "vls-judged")
     paper_first = filled(first["paper"])
     with gr.Column(elem_classes="vls-paper", **paper_first) as paper:
         paper_heading = gr.HTML(elem_classes="vls-block", **filled(first["paper_heading"]))
         gr.HTML(texts.paper_legend(), elem_classes="vls-block")
         paper_chart = make_plot(first=first["paper_chart"])
-        paper_table = make_table("Rows as printed in the paper", first["paper_table"], "vls-printed")
+        paper_table = make_table(first["paper_table"], "vls-printed")
     parts = _Parts(
         chooser,
         condition,
@@ -147,17 +144,9 @@ def make(live: LiveBoard) -> Page:
     return page
 
 
-def make_table(label: str, first: dict[str, Any], kind: str) -> gr.Dataframe:
-    """Place a table; `kind` is the class by which `style.css` keeps its first columns in sight."""
-    return gr.Dataframe(
-        label=label,
-        interactive=False,
-        show_search="none",
-        max_height=_TABLE_HEIGHT,
-        buttons=["fullscreen"],
-        elem_classes=["vls-table", kind],
-        **filled(first),
-    )
+def make_table(first: dict[str, Any], kind: str) -> gr.HTML:
+    """Place a table; `kind` is a class by which it is told from others."""
+    return gr.HTML(elem_classes=["vls-block", kind], js_on_load=tables.TABLE_SCRIPT, **filled(first))
 
 
 def select_rows(item: BoardList, choice: Chosen) -> list[BoardRow]:
@@ -189,7 +178,7 @@ def _sorted_by(item: BoardList, rows: Sequence[BoardRow], column: tables.PageCol
     """Sort rows as their cells do; those without a value come last either way, as unranked rows do."""
 
     def key(row: BoardRow) -> tuple[float, str] | None:
-        value = row.rank if column.header == "Rank" else column.cell(item, row).value
+        value = column.cell(item, row).value
         if value is None or value == "":
             return None
         return (0.0, value.casefold()) if isinstance(value, str) else (float(value), "")
@@ -245,12 +234,7 @@ def updates(live: LiveBoard, choice: Chosen) -> list[Any]:
         ),
         "chart": gr.update(value=plot(charts.judged_chart(item, drawn)) if drawn else None, visible=bool(drawn)),
         "caption": gr.update(value=texts.caption(item, rows, n_drawn=len(drawn), n_listed=len(listed)), visible=True),
-        "table": gr.update(
-            value=tables.judged_table(item, listed, columns),
-            datatype=[column.datatype for column in columns],
-            column_widths=[column.width for column in columns],
-            visible=bool(listed),
-        ),
+        "table": gr.update(value=tables.judged_table(item, listed, columns, sort=choice.sort), visible=bool(listed)),
     }
     return [{**common, **shown}[name] for name in _Parts._fields]
 
@@ -269,9 +253,5 @@ def _paper_updates(board: Board, *, is_shown: bool) -> dict[str, Any]:
         "paper": gr.update(visible=is_shown),
         "paper_heading": gr.update(value=texts.paper_heading(table)),
         "paper_chart": gr.update(value=plot(charts.paper_chart(table))),
-        "paper_table": gr.update(
-            value=tables.paper_table(table),
-            datatype=[column.datatype for column in tables.PAPER_COLUMNS],
-            column_widths=[column.width for column in tables.PAPER_COLUMNS],
-        ),
+        "paper_table": gr.update(value=tables.paper_table(table)),
     }

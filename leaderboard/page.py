@@ -40,6 +40,17 @@ _SAME = "vls: as it is"
 
 SCRIPT = """
 <script>
+// A short address (?model=ID), and columns that this reader chose before, are written out in full.
+(() => {
+  const query = new URLSearchParams(window.location.search);
+  if (!query.has("tab") && query.has("model")) query.set("tab", "model");
+  let kept = null;
+  try { kept = localStorage.getItem("vls-columns"); } catch { /* a reader may forbid it */ }
+  if (!query.has("tab") && !query.has("columns") && kept) query.set("columns", kept);
+  if (query.size !== new URLSearchParams(window.location.search).size) {
+    window.history.replaceState(null, "", "?" + query.toString());
+  }
+})();
 // The query that the page was opened with; what is chosen changes the address before gradio's load event reads it.
 const vlsOpened = window.location.search;
 // The same, until the first tab has been shown.
@@ -74,9 +85,11 @@ function vlsChoose(page, keys, firsts, texts, values) {
     const text = texts.includes(key) ? values[place] ?? "" : vlsWords(values[place]);
     if (text !== (texts.includes(key) ? "" : vlsWords(firsts[place]))) query.set(key, text);
   });
+  if (keys.includes("columns")) {
+    try { localStorage.setItem("vls-columns", query.get("columns") ?? ""); } catch { /* as above */ }
+  }
   window.history.replaceState(null, "", query.size ? "?" + query.toString() : window.location.pathname);
   if (window.parent !== window) window.parent.postMessage({ queryString: query.toString() }, "https://huggingface.co");
-  vlsMarkSorted();
   return values;
 }
 
@@ -94,58 +107,13 @@ document.addEventListener("change", (event) => {
   if (isText && event.isTrusted === false) event.target.dispatchEvent(new Event("input", { bubbles: true }));
 }, true);
 
-// The menu of a column sorts what it sees, which is a part of the list; sort the whole list in its place.
-let vlsColumn = null;
+// What a header of the table asks the list to be sorted by.
 let vlsOrder = null;
-for (const kind of ["click", "touchstart"]) {
-  document.addEventListener(kind, (event) => {
-    const button = event.target.closest?.(".cell-menu-button");
-    if (button) vlsColumn = button.closest(".vls-judged [data-heading]");
-  }, true);
-}
-document.addEventListener("click", (event) => {
-  const item = event.target.closest?.(".cell-menu [role=menuitem]");
-  if (!item || !vlsColumn) return;
-  const place = [...item.parentElement.querySelectorAll("[role=menuitem]")].indexOf(item);
-  if (place > 2) return;  // its filters
-  event.stopImmediatePropagation();
-  vlsOrder = place === 2 ? "rank" : `${vlsColumn.title} ${["ascending", "descending"][place]}`;
-  document.body.click();  // closes the menu
-  document.querySelector("button.vls-resort")?.click();
-}, true);
 
 function vlsSorted(page, keys, firsts, texts, key, values) {
   if (vlsOrder) values[keys.indexOf(key)] = vlsOrder;
   return vlsChoose(page, keys, firsts, texts, values);
 }
-
-// Say at its column how the list is sorted.
-function vlsMarkSorted() {
-  const query = new URLSearchParams(window.location.search);
-  const [, column, order] = /^(.+) (ascending|descending)$/.exec(query.get("sort") ?? "") ?? [];
-  for (const heading of document.querySelectorAll(".vls-judged [data-heading]")) {
-    const isIt = !query.has("tab") && column !== undefined && heading.title === column;
-    const mark = heading.querySelector(".vls-sorted");
-    if (isIt && mark?.dataset.order === order) continue;
-    mark?.remove();
-    heading.removeAttribute("aria-sort");
-    if (!isIt) continue;
-    heading.setAttribute("aria-sort", order);
-    const made = document.createElement("span");
-    made.className = "vls-sorted";
-    made.dataset.order = order;
-    made.setAttribute("role", "img");
-    made.setAttribute("aria-label", `Sorted ${order}`);
-    made.textContent = order === "ascending" ? "\u2191" : "\u2193";
-    heading.querySelector(".header-content")?.append(made);
-  }
-}
-let vlsIsMarking = false;
-new MutationObserver(() => {
-  if (vlsIsMarking) return;
-  vlsIsMarking = true;
-  requestAnimationFrame(() => { vlsIsMarking = false; vlsMarkSorted(); });
-}).observe(document.documentElement, { childList: true, subtree: true });
 
 // A tab is shown: the one that is shown while the page opens, with the choices of the address.
 async function vlsShow(page, keys, firsts, texts, values) {
@@ -380,10 +348,10 @@ def link_notice(sentence: str) -> dict[str, Any]:
 
 
 def follow_sort(page: Page, key: str) -> None:
-    """Sort the whole list by the menu of a column of a table of the page.
+    """Sort the whole list by a header of a table of the page.
 
     Args:
-        page: Its table is of the class `vls-judged`.
+        page: Its table sets `vlsOrder`.
         key: Of the choice that says how the list is sorted, `COLUMN ascending` or `COLUMN descending` among its values.
     """
     button = gr.Button("Sort", elem_classes="vls-resort")  # pressed by the script only
