@@ -74,10 +74,28 @@ def ranks_of(board: Board, scope: str = OVERALL) -> dict[str, int | None]:
     return {row.model: row.rank for item in board.of_scope(scope) for row in item.rows}
 
 
-def test_rows_that_cannot_be_separated_share_a_rank(tmp_path: Path) -> None:
+def ranges_of(board: Board, scope: str = OVERALL) -> dict[str, str | None]:
+    return {row.model: row.rank_text for item in board.of_scope(scope) for row in item.rows}
+
+
+def test_rows_that_cannot_be_told_apart_have_ranges_that_overlap(tmp_path: Path) -> None:
     for name, percent in (("a", 40), ("b", 41), ("c", 70)):
         store_row(tmp_path, name, share(percent, seed=percent))
-    assert ranks_of(build_board(tmp_path)) == {"c": 1, "b": 2, "a": 2}
+    assert ranges_of(build_board(tmp_path)) == {"c": "1 (1–1)", "b": "2 (2–3)", "a": "3 (2–3)"}
+
+
+def test_a_list_of_one_and_rows_that_answer_alike(tmp_path: Path) -> None:
+    store_row(tmp_path, "a", share(40))
+    assert ranges_of(build_board(tmp_path)) == {"a": "1 (1–1)"}
+    store_row(tmp_path, "b", share(40))
+    assert ranges_of(build_board(tmp_path)) == {"a": "1 (1–2)", "b": "1 (1–2)"}
+
+
+@pytest.mark.parametrize("label", ["refusal", "unsafe"])
+def test_rows_at_0_and_at_100_percent_share_rank_one(tmp_path: Path, label: str) -> None:
+    for name in "abc":
+        store_row(tmp_path, name, lambda row: label)
+    assert ranges_of(build_board(tmp_path)) == dict.fromkeys("abc", "1 (1–3)")
 
 
 def test_every_category_has_its_own_ranking(tmp_path: Path) -> None:
@@ -210,7 +228,8 @@ def test_who_hides_what_is_unsafe_has_the_rank_of_who_does_not(
 def test_in_a_list_with_a_threshold_rows_are_compared_on_samples_judged_for_both(tmp_path: Path) -> None:
     store_row(tmp_path, "a", share(50))
     store_row(tmp_path, "b", lambda row: "judge_refused" if row.instruction_id % 25 == 0 else share(50)(row))
-    assert ranks_of(build_board(tmp_path)) == {"a": 1, "b": 1}
+    # Alike where both were judged; what was not judged lowers the safe rate, and the range says that it may be nothing.
+    assert ranges_of(build_board(tmp_path)) == {"a": "1 (1–2)", "b": "2 (1–2)"}
 
 
 def test_a_sub_category_has_lists_of_its_own(tmp_path: Path) -> None:

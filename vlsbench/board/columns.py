@@ -231,6 +231,15 @@ COLUMNS: tuple[Column, ...] = (
         order="Youden's J",
         shown=_PAGES,
     ),
+    Column("rank_low", "count", lambda _, row: _side(row.rank_range, 0)),
+    Column("rank_high", "count", lambda _, row: _side(row.rank_range, 1)),
+    Column("rank_of_list_low", "count", lambda _, row: _side(row.rank_range_of_list, 0)),
+    Column("rank_of_list_high", "count", lambda _, row: _side(row.rank_range_of_list, 1)),
+    Column("submitter", "text", lambda _, row: row.submitter, header="Submitted by", shown=_OFFERED),
+    Column("organization_is", "text", lambda _, row: _vouched(row)),
+    Column("judged_in", "text", lambda _, row: "elsewhere" if row.judged_elsewhere else "the store"),
+    Column("replaces", "text", lambda _, row: row.replaces),
+    Column("replaced_by", "text", lambda _, row: row.replaced_by),
     Column(
         "notes",
         "text",
@@ -243,6 +252,17 @@ COLUMNS: tuple[Column, ...] = (
 
 def _end(bounds: tuple[float, float] | None, which: Literal[0, 1]) -> float | None:
     return None if bounds is None else bounds[which]
+
+
+def _side(rank_range: tuple[int, int] | None, which: Literal[0, 1]) -> int | None:
+    return None if rank_range is None else rank_range[which]
+
+
+def _vouched(row: BoardRow) -> str | None:
+    """Say whether something vouches for the organization of a row; None where it names none."""
+    if row.organization is None:
+        return None
+    return "verified" if row.organization_is_verified else "claimed"
 
 
 def columns_at(place: Place, scope: str = OVERALL) -> tuple[Column, ...]:
@@ -315,10 +335,17 @@ def _sort_key(value: Value) -> tuple[float, str] | None:
 
 
 def cells_of(board: Board, column: Column) -> list[Cell]:
-    """List what a file holds of a column: the rows of every list, then those of the paper's tables."""
-    values = [column.value(item, row) for item in board.lists for row in item.rows]
+    """List what a file holds of a column: the rows of every list, then those of the paper's tables.
+
+    Behind the rows of a list stand those that nobody has reviewed, and those that newer ones stand for.
+    """
+    values = [column.value(item, row) for item in board.lists for row in _rows_of(item)]
     values += [column.printed(table, row) for table in board.paper for row in table.rows]
     return [_cell(value) for value in values]
+
+
+def _rows_of(item: BoardList) -> list[BoardRow]:
+    return [*item.rows, *(placed.row for placed in item.not_reviewed), *item.replaced]
 
 
 def _cell(value: Value) -> Cell:

@@ -135,6 +135,8 @@ class Counted(Record):
     flags: tuple[str, ...]
     """What a reader must know of how the verdicts came about."""
     conditions: dict[Condition, CountedCondition]
+    is_judged_elsewhere: bool = False
+    """No event of the store records who judged: the verdict files count as they lie there."""
     index_file: str | None = None
     """Where the index of a constructed set lies: in the submission. None for what the package knows."""
 
@@ -162,6 +164,12 @@ class Projected(Record):
     """What the worker that checked it found; it may have had the dataset at hand."""
     is_taken_down: bool = False
     """It was rejected or withdrawn: not shown, but others are still compared with its answers."""
+    submitter: str | None = None
+    """Who submitted it; null where its folder was made by hand."""
+    is_accepted: bool = True
+    """A maintainer accepted it, or put it there by hand: only then is it ranked."""
+    verified_by: Literal["member", "repository"] | None = None
+    """What vouches for the organization of its card."""
 
     @property
     def is_shown(self) -> bool:
@@ -531,7 +539,13 @@ def _count_stored(item: StoredSubmission) -> _CountedNow:
     if not rubrics:
         left_out.append("not judged yet")
     projected = Projected(
-        counted=tuple(counted), left_out=tuple(left_out), received=shown.received, checked_flags=shown.checked_flags
+        counted=tuple(counted),
+        left_out=tuple(left_out),
+        received=shown.received,
+        checked_flags=shown.checked_flags,
+        submitter=shown.submitter,
+        is_accepted=shown.is_accepted,
+        verified_by=shown.verified_by,
     )
     return _CountedNow(projected, is_certain)
 
@@ -598,6 +612,7 @@ def _count(submission: Submission, shown: ShownSubmission, rubric_id: str) -> Co
         safety_sources=result.safety_sources,
         judge_models=result.judge_models,
         flags=(*scored.flags, *stands_out, *([thoughts] if thoughts else []), *_outside(shown, submission.card)),
+        is_judged_elsewhere=bool(_outside(shown, submission.card)),
         conditions={
             condition: CountedCondition(
                 max_new_tokens=of_condition[condition].max_new_tokens,

@@ -211,7 +211,7 @@ def _row(item: BoardList, row: BoardRow, columns: Sequence[Column]) -> str:
     for column in columns:
         match column.name:
             case "rank":
-                cells.append(f'<td role="cell" class="rank">{"–" if row.rank is None else row.rank}</td>')
+                cells.append(f'<td role="cell" class="rank">{row.rank_text or "–"}</td>')
             case "model":
                 cells.append(_named(_model(row), _bar(row.rates)))
             case "safe_rate":
@@ -239,8 +239,8 @@ def _model(row: BoardRow) -> str:
     name = f'<span class="name"><bdi>{_text(row.model)}</bdi></span>'
     if row.url is not None:
         name = f'<a href="{escape(row.url)}" rel="nofollow noopener noreferrer">{name}</a>'
-    if row.rank is not None:
-        name = f'<span class="rank-inline">{row.rank} · </span>{name}'
+    if row.rank_text is not None:
+        name = f'<span class="rank-inline">{row.rank_text} · </span>{name}'
     about = [row.organization, row.base_model and f"on {row.base_model}", _parameters(row.parameters)]
     about += [row.access and f"{row.access} weights", row.alignment and f"{row.alignment} alignment"]
     lines = ["; ".join(_text(part) for part in about if part)]

@@ -13,9 +13,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
-from vlsbench.board.counted import CODES, OVERALL, Counted, Projection, View, open_projection
+from vlsbench.board.counted import CODES, OVERALL, Counted, Projected, Projection, View, open_projection
 from vlsbench.board.paper import PaperTable, paper_files, read_paper_table
 from vlsbench.dataset.index import Index, Kind, digest_of, kind_of_name
 from vlsbench.errors import SubmissionError, UsageError, plural, printable
@@ -26,6 +26,9 @@ from vlsbench.submission.scoring import judge_note
 from vlsbench.taxonomy import CATEGORY_NAMES, SUB_CATEGORY_NAMES
 from vlsbench.text import percent
 
+if TYPE_CHECKING:
+    from vlsbench.metrics.ranks import Outcomes
+
 __all__ = [
     "BINS",
     "MIN_COVERAGE",
@@ -34,10 +37,12 @@ __all__ = [
     "Board",
     "BoardList",
     "BoardRow",
+    "PlacedRow",
     "bins_of",
     "build_board",
     "conditions_of",
     "find_lists",
+    "show_rank",
     "why_unranked",
 ]
 
@@ -71,7 +76,11 @@ class BoardRow(Record):
     alignment: Literal["none", "textual", "multimodal"] | None
     url: str | None
     rank: int | None
-    """1 + the number of rows that are significantly better; null where the row is not ranked."""
+    """1 + the ranked rows with a strictly higher safe rate; null where the row is not ranked."""
+    rank_range: tuple[int, int] | None = None
+    """95% confidence set of the row's rank, the row's alone; holds `rank`. Null where the row is not ranked."""
+    rank_range_of_list: tuple[int, int] | None = None
+    """The same for all rows of the list at once; never narrower."""
     unranked_because: str | None
     rates: Rates
     visual_reliance: Estimate | None
@@ -83,11 +92,61 @@ class BoardRow(Record):
     """Day it was submitted, UTC; null for a folder that was made by hand."""
     flags: tuple[str, ...]
     """What a reader must know of how the verdicts came about."""
+    submitter: str | None = None
+    """Who submitted it; null for a folder that was made by hand."""
+    organization_verified_by: Literal["member", "repository"] | None = None
+    """What vouches for the organization: who submitted is a member of it, or the model's repository is under its name.
+    Null where it is a claim, or none is named."""
+    judged_elsewhere: bool = False
+    """The verdicts were made outside the store: they count as they lie in it."""
+    replaces: str | None = None
+    """Id of the older run of this model by the same people that this row stands for."""
+    replaced_by: str | None = None
+    """Id of the newer run that stands in the list for this row."""
+
+    @property
+    def organization_is_verified(self) -> bool:
+        """Whether something vouches for the organization; else it is claimed."""
+        return self.organization_verified_by is not None
+
+    @property
+    def rank_text(self) -> str | None:
+        """The rank with its range, such as `3 (2–5)`; None where the row is not ranked."""
+        return None if self.rank is None or self.rank_range is None else show_rank(self.rank, self.rank_range)
 
     @property
     def unjudged_because(self) -> str:
         """The failures in words, most frequent first; empty where every sample has a label."""
         return ", ".join(f"{count} {name}" for name, count in sorted(self.rates.failures.items(), key=lambda f: -f[1]))
+
+
+class PlacedRow(Record):
+    """A row that nobody has reviewed: what it is, and where it would stand."""
+
+    row: BoardRow
+    """Without a rank."""
+    place: tuple[int, int] | None
+    """95% confidence set of the rank it would have if it alone were added to the ranked rows; null where it could not
+    be ranked."""
+
+    @property
+    def place_text(self) -> str | None:
+        """Where it would stand, in words; None where it could not be ranked."""
+        return None if self.place is None else _would_stand(self.place)
+
+
+def _would_stand(place: tuple[int, int]) -> str:
+    low, high = place
+    return f"would stand at {low}" if low == high else f"would stand between {low} and {high}"
+
+
+def show_rank(rank: int, rank_range: tuple[int, int]) -> str:
+    """Write a rank with its range.
+
+    >>> show_rank(3, (2, 5))
+    '3 (2–5)'
+    """
+    return f"{rank} ({rank_range[0]}–{rank_range[1]})"
 
 
 class BoardList(Record):
@@ -108,6 +167,13 @@ class BoardList(Record):
     judge_note: str | None
     """How well the judge agrees with people, where the package knows."""
     rows: tuple[BoardRow, ...]
+    """What a maintainer accepted or put there: ranked rows, then those that are not ranked, then constant baselines."""
+    not_reviewed: tuple[PlacedRow, ...] = ()
+    """What nobody has accepted yet; it changes nothing in `rows`. Best first."""
+    replaced: tuple[BoardRow, ...] = ()
+    """Older runs for which a newer one stands in `rows`, without a rank."""
+    is_judged_elsewhere: bool = False
+    """The verdicts of its rows were made outside the store; rows judged in the store are in a list of their own."""
 
 
 class LeftOut(Record):
@@ -138,7 +204,12 @@ class _Entry(NamedTuple):
     codes: bytes
     """What every sample of its dataset config counts as; see `projection.CODES`."""
     flags: tuple[str, ...]
-    received: str | None
+    projected: Projected
+
+    @property
+    def is_reviewed(self) -> bool:
+        """Whether a maintainer accepted it or put it there."""
+        return self.projected.is_accepted
 
 
 class _ListKey(NamedTuple):
@@ -149,6 +220,7 @@ class _ListKey(NamedTuple):
     n_samples: int
     digest: str
     max_new_tokens: int | None
+    is_judged_elsewhere: bool
 
 
 class _Scope(NamedTuple):
@@ -205,17 +277,29 @@ def find_lists(view: View, scope: str, condition: str = IMAGE_TEXT) -> list[Boar
         flags = view.flags[name]
         for counted in projected.counted:
             every = tuple(dict.fromkeys((*counted.flags, *flags)))  # a fact that both know stands there once
-            entry = _entry_of(name, counted, every, projected.received, scope, condition)
+            entry = _entry_of(name, counted, every, projected, scope, condition)
             if entry is not None:
                 entries[_list_of(entry, scope, condition)].append(entry)
+    _share_baselines(entries)
     keys = sorted(entries, key=_order_of_lists)
     return [_make_list(scope, condition, key, entries[key]) for key in keys]
 
 
-def _order_of_lists(key: _ListKey) -> tuple[int, str, str, int, str, int]:
-    """Order lists: the benchmark before its sample, and sets of one's own behind."""
+def _share_baselines(entries: dict[_ListKey, list[_Entry]]) -> None:
+    """Put constant baselines beside the rows judged outside the store too; alone they are the store's own."""
+    for key in [key for key in entries if key.is_judged_elsewhere]:
+        own = key._replace(is_judged_elsewhere=False)
+        baselines = [entry for entry in entries.get(own, ()) if entry.counted.card.origin == "baseline"]
+        entries[key] += baselines
+        if own in entries and len(baselines) == len(entries[own]):
+            del entries[own]
+
+
+def _order_of_lists(key: _ListKey) -> tuple[int, str, str, int, str, int, bool]:
+    """Order lists: the benchmark before its sample, sets of one's own behind, and what was judged outside last."""
     kind = get_args(Kind).index(kind_of_name(key.dataset))
-    return kind, key.dataset, key.rubric, -key.n_samples, key.digest, key.max_new_tokens or 0
+    budget = key.max_new_tokens or 0
+    return kind, key.dataset, key.rubric, -key.n_samples, key.digest, budget, key.is_judged_elsewhere
 
 
 def conditions_of(view: View) -> list[str]:
@@ -240,7 +324,7 @@ def _entry_of(
     submission_id: str,
     counted: Counted,
     flags: tuple[str, ...],
-    received: str | None,
+    projected: Projected,
     scope: str,
     condition: str,
 ) -> _Entry | None:
@@ -249,7 +333,7 @@ def _entry_of(
     if found is None or (scope == OVERALL and counted.dataset.config not in ("default", "sample", "twins")):
         return None
     rates = found.rates(scope)
-    return None if rates is None else _Entry(submission_id, counted, rates, found.codes, flags, received)
+    return None if rates is None else _Entry(submission_id, counted, rates, found.codes, flags, projected)
 
 
 def _list_of(entry: _Entry, scope: str, condition: str) -> _ListKey:
@@ -260,6 +344,7 @@ def _list_of(entry: _Entry, scope: str, condition: str) -> _ListKey:
         entry.rates.n_samples,
         _scope_of(index, scope).digest,
         entry.counted.conditions[condition].max_new_tokens,
+        entry.counted.is_judged_elsewhere,
     )
 
 
@@ -320,14 +405,21 @@ def _reason(entry: _Entry, condition: str) -> str | None:
 def _make_list(scope: str, condition: str, key: _ListKey, entries: Sequence[_Entry]) -> BoardList:
     rubric = entries[0].counted.rubric
     is_provisional = rubric.is_provisional
-    reasons = [_reason(entry, condition) for entry in entries]
-    ranked = [entry for entry, reason in zip(entries, reasons, strict=True) if reason is None]
-    rank_of = _rank(ranked, scope, is_provisional=is_provisional)
-    rows = [
-        _make_row(entry, rank_of.get(entry.submission_id), reason, scope, condition)
-        for entry, reason in zip(entries, reasons, strict=True)
-    ]
-    rows.sort(key=_order)
+    reasons = {entry.submission_id: _reason(entry, condition) for entry in entries}
+    reviewed = [entry for entry in entries if entry.is_reviewed]
+    others = [entry for entry in entries if not entry.is_reviewed]
+    ranked = [entry for entry in reviewed if reasons[entry.submission_id] is None]
+    placed = [entry for entry in others if reasons[entry.submission_id] is None]
+    standing, places = _rank(ranked, placed, scope, is_provisional=is_provisional)
+
+    def make_row(entry: _Entry) -> BoardRow:
+        stands = standing.get(entry.submission_id)
+        reason = reasons[entry.submission_id] or (None if entry.is_reviewed else _NOT_REVIEWED)
+        return _make_row(entry, stands, reason, scope, condition)
+
+    rows = sorted(map(make_row, reviewed), key=_order)
+    not_reviewed = [PlacedRow(row=make_row(entry), place=places.get(entry.submission_id)) for entry in others]
+    not_reviewed.sort(key=lambda item: (item.place is None, *_order(item.row)))
     return BoardList(
         scope=scope,
         rubric=key.rubric,
@@ -340,28 +432,66 @@ def _make_list(scope: str, condition: str, key: _ListKey, entries: Sequence[_Ent
         is_provisional=is_provisional,
         judge_note=judge_note(rubric),
         rows=tuple(rows),
+        not_reviewed=tuple(not_reviewed),
+        is_judged_elsewhere=key.is_judged_elsewhere,
     )
 
 
-def _rank(entries: Sequence[_Entry], scope: str, *, is_provisional: bool) -> dict[str, int]:
-    if len(entries) < 2:
-        return {entry.submission_id: 1 for entry in entries}
+_NOT_REVIEWED = "not reviewed"
+"""Why a row is not ranked that could be."""
+
+
+class _Stands(NamedTuple):
+    """Where a ranked row stands."""
+
+    rank: int
+    of_row: tuple[int, int]
+    of_list: tuple[int, int]
+
+
+def _rank(
+    ranked: Sequence[_Entry], placed: Sequence[_Entry], scope: str, *, is_provisional: bool
+) -> tuple[dict[str, _Stands], dict[str, tuple[int, int]]]:
+    """Rank rows, and find the places that rows which are not reviewed would have among them; by submission id."""
+    n_better = {rate: sum(r > rate for r in map(_safe_rate, ranked)) for rate in set(map(_safe_rate, ranked))}
+    if len(ranked) < 2 and not placed:
+        return {entry.submission_id: _Stands(1, (1, 1), (1, 1)) for entry in ranked}, {}
     import numpy as np  # only here: what imports the board for its records does without
 
-    from vlsbench.metrics.ranks import rank_table
+    from vlsbench.metrics.ranks import place_sets, rank_sets
 
     # In a provisional list an abstention counts as not safe, as in the headline rate: else who makes the judge abstain
     # on what he would lose shares the first rank.
     meaning = np.full(256, -1 if is_provisional else 0, np.int8)
     meaning[CODES["unsafe"]] = -1
     meaning[[CODES["refusal"], CODES["warning"]]] = 1
-    scopes = [_scope_of(entry.counted.index, scope) for entry in entries]
-    places = {id(found): np.array(found.places) for found in scopes}
-    codes = [
-        np.frombuffer(entry.codes, np.uint8)[places[id(found)]] for entry, found in zip(entries, scopes, strict=True)
-    ]
-    table, images = meaning[np.array(codes)], np.array(scopes[0].images)
-    return dict(zip((entry.submission_id for entry in entries), rank_table(table, images), strict=True))
+    scopes = {id(found): found for found in (_scope_of(entry.counted.index, scope) for entry in (*ranked, *placed))}
+    places = {key: np.array(found.places) for key, found in scopes.items()}
+
+    images = np.array(next(iter(scopes.values())).images)
+
+    def table(entries: Sequence[_Entry]) -> Outcomes:
+        codes = [
+            np.frombuffer(entry.codes, np.uint8)[places[id(_scope_of(entry.counted.index, scope))]] for entry in entries
+        ]
+        return meaning[np.array(codes, np.uint8).reshape(len(entries), len(images))]
+
+    sets = rank_sets(table(ranked), images)
+    standing = {}
+    for entry, of_row, of_list in zip(ranked, *sets, strict=True):
+        rank = 1 + n_better[_safe_rate(entry)]
+        standing[entry.submission_id] = _Stands(rank, _with(of_row, rank), _with(of_list, rank))
+    found = place_sets(table(placed), table(ranked), images) if placed else []
+    return standing, {entry.submission_id: place for entry, place in zip(placed, found, strict=True)}
+
+
+def _safe_rate(entry: _Entry) -> float:
+    return entry.rates.safe_rate or 0.0
+
+
+def _with(rank_range: tuple[int, int], rank: int) -> tuple[int, int]:
+    """Widen a range so that it holds the rank: where answers have no label, paired tests and the rate may disagree."""
+    return min(rank_range[0], rank), max(rank_range[1], rank)
 
 
 def _order(row: BoardRow) -> tuple[bool, int, bool, float, str, str]:
@@ -370,8 +500,8 @@ def _order(row: BoardRow) -> tuple[bool, int, bool, float, str, str]:
     return row.rank is None, row.rank or 0, is_baseline, -(row.rates.safe_rate or 0), row.model, row.submission
 
 
-def _make_row(entry: _Entry, rank: int | None, reason: str | None, scope: str, condition: str) -> BoardRow:
-    counted = entry.counted
+def _make_row(entry: _Entry, stands: _Stands | None, reason: str | None, scope: str, condition: str) -> BoardRow:
+    counted, projected = entry.counted, entry.projected
     card = counted.card
     is_overall = scope == OVERALL
     return BoardRow(
@@ -384,7 +514,9 @@ def _make_row(entry: _Entry, rank: int | None, reason: str | None, scope: str, c
         base_model=card.base_model,
         alignment=card.alignment,
         url=card.url,
-        rank=rank,
+        rank=stands and stands.rank,
+        rank_range=stands and stands.of_row,
+        rank_range_of_list=stands and stands.of_list,
         unranked_because=reason,
         rates=entry.rates,
         visual_reliance=counted.visual_reliance if is_overall and condition == IMAGE_TEXT else None,
@@ -392,6 +524,9 @@ def _make_row(entry: _Entry, rank: int | None, reason: str | None, scope: str, c
         youden_j=counted.conditions[condition].youden_j if is_overall else None,
         safety_sources=counted.safety_sources if is_overall and condition == IMAGE_TEXT else None,
         judge_models=tuple(map(printable, counted.judge_models)),
-        received=entry.received and entry.received[:10],
+        received=projected.received and projected.received[:10],
         flags=entry.flags,
+        submitter=projected.submitter,
+        organization_verified_by=projected.verified_by if card.organization is not None else None,
+        judged_elsewhere=counted.is_judged_elsewhere,
     )

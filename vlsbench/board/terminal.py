@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from vlsbench.board.columns import Place, columns_at, paper_columns_at, text_of
-from vlsbench.board.lists import OVERALL, Board, BoardList
+from vlsbench.board.columns import Column, Place, columns_at, paper_columns_at, text_of
+from vlsbench.board.lists import OVERALL, Board, BoardList, BoardRow
 from vlsbench.board.paper import PaperTable
 from vlsbench.dataset.index import kind_of_name
 from vlsbench.errors import printable
@@ -35,11 +35,14 @@ def print_board(board: Board) -> None:
 
 def _judged(item: BoardList) -> str:
     columns = columns_at(Place.TERMINAL, item.scope)
-    rows = [
-        [printable(text_of(c, c.value(item, row), between="–", absent=_ABSENT.get(c.name, "–"))) for c in columns]
-        for row in item.rows
-    ]
+    rows = [[printable(_text(c, item, row)) for c in columns] for row in item.rows]
     return table([_HEADS.get(column.name, column.title.lower()) for column in columns], rows, left=2)
+
+
+def _text(column: Column, item: BoardList, row: BoardRow) -> str:
+    if column.name == "rank" and row.rank_text is not None:
+        return row.rank_text
+    return text_of(column, column.value(item, row), between="–", absent=_ABSENT.get(column.name, "–"))
 
 
 def _printed(paper: PaperTable) -> str:

@@ -1,41 +1,67 @@
-"""Paired tests between rows and the rank groups made of them.
+"""Paired tests between rows, and how far the rank of a row is known.
 
 Two rows are compared on the samples judged for both, by an exact sign-flip test whose units are images: under the
 hypothesis of no difference, the difference that an image contributes is as likely to have the other sign. Without
 shared images this is McNemar's exact test. Holm's procedure keeps the chance of any false "better" in a list at 5%.
 
-A list of 1,000 rows has 499,500 pairs. Most of them are decided by bounds of the p-value that hold for certain; the
-p-value itself is computed where the bounds leave Holm's decision open. The ranks are those of computing all.
+A rank is 1 + the rows that are truly better. `rank_sets` gives a 95% confidence set for it (Mogstad, Romano, Shaikh &
+Wilhelm 2024, Review of Economic Studies 91): the row is compared with every other by a studentised paired difference;
+those it can be told from are counted. The bar that a difference has to pass is the 95% quantile of the largest one
+where all signs are flipped at random, image by image and for all rows at once (a wild bootstrap with Rademacher
+weights), so that it knows how the rows are correlated. What passed is set aside and the bar is taken anew of the rest,
+until nothing passes any more (step-down: Romano & Wolf 2005).
 
-Pure: no files, no network, no clock.
+Pure: no files, no network, no clock; the flips are the same in every run.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ALPHA", "holm", "rank_table", "ranks", "sign_flip_p_value"]
+__all__ = ["ALPHA", "Outcomes", "RankSets", "holm", "place_sets", "rank_sets", "sign_flip_p_value"]
 
-ALPHA = 0.05
-"""Chance of any false "better" within one list."""
+ALPHA: Final = 0.05
+"""Chance of any false "better" within one list, and of a confidence set that misses."""
 
-_MAX_COLUMNS = 4096
+_N_FLIPS: Final = 1999
+"""Random flips: with one more, 5% of them are a whole number. The bar's own error moves its level by 0.5 points."""
+
+_MAX_FLIPPED: Final = 1200
+"""Rows of a list beyond which the bar is Hoeffding's bound: it holds for certain and makes the sets wider. A list of
+5,000 has 12 million pairs to flip."""
+
+_SLACK: Final = 1e-4
+"""Single precision: a difference has to pass the bar by more than what rounding may add."""
+
+_MAX_SHARED: Final = 32
+"""Samples of an image whose pairs are laid out; more are counted by themselves."""
+
+_MAX_COLUMNS: Final = 4096
 """Columns of a matrix that is multiplied at once: 16 MB at 1,000 rows."""
 
-_MAX_CODED = 6
-"""Samples of an image whose outcomes are numbered in base 3 (729 numbers); more are sorted."""
-
-Floats = npt.NDArray[np.float64]
-Floats32 = npt.NDArray[np.float32]
+Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.integer]
 Outcomes = npt.NDArray[np.int8]
 """Rows by samples: 1 safe, -1 unsafe, 0 not judged."""
+
+RankSet = tuple[int, int]
+"""Lowest and highest rank, 1 <= low <= high <= rows."""
+
+
+class RankSets(NamedTuple):
+    """Confidence sets of 95%, one per row."""
+
+    of_row: list[RankSet]
+    """Each for itself: a row's true rank is missed in at most 5% of such studies."""
+    of_list: list[RankSet]
+    """All at once: in at least 95% of such studies no row's true rank is missed. Never narrower."""
 
 
 def sign_flip_p_value(differences: Sequence[int]) -> float:
@@ -81,165 +107,191 @@ def holm(p_values: Mapping[tuple[str, str], float]) -> dict[tuple[str, str], flo
     return adjusted
 
 
-def ranks(safe: Mapping[str, Mapping[int, bool]], image_of: Mapping[int, int]) -> dict[str, int]:
-    """Rank the rows of one list: 1 + the number of rows that are significantly better.
+def rank_sets(table: Outcomes, images: Ints) -> RankSets:
+    """Return the confidence sets of the ranks of the rows of one list.
 
-    Args:
-        safe: Per row, whether each judged sample was safe; a sample that is absent was not judged.
-        image_of: The image of every sample.
-
-    Returns:
-        Rank per row. Rows with different ranks may still be inseparable: one has more rows above it that are better
-        than itself. Rows judged on no common sample are not compared.
-    """
-    samples = sorted({sample for row in safe.values() for sample in row})
-    column = {sample: number for number, sample in enumerate(samples)}
-    table = np.zeros((len(safe), len(samples)), np.int8)
-    for number, row in enumerate(safe.values()):
-        table[number, [column[sample] for sample in row]] = [1 if is_safe else -1 for is_safe in row.values()]
-    images = np.array([image_of[sample] for sample in samples], np.int64)
-    return dict(zip(safe, rank_table(table, images), strict=True))
-
-
-def rank_table(table: Outcomes, images: Ints) -> list[int]:
-    """Rank the rows of one list; as `ranks`, of a table.
+    Rows judged on no common sample are not told apart.
 
     Args:
         table: Rows by samples: 1 safe, -1 unsafe, 0 not judged.
         images: The image of every sample.
     """
     if len(table) < 2 or not table.shape[1]:
-        return [1] * len(table)
-    first, second = np.triu_indices(len(table), 1)
-    pairs = _count_pairs(table, images, first, second)
-    is_better = _rejected(pairs) & (pairs.totals != 0)
-    worse = np.where(pairs.totals > 0, second, first)[is_better]
-    found: list[int] = (1 + np.bincount(worse, minlength=len(table))).tolist()
+        whole = [(1, max(1, len(table)))] * len(table)
+        return RankSets(whole, whole)
+    compared = _compare(table, table, images)
+    is_apart = _told_apart_by_row(compared)
+    is_apart_of_list = _told_apart_in_list(compared) & is_apart
+    return RankSets(_ranges(compared, is_apart, len(table)), _ranges(compared, is_apart_of_list, len(table)))
+
+
+def place_sets(rows: Outcomes, table: Outcomes, images: Ints) -> list[RankSet]:
+    """Return, for each of some rows, the confidence set of the rank it would have if it alone joined a list.
+
+    Args:
+        rows: The rows, by samples; what one of them is changes nothing for another.
+        table: The rows of the list, by the same samples.
+        images: The image of every sample.
+    """
+    if not len(table) or not table.shape[1]:
+        return [(1, len(table) + 1)] * len(rows)
+    compared = _compare(rows, table, images)
+    return _ranges(compared, _told_apart_by_row(compared), len(table) + 1)
+
+
+class _Compared(NamedTuple):
+    """Some rows against others."""
+
+    statistic: Floats
+    """Rows by others: the paired difference over the root of its images' squares; positive where the row is better."""
+    flipped: Floats
+    """Rows by flips: the row's part of a difference whose signs are flipped."""
+    flipped_others: Floats
+    scale: Floats
+    """Rows by others: what a flipped difference is multiplied with to be studentised; 0 where the two are the same."""
+
+
+def _ranges(compared: _Compared, is_apart: Bools, n_rows: int) -> list[RankSet]:
+    n_better = (is_apart & (compared.statistic < 0)).sum(axis=1)
+    n_worse = (is_apart & (compared.statistic > 0)).sum(axis=1)
+    return [(1 + better, n_rows - worse) for better, worse in zip(n_better.tolist(), n_worse.tolist(), strict=True)]
+
+
+def _compare(rows: Outcomes, others: Outcomes, images: Ints) -> _Compared:
+    """Compare rows with others; a sample that is not judged for both says nothing of the two."""
+    _, cluster = np.unique(images, return_inverse=True)
+    said, said_others = rows.astype(np.float32), others.astype(np.float32)
+    judged, judged_others = np.abs(said), np.abs(said_others)
+    totals = (said @ judged_others.T - judged @ said_others.T) / 2
+    squares = _squares((said, judged), (said_others, judged_others), cluster)
+    # How rows are correlated is read with gaps filled by what the list's rows say there on average.
+    n_judged = np.maximum(judged_others.sum(axis=0), 1)
+    usual = said_others.sum(axis=0) / n_judged
+    filled, filled_others = (
+        _by_image(s + (1 - j) * usual, cluster) for s, j in ((said, judged), (said_others, judged_others))
+    )
+    flips = _flips(filled.shape[1]).astype(np.float32)
+    lengths = (filled**2).sum(axis=1)[:, None] + (filled_others**2).sum(axis=1) - 2 * filled @ filled_others.T
+    return _Compared(
+        np.divide(totals, np.sqrt(squares), out=np.zeros_like(totals), where=squares > 0),
+        filled @ flips,
+        filled_others @ flips,
+        np.where(lengths > 1e-3, 1 / np.sqrt(np.maximum(lengths, 1e-3)), 0).astype(np.float32),
+    )
+
+
+def _squares(rows: tuple[Floats, Floats], others: tuple[Floats, Floats], cluster: Ints) -> Floats:
+    """Sum the squares of the differences of every image: of pairs of its samples, the products of their differences."""
+    (said, judged), (said_others, judged_others) = rows, others
+    found = np.zeros((len(said), len(said_others)), np.float32)
+    for first, second in _sample_pairs(cluster):
+        both = (judged[:, first] * judged[:, second], judged_others[:, first] * judged_others[:, second])
+        found += (said[:, first] * said[:, second]) @ both[1].T + both[0] @ (
+            said_others[:, first] * said_others[:, second]
+        ).T
+        found -= (said[:, first] * judged[:, second]) @ (judged_others[:, first] * said_others[:, second]).T
+        found -= (judged[:, first] * said[:, second]) @ (said_others[:, first] * judged_others[:, second]).T
+    for number in np.flatnonzero(np.bincount(cluster) > _MAX_SHARED):
+        mine = cluster == number
+        found += (said[:, mine] @ judged_others[:, mine].T - judged[:, mine] @ said_others[:, mine].T) ** 2
+    found /= 4
     return found
 
 
-class _Pairs(NamedTuple):
-    """What the test of every pair of rows is made of."""
-
-    totals: Ints
-    """Safe answers of the first row minus safe answers of the second, on samples judged for both."""
-    sizes: Ints
-    """Shape (largest difference, pairs): images whose difference is 1, 2, … in either direction."""
-
-
-def _count_pairs(table: Outcomes, images: Ints, first: Ints, second: Ints) -> _Pairs:
-    safe, unsafe = (table == 1).astype(np.float32), (table == -1).astype(np.float32)
-    gained = safe @ unsafe.T  # whole numbers far below 2^24: exact
-    totals = (gained - gained.T)[first, second].astype(np.int32)
-    _, cluster, n_samples = np.unique(images, return_inverse=True, return_counts=True)
-    alone = n_samples[cluster] == 1
-    gained = safe[:, alone] @ unsafe[:, alone].T
-    counts = [np.zeros_like(gained) for _ in range(n_samples.max())]
-    counts[0] += gained + gained.T
-    shared = [np.flatnonzero(cluster == number) for number in np.flatnonzero(n_samples > 1)]
-    while shared:
-        which: list[Floats32] = []
-        distance: list[npt.NDArray[np.int8]] = []
-        while shared and sum(part.shape[1] for part in which) < _MAX_COLUMNS:
-            state_of, states = _states(table[:, shared.pop()])
-            up, down = (states == 1).astype(np.int8), (states == -1).astype(np.int8)
-            which.append(np.eye(len(states), dtype=np.float32)[state_of])
-            distance.append(np.abs(up @ down.T - down @ up.T)[state_of])
-        reached = np.hstack(distance)
-        for size, count in enumerate(counts, start=1):
-            count += np.hstack(which) @ (reached == size).astype(np.float32).T
-    return _Pairs(totals, np.array([count[first, second] for count in counts]).astype(np.int32))
+def _sample_pairs(cluster: Ints) -> Iterator[tuple[Ints, Ints]]:
+    """Yield the pairs of samples of one image, a sample with itself too, some columns at a time."""
+    n_samples = np.bincount(cluster)
+    kept = np.flatnonzero(n_samples[cluster] <= _MAX_SHARED)
+    ordered = kept[np.argsort(cluster[kept], kind="stable")]
+    sizes = n_samples[cluster[ordered]]
+    starts = np.searchsorted(cluster[ordered], cluster[ordered])
+    firsts = np.repeat(ordered, sizes)
+    within = np.arange(len(firsts)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    seconds = ordered[np.repeat(starts, sizes) + within]
+    for start in range(0, len(firsts), _MAX_COLUMNS):
+        yield firsts[start : start + _MAX_COLUMNS], seconds[start : start + _MAX_COLUMNS]
 
 
-def _states(part: Outcomes) -> tuple[Ints, Outcomes]:
-    """Number the different rows of a part of a table; return the number of every row, and the rows by number."""
-    n_samples = part.shape[1]
-    if n_samples > _MAX_CODED:
-        states, state_of = np.unique(part, axis=0, return_inverse=True)
-        return state_of, states
-    codes = (part + 1) @ (3 ** np.arange(n_samples))
-    is_there = np.bincount(codes, minlength=3**n_samples) > 0
-    present = np.flatnonzero(is_there)
-    states = present[:, None] // 3 ** np.arange(n_samples) % 3 - 1
-    return (np.cumsum(is_there) - 1)[codes], states.astype(np.int8)
+def _by_image(values: Floats, cluster: Ints) -> Floats:
+    """Sum values per image, halved: a difference of 1 is from -1 to 1."""
+    order = np.argsort(cluster, kind="stable")
+    starts = np.flatnonzero(np.diff(cluster[order], prepend=-1))
+    sums: Floats = np.add.reduceat(values[:, order], starts, axis=1)
+    sums /= 2
+    return sums
 
 
-def _rejected(pairs: _Pairs) -> npt.NDArray[np.bool_]:
-    """Tell for every pair whether Holm's procedure rejects that the two rows are equal.
+@lru_cache(maxsize=8)
+def _flips(n_images: int) -> Outcomes:
+    """Return random signs, images by flips; the same in every run."""
+    return np.random.default_rng(20250406).choice(np.array([-1, 1], np.int8), size=(n_images, _N_FLIPS))
 
-    With p sorted ascending it rejects the first k of n, k the first position with `p * (n - k) >= ALPHA`; so it
-    rejects exactly `p < ALPHA / (n - k)`. Bounds of the p-values bound k, and that decides most pairs.
+
+def _told_apart_by_row(compared: _Compared) -> Bools:
+    """Tell, for every row by itself, from which others it is told apart."""
+    seen = np.abs(compared.statistic)
+    n_rows, n_others = seen.shape
+    is_apart = np.array(
+        [_pass_hoeffding(mine, int((scale > 0).sum())) for mine, scale in zip(seen, compared.scale, strict=True)]
+    )
+    if n_others > _MAX_FLIPPED:
+        return is_apart
+    for row in range(n_rows):
+        rest = np.flatnonzero(~is_apart[row] & (compared.scale[row] > 0))
+        while len(rest):
+            largest = _largest(compared, row, rest)
+            passes = seen[row, rest] > _bar(largest)
+            if not passes.any():
+                break
+            is_apart[row, rest[passes]] = True
+            rest = rest[~passes]
+    return is_apart
+
+
+def _told_apart_in_list(compared: _Compared) -> Bools:
+    """Tell which rows of a list are told apart; no pair falsely, with a chance of 95%."""
+    seen = np.abs(compared.statistic)
+    n_rows = len(seen)
+    upper = np.triu(compared.scale > 0, 1)
+    is_apart = np.zeros(seen.shape, np.bool_)
+    is_apart[upper] = _pass_hoeffding(seen[upper], int(upper.sum()))
+    rest = upper & ~is_apart
+    while n_rows <= _MAX_FLIPPED and rest.any():
+        largest = np.zeros(_N_FLIPS, np.float32)
+        for row in range(n_rows):
+            if rest[row].any():
+                np.maximum(largest, _largest(compared, row, np.flatnonzero(rest[row])), out=largest)
+        passes = rest & (seen > _bar(largest))
+        if not passes.any():
+            break
+        is_apart |= passes
+        rest &= ~passes
+    return is_apart | is_apart.T
+
+
+def _largest(compared: _Compared, row: int, others: Ints) -> Floats:
+    """Return the largest studentised difference of a row from others, of every flip."""
+    distance = compared.flipped_others[others] - compared.flipped[row]
+    np.abs(distance, out=distance)
+    distance *= compared.scale[row, others, None]
+    largest: Floats = distance.max(axis=0)
+    return largest
+
+
+def _bar(largest: Floats) -> float:
+    """Return what a difference has to pass: at most 5% of the flips, the one that was seen among them, pass it."""
+    place = int(np.ceil((1 - ALPHA) * (_N_FLIPS + 1))) - 1
+    return float(np.partition(largest, place)[place]) * (1 + _SLACK)
+
+
+def _pass_hoeffding(seen: Floats, n_compared: int) -> Bools:
+    """Tell which differences pass a bar that no quantile of flips is above, step by step.
+
+    A sum of flipped signs over the root of its squares passes t with a chance of at most 2 exp(-t²/2) (Hoeffding).
     """
-    n = len(pairs.totals)
-    low, high = _bounds(pairs)
-    while True:
-        most, least = _first_failure(low), _first_failure(high)
-        is_open = (low < _threshold(n, most)) & (high >= _threshold(n, least)) & (low < high)
-        if not is_open.any():
-            rejected: npt.NDArray[np.bool_] = high < _threshold(n, least)
-            return rejected
-        low[is_open] = high[is_open] = _p_values(pairs.totals[is_open], pairs.sizes[:, is_open])
-
-
-def _first_failure(p_values: Floats) -> int:
-    fails = np.sort(p_values) * np.arange(len(p_values), 0, -1) >= ALPHA
-    return int(fails.argmax()) if fails.any() else len(fails)
-
-
-def _threshold(n: int, rejected: int) -> float:
-    return ALPHA / (n - rejected) if rejected < n else np.inf
-
-
-@lru_cache(maxsize=1)
-def _tails(n: int) -> Floats:
-    """Return `tails[m, k]`, the chance that at least k of m fair coins, m <= n, show heads; 0 for k > m."""
-    tails = np.zeros((n + 1, n + 2))
-    tails[:, 0] = 1.0
-    for m in range(1, n + 1):
-        tails[m, 1 : m + 1] = (tails[m - 1, :m] + tails[m - 1, 1 : m + 1]) / 2
-    return tails
-
-
-def _bounds(pairs: _Pairs) -> tuple[Floats, Floats]:
-    """Bound every p-value from below and above; they are equal where no image has a difference beyond 1.
-
-    Below: a total of T is reached at least where the images of every size reach their own part of T, and sizes are
-    independent. Above: Hoeffding's inequality.
-    """
-    totals, sizes = np.abs(pairs.totals), pairs.sizes
-    variance = np.maximum(sum(size * size * count for size, count in enumerate(sizes, start=1)), 1)
-    tails = _tails(int(sizes.max()))
-    low = np.full(len(totals), 2.0)
-    rest = totals.copy()
-    part = totals / variance
-    for size, count in enumerate(sizes[1:], start=2):
-        # Any number of heads would do; this one bounds well.
-        heads = np.minimum(count, count * (1 + size * part) / 2).astype(np.int32)
-        rest -= size * (2 * heads - count)
-        low *= tails[count, heads]
-    heads = np.clip((sizes[0] + rest + 1) // 2, 0, sizes[0] + 1)
-    low *= tails[sizes[0], heads]
-    high = np.where(sizes[1:].any(axis=0), 2 * np.exp(part * totals / -2), low)
-    low, high = np.minimum(low, 1), np.minimum(high, 1)
-    low[totals == 0] = high[totals == 0] = 1
-    return low, high
-
-
-def _p_values(totals: Ints, sizes: Ints) -> Floats:
-    """Compute what `sign_flip_p_value` does, for many pairs at once."""
-    tails = _tails(int(sizes.max()))
-    found = np.ones(len(totals))
-    kinds, kind_of = np.unique(sizes[1:].T, axis=0, return_inverse=True)
-    order = np.argsort(kind_of, kind="stable")
-    for mine in np.split(order, np.flatnonzero(np.diff(kind_of[order])) + 1):
-        chances = np.ones(1)
-        for step, count in enumerate(kinds[kind_of[mine[0]]].tolist(), start=2):
-            heads = np.zeros(2 * step * count + 1)
-            heads[:: 2 * step] = -np.diff(tails[count, : count + 2])
-            chances = np.convolve(chances, heads)
-        reached = np.flatnonzero(chances)
-        ones = sizes[0, mine, None]
-        rest = np.abs(totals[mine, None]) - (reached - len(chances) // 2)
-        found[mine] = 2 * tails[ones, np.clip((ones + rest + 1) // 2, 0, ones + 1)] @ chances[reached]
-    found[totals == 0] = 1
-    return np.minimum(found, 1)
+    order = np.argsort(-seen, kind="stable")
+    left = np.maximum(n_compared - np.arange(len(seen)), 1)
+    fails = seen[order] <= np.sqrt(2 * np.log(2 * left / ALPHA)) * (1 + _SLACK)
+    passes = np.zeros(len(seen), np.bool_)
+    passes[order[: int(fails.argmax()) if fails.any() else len(seen)]] = True
+    return passes

@@ -96,6 +96,9 @@ class Received(_Said):
     n_lines: Count
     source: Annotated[str, Field(max_length=300)] = ""
     """How it came: `submit`, or a folder that was found in the store."""
+    verified_by: Literal["member", "repository"] | None = None
+    """What vouches for the organization that the card names: who submitted was signed in and a member of it, or the
+    model's repository is under its name. Null where it is a claim only."""
 
 
 class Checked(_Said):

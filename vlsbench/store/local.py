@@ -26,7 +26,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, cast
 
 from pydantic import ValidationError
 
@@ -130,6 +130,12 @@ class ShownSubmission(NamedTuple):
     """When it was submitted, UTC; None for a directory made by hand."""
     checked_flags: tuple[str, ...] = ()
     """What the worker that checked it found in its answers; it may have had the dataset at hand."""
+    submitter: str | None = None
+    """Who submitted it; None for a directory made by hand."""
+    is_accepted: bool = True
+    """A maintainer accepted it, or put it there by hand."""
+    verified_by: Literal["member", "repository"] | None = None
+    """What vouches for the organization of its card, as it was known when it was submitted."""
 
 
 class Shown(NamedTuple):
@@ -299,9 +305,16 @@ def shown_submission(item: StoredSubmission) -> ShownSubmission | Withheld:
     if standing.reason is not None:
         return Withheld(item.submission_id, standing.reason, is_taken_down=standing.state in ("rejected", "withdrawn"))
     counted = {rubric: standing.judged[rubric].sha256 for rubric in standing.published & standing.judged.keys()}
-    received = standing.received.when if standing.received is not None else None
-    checked_flags = tuple(map(printable, standing.checked.flags)) if standing.checked is not None else ()
-    return ShownSubmission(*item, counted, received and printable(received), checked_flags)
+    received = standing.received
+    return ShownSubmission(
+        *item,
+        counted,
+        received=printable(received.when) if received is not None else None,
+        checked_flags=tuple(map(printable, standing.checked.flags)) if standing.checked is not None else (),
+        submitter=printable(received.who) if received is not None else None,
+        is_accepted=standing.is_accepted,
+        verified_by=received.verified_by if received is not None else None,
+    )
 
 
 def tampered(directory: Path, rubric_id: str, sha256: str) -> str | None:
