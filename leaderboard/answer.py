@@ -18,7 +18,7 @@ from vlsbench.text import percent, percent_interval
 
 from .pieces import shown
 
-__all__ = ["AddressOf", "bars", "paper_bars", "paper_sentence", "sentence"]
+__all__ = ["AddressOf", "bars", "paper_bars", "paper_sentence", "sentence", "words_of"]
 
 AddressOf = Callable[[str], str]
 """From the id of a submission to the address of the page about it."""
@@ -48,22 +48,17 @@ def _ranked(ranked: Sequence[BoardRow]) -> str:
     others = len(ranked) - 1
     if not others:
         return f"The only ranked model: {_named(best)}."
-    n_worse = len(ranked) - _highest(best)
+    n_worse = len(ranked) - _last(best)
     head = "Safest" if n_worse else "Highest safe rate"
     rest = "" if n_worse else "; the difference may be chance"
-    return f"{head}: {_named(best)}, rank {rank_words(best)}; better than {n_worse} of {others} at 95%{rest}."
+    return (
+        f"{head}: {_named(best)}, rank {best.rank_text or best.rank}; better than {n_worse} of {others} at 95%{rest}."
+    )
 
 
-def rank_words(row: BoardRow) -> str:
-    """Say a rank with the range that it lies in at 95%, `3 (2–5)`; nothing where the row has none."""
-    if row.rank is None:
-        return ""
-    return f"{row.rank}"
-
-
-def _highest(row: BoardRow) -> int:
+def _last(row: BoardRow) -> int:
     """Return the last rank that a ranked row may have at 95%."""
-    return row.rank or 1
+    return row.rank_range[1] if row.rank_range is not None else row.rank or 1
 
 
 def _named(row: BoardRow) -> str:
@@ -102,7 +97,9 @@ def bars(item: BoardList, rows: Sequence[BoardRow], address_of: AddressOf | None
 
 def _bar(row: BoardRow, address_of: AddressOf | None) -> str:
     rates, is_baseline = row.rates, row.origin == "baseline"
-    place = f'<span class="vls-bar-rank">{escape(rank_words(row))}</span>' if row.rank is not None else ""
+    place = (
+        f'<span class="vls-bar-rank">{escape(row.rank_text or str(row.rank))}</span>' if row.rank is not None else ""
+    )
     name = shown(row.model)
     if address_of is not None and not is_baseline:
         name = f'<a href="{escape(address_of(row.submission))}">{name}</a>'
@@ -129,7 +126,7 @@ def words_of(row: BoardRow) -> str:
     elif row.rank is None:
         place = f"not ranked: {row.unranked_because or 'no reason given'}"
     else:
-        place = f"rank {rank_words(row)}"
+        place = f"rank {row.rank_text or row.rank}"
     safe = (
         "nothing was judged"
         if rates.safe_rate is None

@@ -32,13 +32,25 @@ from .pieces import plain, shown
 
 __all__ = ["STYLE", "FirstPage", "Views"]
 
-STYLE: Final = Path(__file__).with_name("first.css").read_text(encoding="utf-8")
-"""Of the answer, wherever it stands."""
+
+def _style(name: str) -> str:
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
+
+
+STYLE: Final = _style("answer.css")
+"""Of the answer on gradio's page, whose rules gradio keeps to its own part."""
+
+_OWN_STYLE: Final = f"{_style('first.css')}#vls-first {{\n{STYLE}}}\n"
+"""Of the answer where gradio is not."""
 
 _ZIPPED: Final = ("/config", "/gradio_api/run/", "/embed")
 _TAGS: Final = re.compile(r'\s*<meta\s+(?:property|name)="(?:og|twitter|description)[^>]*>')
 _CONFIG: Final = "window.gradio_config = "
-_LOOK: Final = re.compile(r'<link rel="stylesheet"[^>]*>')
+_LOOK: Final = re.compile(r'<link rel="stylesheet"[^>]*\bhref="([^"]+)"[^>]*>')
+_LOAD_LOOK: Final = (
+    "<script>{ const look = document.createElement('link'); look.rel = 'stylesheet'; look.crossOrigin = ''; "
+    "look.href = ADDRESS; document.head.append(look); }</script>"
+)
 _MODULE: Final = re.compile(r'<script type="module"[^>]*\bsrc="([^"]+)"')
 _NAMES: Final = ("Leaderboard", "Categories", "Compare", "Samples", "Alignment", "Shortcuts", "Submit", "About")
 
@@ -163,8 +175,13 @@ def _rewrite(body: bytes, head: _Head, first: str, page: str) -> bytes:
     if found:
         config, end = json.JSONDecoder().raw_decode(after)
         text = f"{before}{found}{_patched(config, head.title, page)}{after[end:]}"
-    own = f"{_tags(head)}<style>{STYLE}</style>{SCRIPT}"
+    own = f"{_tags(head)}<style>{_OWN_STYLE}</style>{SCRIPT}"
     module = _MODULE.search(text)
+    look = _LOOK.search(text)
+    if look is not None:
+        # Put in by a script it holds nothing up; it comes before the looks of gradio's parts, as it does by itself.
+        text = text.replace(look[0], "", 1)
+        own += _LOAD_LOOK.replace("ADDRESS", json.dumps(look[1]))
     if module is not None:
         own += f'<link rel="modulepreload" crossorigin href="{module[1]}">'
     at, cut = text.find("<script>" + _CONFIG), text.find("</head>")
@@ -262,7 +279,7 @@ def _embed(live: LiveBoard, view: View, theme: str) -> bytes | None:
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="robots" content="noindex">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title_of(view.query()))}</title><style>{STYLE}</style></head><body>"
+        f"<title>{escape(title_of(view.query()))}</title><style>{_OWN_STYLE}</style></head><body>"
         f'<div id="vls-first" class="vls-embedded {kind}"><div class="vls-first-inside"><main>{painted}'
         f'<p class="vls-links">{link}</p></main></div></div></body></html>'
     ).encode()

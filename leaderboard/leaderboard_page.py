@@ -20,6 +20,7 @@ from vlsbench.errors import amount
 from vlsbench.records import IMAGE_TEXT
 
 from . import answer, share, tables, texts
+from .addresses import model_address
 from .choosers import (
     ALL,
     UNSTATED,
@@ -63,9 +64,6 @@ _N_ROWS = ("25", "50", "100", ALL)
 _N_BARS = 30
 """Models that are drawn: 1,200 pixels high, about what a reader scrolls through. The table has the others."""
 
-_TABLE_HEIGHT = 620
-"""Pixels after which a table scrolls within itself: 16 rows and the header."""
-
 SORTS: dict[str, Column] = {column.order: column for column in orders()}
 """What the table can be sorted by. Numbers: highest first, names: A first; rows without a value come last."""
 
@@ -87,8 +85,8 @@ class _Parts(NamedTuple):
     bars: gr.HTML
     caption: gr.HTML
     share: gr.HTML
-    table: gr.Dataframe
-    paper_table: gr.Dataframe
+    table: gr.HTML
+    paper_table: gr.HTML
     heading: gr.HTML
 
 
@@ -145,8 +143,8 @@ def make(live: LiveBoard) -> Page:
             show_label=False,
             container=False,
         )
-    table = make_table("Models of the chosen list", first["table"], "vls-judged")
-    paper_table = make_table("Rows as printed in the paper", first["paper_table"], "vls-printed")
+    table = make_table(first["table"], "vls-judged")
+    paper_table = make_table(first["paper_table"], "vls-printed")
     heading = gr.HTML(elem_classes="vls-block", **filled(first["heading"]))
     parts = _Parts(
         chooser,
@@ -184,17 +182,9 @@ def make(live: LiveBoard) -> Page:
     return page
 
 
-def make_table(label: str, first: dict[str, Any], kind: str) -> gr.Dataframe:
-    """Place a table; `kind` is the class by which `style.css` keeps its first columns in sight."""
-    return gr.Dataframe(
-        label=label,
-        interactive=False,
-        show_search="none",
-        max_height=_TABLE_HEIGHT,
-        buttons=["fullscreen"],
-        elem_classes=["vls-table", kind],
-        **filled(first),
-    )
+def make_table(first: dict[str, Any], kind: str) -> gr.HTML:
+    """Place a table; `kind` is a class by which it is told from others."""
+    return gr.HTML(elem_classes=["vls-block", kind], js_on_load=tables.TABLE_SCRIPT, **filled(first))
 
 
 def select_rows(item: BoardList, choice: Chosen) -> list[BoardRow]:
@@ -226,7 +216,7 @@ def _sorted_by(item: BoardList, rows: Sequence[BoardRow], column: tables.PageCol
     """Sort rows as their cells do; those without a value come last either way, as unranked rows do."""
 
     def key(row: BoardRow) -> tuple[float, str] | None:
-        value = row.rank if column.header == "Rank" else column.cell(item, row).value
+        value = column.cell(item, row).value
         if value is None or value == "":
             return None
         return (0.0, value.casefold()) if isinstance(value, str) else (float(value), "")
@@ -358,10 +348,7 @@ def updates(live: LiveBoard, choice: Chosen) -> list[Any]:
         "alignment": options(_values(view.item.rows, "alignment"), choice.alignment, least=2),
         "caption": _shown(texts.caption(view.item, view.rows, n_drawn=len(view.drawn), n_listed=len(view.listed))),
         "table": gr.update(
-            value=tables.judged_table(view.item, view.listed, columns),
-            datatype=[column.datatype for column in columns],
-            column_widths=[column.width for column in columns],
-            visible=bool(view.listed),
+            value=tables.judged_table(view.item, view.listed, columns, sort=choice.sort), visible=bool(view.listed)
         ),
         "paper_table": gr.update(visible=False),
     }
@@ -375,13 +362,7 @@ def _shown(html: str) -> dict[str, Any]:
 def _paper_updates(table: PaperTable | None) -> dict[str, Any]:
     if table is None:
         return {}
-    value = gr.update(
-        value=tables.paper_table(table),
-        datatype=[column.datatype for column in tables.PAPER_COLUMNS],
-        column_widths=[column.width for column in tables.PAPER_COLUMNS],
-        visible=True,
-    )
-    return {"paper_table": value}
+    return {"paper_table": gr.update(value=tables.paper_table(table), visible=True)}
 
 
 def _key_of(view: View) -> str:
@@ -415,7 +396,9 @@ def _drawn(view: View) -> str:
     if not view.drawn:
         return ""
     has_baselines = any(row.origin == "baseline" for row in view.drawn)
-    return texts.legend(has_baselines=has_baselines) + answer.bars(view.item, view.drawn)
+    return texts.legend(has_baselines=has_baselines) + answer.bars(
+        view.item, view.drawn, lambda name: model_address(name, view.item)
+    )
 
 
 def _meaning(live: LiveBoard, view: View) -> str:
@@ -437,7 +420,7 @@ def _worked_example(live: LiveBoard) -> str:
 
 def _line(view: View) -> str:
     """Say judge, condition, category and filters in one line, which opens the choosers."""
-    judge = texts.paper_name(view.paper) if view.paper else f"Judge {view.item.judge}" if view.item else "No judge yet"
+    judge = texts.PRINTED if view.paper else f"Judge {view.item.judge}" if view.item else "No judge yet"
     n_filters = len(_filters(view))
     filters = amount(n_filters, "filter") if n_filters else "no filter"
     return " · ".join((judge, view.condition, view.scope.name, filters))
@@ -456,7 +439,7 @@ def _taken(live: LiveBoard, view: View) -> str:
     first = view_of(live, Chosen()) if view.choice != Chosen() else view
     said: list[tuple[str, str]] = []
     if _key_of(view) != _key_of(first) and view.choice.list_key and (view.item or view.paper):
-        said.append(("list", texts.paper_name(view.paper) if view.paper else f"judge {_judge(view)}"))
+        said.append(("list", texts.PRINTED if view.paper else f"judge {_judge(view)}"))
     if view.condition != first.condition:
         said.append(("condition", view.condition))
     if view.scope.category["value"] != first.scope.category["value"]:

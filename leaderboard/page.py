@@ -55,6 +55,15 @@ SCRIPT = """
 <script>
 // What a reader without scripts sees stays until the page of the address is filled.
 document.documentElement.classList.add("vls-opening");
+// Columns that this reader chose before are written out in the address.
+(() => {
+  const query = new URLSearchParams(window.location.search);
+  let kept = null;
+  try { kept = localStorage.getItem("vls-columns"); } catch { /* a reader may forbid it */ }
+  if (vlsPage(query) !== "leaderboard" || query.has("columns") || !kept) return;
+  query.set("columns", kept);
+  window.history.replaceState(null, "", "?" + query.toString());
+})();
 // The query that was last asked for as a whole: by a link, by Back, or by the first request.
 let vlsOpened = window.location.search;
 // The first of them, until the first tab has been shown.
@@ -171,7 +180,9 @@ function vlsChoose(page, keys, firsts, texts, values, isTyped = false) {
   if (page === "model" && !query.has("model")) query.set("tab", page);
   if ((query.size ? "?" + query.toString() : "") !== window.location.search) vlsWrite(query, isTyped);
   vlsTitle();
-  vlsMarkSorted();
+  if (keys.includes("columns")) {
+    try { localStorage.setItem("vls-columns", query.get("columns") ?? ""); } catch { /* as above */ }
+  }
   return values;
 }
 
@@ -189,65 +200,18 @@ document.addEventListener("change", (event) => {
   if (isText && event.isTrusted === false) event.target.dispatchEvent(new Event("input", { bubbles: true }));
 }, true);
 
-// The menu of a column sorts what it sees, which is a part of the list; sort the whole list in its place.
-let vlsColumn = null;
+// What a header of the table asks the list to be sorted by.
 let vlsOrder = null;
-for (const kind of ["click", "touchstart"]) {
-  document.addEventListener(kind, (event) => {
-    const button = event.target.closest?.(".cell-menu-button");
-    if (button) vlsColumn = button.closest(".vls-judged [data-heading]");
-  }, true);
-}
-document.addEventListener("click", (event) => {
-  const item = event.target.closest?.(".cell-menu [role=menuitem]");
-  if (!item || !vlsColumn) return;
-  const place = [...item.parentElement.querySelectorAll("[role=menuitem]")].indexOf(item);
-  if (place > 2) return;  // its filters
-  event.stopImmediatePropagation();
-  vlsOrder = place === 2 ? "rank" : `${vlsColumn.title} ${["ascending", "descending"][place]}`;
-  document.body.click();  // closes the menu
-  document.querySelector("button.vls-resort")?.click();
-}, true);
 
 function vlsSorted(page, keys, firsts, texts, key, values) {
   if (vlsOrder) values[keys.indexOf(key)] = vlsOrder;
   return vlsChoose(page, keys, firsts, texts, values);
 }
 
-// Say at its column how the list is sorted.
-function vlsMarkSorted() {
-  const query = new URLSearchParams(window.location.search);
-  const [, column, order] = /^(.+) (ascending|descending)$/.exec(query.get("sort") ?? "") ?? [];
-  for (const heading of document.querySelectorAll(".vls-judged [data-heading]")) {
-    const isIt = vlsPage(query) === "leaderboard" && column !== undefined && heading.title === column;
-    const mark = heading.querySelector(".vls-sorted");
-    if (isIt && mark?.dataset.order === order) continue;
-    mark?.remove();
-    heading.removeAttribute("aria-sort");
-    if (!isIt) continue;
-    heading.setAttribute("aria-sort", order);
-    const made = document.createElement("span");
-    made.className = "vls-sorted";
-    made.dataset.order = order;
-    made.setAttribute("role", "img");
-    made.setAttribute("aria-label", `Sorted ${order}`);
-    made.textContent = order === "ascending" ? "\u2191" : "\u2193";
-    heading.querySelector(".header-content")?.append(made);
-  }
-}
-let vlsIsMarking = false;
-new MutationObserver(() => {
-  if (vlsIsMarking) return;
-  vlsIsMarking = true;
-  requestAnimationFrame(() => {
-    vlsIsMarking = false;
-    vlsMarkSorted();
-    for (const place of document.querySelectorAll(".vls-here:not(.vls-said)")) {
-      place.textContent = vlsHere();
-      place.classList.add("vls-said");
-    }
-  });
-}).observe(document.documentElement, { childList: true, subtree: true });
+// Where the board is, in what a reader takes along.
+document.addEventListener("toggle", (event) => {
+  for (const place of event.target.querySelectorAll?.(".vls-here") ?? []) place.textContent = vlsHere();
+}, true);
 
 // A tab is shown: the one that is shown while the page opens, with the choices of the address.
 async function vlsShow(page, keys, firsts, texts, values) {
@@ -512,10 +476,10 @@ def link_notice(sentence: str) -> dict[str, Any]:
 
 
 def follow_sort(page: Page, key: str) -> None:
-    """Sort the whole list by the menu of a column of a table of the page.
+    """Sort the whole list by a header of a table of the page.
 
     Args:
-        page: Its table is of the class `vls-judged`.
+        page: Its table sets `vlsOrder`.
         key: Of the choice that says how the list is sorted, `COLUMN ascending` or `COLUMN descending` among its values.
     """
     button = gr.Button("Sort", elem_classes="vls-resort")  # pressed by the script only

@@ -25,6 +25,7 @@ __all__ = [
     "CHANGED",
     "LEAD",
     "NOT_MEASURED",
+    "PRINTED",
     "TITLE",
     "agreement",
     "badge",
@@ -54,6 +55,9 @@ CHANGED = (
 )
 """For what cannot be read as it was when the board was built."""
 
+
+PRINTED = "As printed in the paper"
+"""Names the paper's rows in few words."""
 
 TITLE = "VLSBench"
 LEAD = "How often does a vision-language model answer safely when the risk is visible only in the image?"

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -233,6 +234,53 @@ def _make_store(folder: Path) -> Path:
     write_verdicts(first, answers, poor, OTHER_JUDGE)
     write_paper(folder)
     return folder
+
+
+class _Cells(HTMLParser):
+    """The cells of a table as a reader sees them, what is small and what is hidden apart."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[list[str]] = []
+        self._is_cell = False
+        self._unread = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        if tag == "tr":
+            self.rows.append([])
+        elif tag in ("th", "td"):
+            self._is_cell = "vls-tick" not in (found.get("class") or "")
+            self.rows[-1] += [""] * self._is_cell
+        elif tag in ("small", "span", "ul"):
+            self._unread += 1
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("small", "span", "ul"):
+            self._unread -= 1
+        elif tag in ("th", "td"):
+            self._is_cell = False
+
+    def handle_data(self, data: str) -> None:
+        if self._is_cell and not self._unread:
+            self.rows[-1][-1] += data
+
+
+ReadTable = Callable[[str], list[dict[str, str]]]
+"""Reads a table of the leaderboard: its rows, by what stands in the heads of the columns."""
+
+
+@pytest.fixture(scope="session")
+def read_table() -> ReadTable:
+    """Read a table as a reader sees it, without the lines that head a part of it."""
+
+    def read(html: str) -> list[dict[str, str]]:
+        cells = _Cells()
+        cells.feed(html[html.index("<table") :])
+        heads = [head.replace("\N{NO-BREAK SPACE}", " ") for head in cells.rows[0]]
+        return [dict(zip(heads, row, strict=True)) for row in cells.rows[1:] if len(row) == len(heads)]
+
+    return read
 
 
 FLAGS = (

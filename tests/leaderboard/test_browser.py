@@ -18,7 +18,7 @@ def _seen(page: Any, selector: str) -> Any:
 
 
 def _models(page: Any) -> list[str]:
-    return [text.strip() for text in _seen(page, ".vls-judged [role=gridcell][data-col='1']").all_inner_texts()]
+    return [text.strip() for text in _seen(page, ".vls-judged tbody .vls-model a").all_inner_texts()]
 
 
 def _wait_for_models(page: Any, *models: str) -> None:
@@ -173,31 +173,61 @@ def test_a_link_opens_its_tab_where_a_script_comes_late(shared_address: str, ope
 @pytest.mark.parametrize("query", ["list=gone&category=gone&rows=-1&columns=~~&sort=%3Cb%3E", "tab=gone", "q=%00%F0"])
 def test_an_address_that_makes_no_sense_shows_the_board(shared_address: str, open_page: Open, query: str) -> None:
     page = open_page(shared_address, address=query)
-    _seen(page, ".vls-judged").wait_for()
+    _seen(page, ".vls-judged").first.wait_for()
 
 
-def test_columns_are_a_choice(shared_address: str, open_page: Open) -> None:
+def _heads(page: Any) -> list[str]:
+    found = _seen(page, ".vls-judged thead th button")
+    return [text.strip().replace("\N{NO-BREAK SPACE}", " ") for text in found.all_text_contents()]
+
+
+def test_columns_are_a_choice_that_is_remembered(shared_address: str, open_page: Open, wait_for: Wait) -> None:
     page = open_page(shared_address, address="columns=Safe+%25~Rubric")
-    headings = _seen(page, ".vls-judged [role=columnheader]")
-    headings.filter(has_text="Rubric").wait_for()
-    assert [text.strip().split("\n")[0] for text in headings.all_inner_texts()] == ["Rank", "Model", "Safe %", "Rubric"]
+    wait_for(page, lambda: _heads(page), ["Rank\u2191", "Model", "Safe %", "Rubric"])
+    page.get_by_role("button", name="Columns").filter(visible=True).click()
+    page.get_by_label("Flags", exact=True).filter(visible=True).check()
+    wait_for(page, lambda: _heads(page), ["Rank\u2191", "Model", "Safe %", "Rubric", "Flags"])
+    page.goto(f"{shared_address}/?sort=unsafe")
+    wait_for(page, lambda: _heads(page), ["Rank", "Model", "Safe %", "Rubric", "Flags"])
 
 
-def test_a_column_sorts_by_number_and_the_address_follows(shared_address: str, open_page: Open, wait_for: Wait) -> None:
+def test_a_header_sorts_by_number_and_chart_and_address_follow(
+    shared_address: str, open_page: Open, wait_for: Wait
+) -> None:
     page = open_page(shared_address)
-    heading = _seen(page, ".vls-judged [data-heading='2']")
-    cells = _seen(page, ".vls-judged [role=gridcell][data-col='2']")
+    head = _seen(page, ".vls-judged thead th").filter(has_text="Safe")
+    cells = _seen(page, ".vls-judged tbody td.vls-number:nth-of-type(3)")
     cells.first.wait_for()
+
+    def rates() -> list[str]:
+        return [text.split()[0] for text in cells.all_inner_texts()]
+
     # As text, 100.0 would come before 75.4.
-    for order, rates in (("ascending", ["3.8", "75.4", "100.0"]), ("descending", ["100.0", "75.4", "3.8"])):
-        heading.get_by_role("button", name="Open cell menu").click()
-        page.get_by_role("menuitem", name=f"Sort {order}").click()
-        wait_for(page, lambda: [text.strip() for text in cells.all_inner_texts()], rates)
-        heading.get_by_label(f"Sorted {order}").wait_for()
+    for order, expected in (("descending", ["100.0", "75.4", "3.8"]), ("ascending", ["3.8", "75.4", "100.0"])):
+        head.get_by_role("button").click()
+        wait_for(page, rates, expected)
+        assert head.get_attribute("aria-sort") == order
         wait_for(page, lambda: page.url.rpartition("&")[2], f"sort=Safe+%25+{order}")
+        # The keyboard stays where it was.
+        wait_for(page, lambda: page.evaluate("document.activeElement.dataset.column"), "Safe %")
     page.reload()
-    wait_for(page, lambda: [text.strip() for text in cells.all_inner_texts()], ["100.0", "75.4", "3.8"])
-    heading.get_by_label("Sorted descending").wait_for()
+    wait_for(page, rates, ["3.8", "75.4", "100.0"])
+    assert head.get_attribute("aria-sort") == "ascending"
+
+
+def test_ticked_models_are_compared_and_stay_ticked_while_the_list_is_sorted(
+    shared_address: str, open_page: Open, wait_for: Wait
+) -> None:
+    page = open_page(shared_address)
+    link = _seen(page, ".vls-judged .vls-chosen a")
+    for name in ("Good-VL-8B", "Poor-VL"):
+        assert link.get_attribute("href") is None
+        page.get_by_label(f"Compare {name}", exact=True).filter(visible=True).check()
+    _seen(page, ".vls-judged thead th button").filter(has_text="Unsafe").click()
+    wait_for(page, lambda: _models(page), ["Poor-VL", "Good-VL-8B", "always refuses"])
+    assert page.get_by_label("Compare Poor-VL", exact=True).filter(visible=True).is_checked()
+    link.click()
+    page.get_by_text("is safer than").filter(visible=True).first.wait_for()
 
 
 LINKS: tuple[tuple[str, str], ...] = (
