@@ -24,6 +24,7 @@ __all__ = [
     "CHANGED",
     "NOT_MEASURED",
     "agreement",
+    "budget",
     "caption",
     "downloads",
     "empty",
@@ -65,11 +66,12 @@ instructions and images are on the Samples page only, when you ask for them.</p>
 
 def list_name(item: BoardList) -> str:
     """Name a list by what its rows share, as plain text."""
-    parts = [f"judge {item.judge}", name_dataset(item.dataset), f"N = {item.n_samples:,}", _budget(item)]
+    parts = [f"judge {item.judge}", name_dataset(item.dataset), f"N = {item.n_samples:,}", budget(item)]
     return " · ".join(parts) + (" · provisional" if item.is_provisional else "")
 
 
-def _budget(item: BoardList) -> str:
+def budget(item: BoardList) -> str:
+    """Say how long an answer could be, as plain text."""
     if item.max_new_tokens is None:
         return "answer budget not declared"
     return f"up to {item.max_new_tokens:,} new tokens"
@@ -86,7 +88,7 @@ def list_heading(item: BoardList, what: str = "safe rate by model") -> str:
         "Judge": f"{escape(item.judge)}{badge}",
         "Dataset": escape(name_dataset(item.dataset)),
         "Samples (N)": f"{item.n_samples:,}",
-        "Answer budget": escape(_budget(item)),
+        "Answer budget": escape(budget(item)),
         "Rubric": f"<code>{escape(item.rubric)}</code>",
     }
     rows = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts.items())
