@@ -23,6 +23,7 @@ from . import (
     compare_page,
     endpoints,
     leaderboard_page,
+    model_page,
     samples_page,
     shortcuts_page,
     submit_page,
@@ -38,6 +39,7 @@ __all__ = ["build_app", "launch_options"]
 
 _PAGES: tuple[tuple[str, Callable[[LiveBoard], Page]], ...] = (
     ("Leaderboard", leaderboard_page.make),
+    ("Model", model_page.make),
     ("Categories", categories_page.make),
     ("Compare", compare_page.make),
     ("Samples", samples_page.make),

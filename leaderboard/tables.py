@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from html import escape
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Literal, NamedTuple
 
 from vlsbench.board.columns import Column, Place, Value, columns_at, paper_columns_at, text_of
@@ -21,7 +21,7 @@ from vlsbench.board.lists import OVERALL, Board, BoardList, BoardRow
 from vlsbench.board.paper import PaperTable
 from vlsbench.errors import amount, masked
 from vlsbench.records import Estimate, PaperRow
-from vlsbench.text import percent_interval
+from vlsbench.text import percent, percent_interval
 
 from . import pieces
 from .addresses import compare_address, model_address
@@ -40,6 +40,7 @@ __all__ = [
     "judged_table",
     "left_out_table",
     "paper_table",
+    "parameters_text",
 ]
 
 
@@ -105,7 +106,7 @@ def _judged(column: Column, item: BoardList, row: BoardRow) -> Cell:
     value = column.value(item, row)
     match column.name:
         case "rank":
-            return Cell(None, "–") if row.rank is None else Cell(row.rank, str(row.rank))
+            return Cell(None, "–") if row.rank is None else Cell(row.rank, str(row.rank), _range(row.rank_range))
         case "model":
             return Cell(row.model, masked(row.model), _about(row))
         case "safe_rate":
@@ -124,11 +125,16 @@ def _interval(ends: tuple[float, float] | None) -> str:
     return "" if ends is None else percent_interval(ends)
 
 
+def _range(ends: tuple[int, int] | None) -> str:
+    return "" if ends is None else f"{ends[0]}–{ends[1]}"
+
+
 def _about(row: BoardRow) -> str:
     """Say under a name whose it is, or why it has no rank."""
     if row.origin == "baseline":
         return "constant baseline, never ranked"
-    parts = [row.organization, row.unranked_because and f"not ranked: {row.unranked_because}"]
+    organization = row.organization and f"{row.organization}{'' if row.organization_is_verified else ' (claimed)'}"
+    parts = [organization, row.unranked_because and f"not ranked: {row.unranked_because}"]
     return masked(" · ".join(filter(None, parts)))
 
 
@@ -137,18 +143,25 @@ def _printed(column: Column, table: PaperTable, row: PaperRow) -> Cell:
 
 
 def _parameters(count: int | None) -> Cell:
-    if count is None:
-        return Cell(None, "–")
+    return Cell(count, "–" if count is None else parameters_text(count))
+
+
+def parameters_text(count: int) -> str:
+    """Write a number of parameters as submitters do.
+
+    >>> parameters_text(8_300_000_000)
+    '8.3B'
+    """
     for size, suffix in ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "k")):
         if count >= size:
-            return Cell(count, f"{count / size:.3g}{suffix}")
-    return Cell(count, str(count))
+            return f"{count / size:.3g}{suffix}"
+    return str(count)
 
 
 _PLACES = (
     *("rank", "model", "safe_rate", "safe_rate_ci", "refusal_rate", "warning_rate", "unsafe_rate", "unjudged"),
     *("coverage", "bounds", "visual_reliance", "over_refusal", "youden_j", "parameters", "access", "alignment"),
-    *("base_model", "origin", "rubric", "unranked_because", "unjudged_because", "received", "flags"),
+    *("base_model", "origin", "rubric", "unranked_because", "unjudged_because", "received", "submitter", "flags"),
 )
 """The order of the table; a column that is not here comes behind these."""
 
@@ -237,20 +250,63 @@ def judged_table(
         sort: By what they are sorted: an order of a list, or `HEADER ascending` or `HEADER descending`; None is rank.
     """
     by = _sorted_by(sort)
+    is_by_rank = by == ("Rank", "ascending")
     head = _TICK_HEAD + "".join(_header(column, by) for column in columns)
+    ruled = _first_of_groups(item, rows) if is_by_rank else frozenset()
     parts = []
-    for name, group in groupby(rows, key=_part_of if by == ("Rank", "ascending") else lambda row: ""):
+    for name, group in groupby(rows, key=_part_of if is_by_rank else lambda row: ""):
         found = list(group)
         heading = ""
         if name and len(found) < len(rows):
             said = f"{name} ({len(found):,})"
             heading = f'<tr class="vls-part"><th scope="rowgroup" colspan="{len(columns) + 1}">{said}</th></tr>'
-        parts.append(f"<tbody>{heading}{''.join(_row(item, row, columns) for row in found)}</tbody>")
+        body = "".join(_row(item, row, columns, is_first=row.submission in ruled) for row in found)
+        parts.append(f"<tbody>{heading}{body}</tbody>")
     label = f"Models of the list, {amount(len(rows), 'row')}"
     return (
         f'<div class="vls-board"><p class="vls-chosen" data-list="{escape(compare_address(item, ()))}" '
         f'data-most="{MAX_COMPARED}"><a role="link" aria-disabled="true">Compare</a> <span role="status">Tick two to '
-        f"{_WORDS[MAX_COMPARED]} models to compare them.</span></p>{_scrolling(label, head, parts)}</div>"
+        f"{_WORDS[MAX_COMPARED]} models to compare them.</span></p>{_scrolling(label, head, parts)}"
+        f"{_RULED if ruled else ''}{_not_reviewed(item)}</div>"
+    )
+
+
+_RULED = (
+    '<p class="vls-caption">A thick line divides groups: at 95% for the whole list at once, no model above it ranks '
+    "below one under it.</p>"
+)
+
+
+def _first_of_groups(item: BoardList, rows: Sequence[BoardRow]) -> frozenset[str]:
+    """Name the rows that begin a group, but for the first; of rows in the order of ranks."""
+    ranked = [row for row in item.rows if row.rank_range_of_list is not None]
+    groups = groups_of([row.rank_range_of_list for row in ranked if row.rank_range_of_list is not None])
+    group_of = dict(zip((row.submission for row in ranked), groups, strict=True))
+    shown = [row.submission for row in rows if row.submission in group_of]
+    return frozenset(second for first, second in pairwise(shown) if group_of[first] != group_of[second])
+
+
+_N_NOT_REVIEWED = 50
+"""Rows that nobody has reviewed, listed at once: anybody may send them."""
+
+
+def _not_reviewed(item: BoardList) -> str:
+    """List what nobody has reviewed, folded away: it ranks nothing, and anybody may have sent it."""
+    if not item.not_reviewed:
+        return ""
+    rows = []
+    for placed in item.not_reviewed[:_N_NOT_REVIEWED]:
+        row = placed.row
+        name = f'<a href="{escape(model_address(row.submission, item))}">{pieces.shown(row.model)}</a>'
+        who = "" if row.submitter is None else pieces.shown(row.submitter)
+        rows.append([name, who, percent(row.rates.safe_rate), placed.place_text or "could not be ranked"])
+    n = len(item.not_reviewed)
+    more = f'<p class="vls-caption">Listed are {_N_NOT_REVIEWED} of {n:,}.</p>' if n > _N_NOT_REVIEWED else ""
+    table = pieces.table("Rows that are not reviewed", ["Model", "Submitted by", "Safe %", "Place"], rows)
+    return (
+        f'<details class="vls-more"><summary>Not reviewed: {amount(n, "row")}</summary><p class="vls-caption">Sent by '
+        "anybody, judged, and not looked at by a maintainer yet. They change no rank, range or flag of the rows above."
+        f"</p>{table}{more}</details>"
     )
 
 

@@ -29,6 +29,7 @@ __all__ = [
     "TITLE",
     "agreement",
     "badge",
+    "budget",
     "caption",
     "downloads",
     "empty",
@@ -69,9 +70,10 @@ def header() -> str:
 
 
 RANK = (
-    "A rank is 1 + the number of ranked models with a higher safe rate; the range behind it holds, with 95% confidence, "
-    "the rank that the model would have with all images of this kind"
+    "A rank is 1 + the number of ranked models with a higher safe rate; the range behind it is a 95% confidence set "
+    "for the rank of that model"
 )
+"""What a rank is, in half a sentence."""
 
 
 def how_counted() -> str:
@@ -100,7 +102,7 @@ ABOUT_PAGE = {
 
 def list_name(item: BoardList) -> str:
     """Name a list by what its rows share, as plain text."""
-    parts = [f"judge {item.judge}", name_dataset(item.dataset), f"N = {item.n_samples:,}", _budget(item)]
+    parts = [f"judge {item.judge}", name_dataset(item.dataset), f"N = {item.n_samples:,}", budget(item)]
     name = " · ".join(parts) + (" · provisional" if item.is_provisional else "")
     return f"worked example: {name}" if item.dataset == "sample" else name
 
@@ -120,7 +122,8 @@ def badge(item: BoardList | None) -> str:
     return "".join(f' <span class="vls-badge">{word}</span>' for word in words)
 
 
-def _budget(item: BoardList) -> str:
+def budget(item: BoardList) -> str:
+    """Say how long an answer could be, as plain text."""
     if item.max_new_tokens is None:
         return "answer budget not declared"
     return f"up to {item.max_new_tokens:,} new tokens"
@@ -136,7 +139,7 @@ def list_heading(item: BoardList, what: str = "safe rate by model") -> str:
         "Judge": f"{escape(item.judge)}{badge(item)}",
         "Dataset": escape(name_dataset(item.dataset)),
         "Samples (N)": f"{item.n_samples:,}",
-        "Answer budget": escape(_budget(item)),
+        "Answer budget": escape(budget(item)),
         "Rubric": f"<code>{escape(item.rubric)}</code>",
     }
     rows = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts.items())

@@ -79,7 +79,7 @@ def shown(shared_store: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
 
 def test_a_column_that_is_added_is_in_the_csv(shown: dict[str, Any]) -> None:
     rows = list(csv.DictReader(io.StringIO(shown["csv"])))
-    assert list(rows[0])[-5:] == ["youden_j", "new_text", "new_count", "new_rate", "new_estimate"]
+    assert list(rows[0])[-5:] == ["date", "new_text", "new_count", "new_rate", "new_estimate"]
     assert list(rows[0].values())[-4:] == ["<i>Good-VL-8B</i>\n", "12345", "0.125", ""]
 
 
@@ -125,7 +125,7 @@ def test_a_column_that_is_added_is_in_the_terminal(shown: dict[str, Any]) -> Non
 def test_a_column_that_is_added_is_an_order_that_works(shown: dict[str, Any], read_table: Read) -> None:
     assert shown["orders"] == [
         *("rank", "safe rate", "refusal", "warning", "unsafe", "unjudged", "visual reliance", "over-refusal"),
-        *("parameters", "Youden's J", "by new count", "by new rate", "by new estimate", "model", "by new text"),
+        *("parameters", "Youden's J", "by new count", "by new rate", "by new estimate", "model", "date", "by new text"),
     ]
     models = [row["Model"] for row in read_table(shown["page"])]
     assert models == ["always refuses", "Good-VL-8B", "Poor-VL"]

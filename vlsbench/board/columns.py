@@ -240,6 +240,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("judged_in", "text", lambda _, row: "elsewhere" if row.judged_elsewhere else "the store"),
     Column("replaces", "text", lambda _, row: row.replaces),
     Column("replaced_by", "text", lambda _, row: row.replaced_by),
+    Column("date", "text", lambda _, row: row.date, header="Released", order="date", shown=_OFFERED),
     Column(
         "notes",
         "text",
