@@ -5,14 +5,15 @@ Rule of the room: what comes from a store, a judge or a dataset is put in throug
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
-from html import escape
+from html import escape, unescape
 
 from vlsbench.errors import masked
 from vlsbench.taxonomy import LABEL_COLOURS
 
-__all__ = ["chip", "shown", "table"]
+__all__ = ["chip", "drawable", "plain", "shown", "table"]
 
 _HARMLESS = "\n\t\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"
 """Not printable by Python's rule, but part of written text: line ends, joined emoji, Persian."""
@@ -30,6 +31,27 @@ def shown(text: str) -> str:
 
 def _is_harmless(sign: str) -> bool:
     return sign in _HARMLESS or unicodedata.category(sign) == "Zs"
+
+
+def plain(html: str) -> str:
+    """Return the text of HTML of ours, without its marks.
+
+    >>> plain("<strong>A &amp; B</strong>, 1%")
+    'A & B, 1%'
+    """
+    return unescape(re.sub(r"<[^>]*>", "", html))
+
+
+def drawable(text: str) -> str:
+    """Return a text with a sign in the place of what the picture's font has no letter for.
+
+    >>> drawable("3 (2–5) 模")
+    '3 (2–5) \N{WHITE SQUARE}'
+    """
+    known = "–—…×·’“”é"
+    return "".join(
+        sign if (sign.isascii() and sign.isprintable()) or sign in known else "\N{WHITE SQUARE}" for sign in text
+    )
 
 
 def chip(outcome: str | None) -> str:

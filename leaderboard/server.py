@@ -28,6 +28,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from .calls import Calls
+from .first import FirstPage, Views
 from .guard import App, Guard, Message, Receive, Scope, Send, answer
 from .live import LiveBoard
 from .page import SCRIPT
@@ -78,6 +79,7 @@ def make_app(
     inner = [
         Middleware(Refusals),
         Middleware(PagePolicy, is_embedded=is_embedded),
+        Middleware(FirstPage, live, own_hosts=own_hosts),
         Middleware(UploadGate, Ledger(uploads), needs_sign_in=needs_sign_in),
     ]
     # FastAPI's own pages load scripts from another host.
@@ -96,7 +98,7 @@ def make_app(
     blocks._queue.progress_update_sleep_when_free = 10 * _POLL_SECONDS
     blocks.is_running = True  # or it sends no sign of life to who waits for an answer
     guard = Guard(
-        app,
+        Views(app, live),
         Calls(blocks, str(uploads)),
         downloads=lambda: {path.name: path for _, path in live.downloads()},
         own_hosts=own_hosts,
