@@ -27,6 +27,7 @@ GROUND = (
     "error_texts",
     "errors",
     "files",
+    "names",
     "records",
     "taxonomy",
     "text",

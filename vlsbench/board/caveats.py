@@ -10,7 +10,7 @@ from vlsbench.board.lists import why_unranked
 from vlsbench.dataset.index import HUB_REPOSITORY, name_dataset
 from vlsbench.errors import SubmissionError
 from vlsbench.records import IMAGE_TEXT, Rates
-from vlsbench.screening.flags import screen_looking
+from vlsbench.screening.flags import screen, screen_looking, tells_constant
 from vlsbench.submission.scoring import Scored, judge_note
 
 __all__ = ["caveats", "check_exportable", "why_not_exported", "why_not_ranked"]
@@ -58,7 +58,15 @@ def why_not_ranked(scored: Scored, rates: Rates | None = None) -> list[str]:
         response_coverage=whole.response_coverage,
         n_undecided=scored.n_undecided,
         is_provisional=scored.rubric.is_provisional,
+        is_constant=tells_constant(_screened(scored)),
     )
+
+
+def _screened(scored: Scored) -> tuple[str, ...]:
+    submission = scored.submission
+    if submission.card.origin == "baseline":
+        return ()
+    return tuple(flag.message for flag in screen(submission.responses, submission.index).flags)
 
 
 def caveats(scored: Scored, rates: Rates | None = None) -> list[str]:

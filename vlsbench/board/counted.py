@@ -39,6 +39,7 @@ from vlsbench.errors import DataError, SubmissionError, VLSBenchError, numbered,
 from vlsbench.files import StrPath, sha256_hex
 from vlsbench.judge.verdicts import list_rubrics
 from vlsbench.metrics.rates import Outcome
+from vlsbench.names import fold_name
 from vlsbench.records import (
     FAILURES,
     IMAGE_TEXT,
@@ -58,6 +59,7 @@ from vlsbench.records import (
 )
 from vlsbench.screening.fingerprints import Fingerprint, Likeness, find_alike, fingerprint
 from vlsbench.screening.flags import screen, screen_looking, screen_rates
+from vlsbench.store.identity import vouched_by
 from vlsbench.store.local import (
     ShownSubmission,
     StoredSubmission,
@@ -408,7 +410,10 @@ class Projection:
 
     def view(self) -> View:
         """Return everything as it is now."""
-        return View(self.submissions, {name: self._flags_of(name) for name in self.submissions})
+        namesakes = _namesakes(self.submissions)
+        return View(
+            self.submissions, {name: (*self._flags_of(name), *namesakes.get(name, ())) for name in self.submissions}
+        )
 
     def _compare(self) -> None:
         """Find the submissions that have many answers in common; only what has changed is compared with the others."""
@@ -426,9 +431,7 @@ class Projection:
         self._alike = _Alike(prints=prints, pairs=tuple(sorted(pairs)))
         if self._file is not None and self._alike != was:
             self._file.save([StoredRow(_ALIKE, _code_digest(), self._alike.model_dump_json().encode(), b"")])
-        counted = {name: self.submissions[name].counted for name in prints}
-        models = {name: found[0].card.model if found else None for name, found in counted.items()}
-        self._duplicates = _duplicates(self._alike.pairs, models)
+        self._duplicates = _duplicates(self._alike.pairs, self.submissions)
 
     def _load(self, wanted: Mapping[str, bytes]) -> dict[str, StoredRow]:
         if self._file is None:
@@ -529,7 +532,9 @@ def _count_stored(item: StoredSubmission) -> _CountedNow:
     """Count a submission of a store under every rubric that counts."""
     shown = shown_submission(item)
     if isinstance(shown, Withheld):
-        projected = Projected(counted=(), left_out=(shown.reason,), is_taken_down=shown.is_taken_down)
+        projected = Projected(
+            counted=(), left_out=(shown.reason,), is_taken_down=shown.is_taken_down, received=shown.received
+        )
         return _CountedNow(projected, is_certain=True)
     try:
         submission = open_submission(item.directory)
@@ -552,7 +557,7 @@ def _count_stored(item: StoredSubmission) -> _CountedNow:
         checked_flags=shown.checked_flags,
         submitter=shown.submitter,
         is_accepted=shown.is_accepted,
-        verified_by=shown.verified_by,
+        verified_by=vouched_by(submission.card, shown.member_of),
     )
     return _CountedNow(projected, is_certain)
 
@@ -574,22 +579,56 @@ def _screen_stored(item: StoredSubmission) -> StoredRow:
     return StoredRow(name, signature, _Screening(flags=flags).model_dump_json().encode(), print_of)
 
 
-def _duplicates(pairs: Sequence[Likeness], models: Mapping[str, str | None]) -> dict[str, tuple[str, ...]]:
-    """Say of every submission which others have its answers, most alike first.
-
-    A model run again is no duplicate, unless what it repeats was taken down.
-
-    Args:
-        models: Model by submission id; None for one that was rejected or withdrawn.
-    """
+def _duplicates(pairs: Sequence[Likeness], submissions: Mapping[str, Projected]) -> dict[str, tuple[str, ...]]:
+    """Say of the later of two submissions with the same answers that they are the other's, most alike first."""
     others: defaultdict[str, list[str]] = defaultdict(list)
     for item in sorted(pairs, key=lambda item: (-item.n_alike / item.n_compared, item)):
-        first, second = models[item.first], models[item.second]
-        if first is None or second is None or first.casefold() != second.casefold():
-            for name, other in ((item.first, item.second), (item.second, item.first)):
-                down = ", taken down" if models[other] is None else ""
+        for name, other in ((item.first, item.second), (item.second, item.first)):
+            if _is_copy(submissions[name], submissions[other]):
+                down = ", taken down" if submissions[other].is_taken_down else ""
                 others[name].append(f"{other}{down} ({item.n_alike:,} of {item.n_compared:,})")
     return {name: (f"the same answers, or nearly, as in {numbered(named, limit=3)}",) for name, named in others.items()}
+
+
+def _is_copy(mine: Projected, other: Projected) -> bool:
+    """Say whether answers that two submissions share count as copied by `mine`.
+
+    What nobody has accepted says nothing about what a maintainer did. Otherwise the later one copies; of two whose
+    order nobody knows, each may have. Who runs a model again copies nobody, unless what is repeated was taken down.
+    """
+    if other.is_taken_down:
+        return other.received is None or (mine.received is not None and other.received <= mine.received)
+    if mine.is_taken_down or _are_runs_of_one(mine, other):
+        return False
+    if mine.is_accepted != other.is_accepted:
+        return other.is_accepted
+    return (other.received or "") <= (mine.received or "")
+
+
+def _are_runs_of_one(first: Projected, second: Projected) -> bool:
+    names = {found.counted[0].card.model.casefold() for found in (first, second) if found.counted}
+    return len(names) == 1 and first.submitter == second.submitter
+
+
+def _namesakes(submissions: Mapping[str, Projected]) -> dict[str, tuple[str, ...]]:
+    """Say of what is not reviewed that its model's name is that of somebody else's accepted row, or looks like it."""
+    accepted: dict[str, list[str]] = {}
+    waiting: list[str] = []
+    for name, found in submissions.items():
+        if not found.counted or found.is_baseline:
+            continue
+        if found.is_accepted:
+            accepted.setdefault(fold_name(found.counted[0].card.model), []).append(name)
+        else:
+            waiting.append(name)
+    flags: dict[str, tuple[str, ...]] = {}
+    for name in waiting:
+        mine = submissions[name]
+        same = accepted.get(fold_name(mine.counted[0].card.model), ())
+        theirs = [other for other in same if submissions[other].submitter != mine.submitter]
+        if theirs:
+            flags[name] = (f"has the name of {numbered(theirs, limit=3)} by somebody else, or one that looks like it",)
+    return flags
 
 
 def _reason(error: VLSBenchError | OSError) -> str:

@@ -10,7 +10,7 @@ without a label counts as not safe in the comparison.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
@@ -21,6 +21,7 @@ from vlsbench.dataset.index import Index, Kind, digest_of, kind_of_name
 from vlsbench.errors import SubmissionError, UsageError, plural, printable
 from vlsbench.files import StrPath
 from vlsbench.records import IMAGE_TEXT, Estimate, Rates, Record, SafetySources
+from vlsbench.screening.flags import tells_constant
 from vlsbench.store.local import unusable_names
 from vlsbench.submission.scoring import judge_note
 from vlsbench.taxonomy import CATEGORY_NAMES, SUB_CATEGORY_NAMES
@@ -359,6 +360,7 @@ def why_unranked(
     response_coverage: float,
     n_undecided: int,
     is_provisional: bool,
+    is_constant: bool = False,
 ) -> list[str]:
     """List what keeps a row out of the ranks of its list; empty where it is ranked.
 
@@ -372,10 +374,13 @@ def why_unranked(
         response_coverage: Share of them that was answered.
         n_undecided: Answers on which no judge has decided yet.
         is_provisional: Of the rubric; a provisional list has no threshold of coverage.
+        is_constant: Its answers are one of a few texts (`vlsbench.screening.flags`).
     """
     reasons = []
     if origin == "baseline":
         reasons.append("a constant baseline")
+    elif is_constant:
+        reasons.append("a constant policy: its answers are one of a few texts")
     if condition != IMAGE_TEXT:
         reasons.append(f"only {IMAGE_TEXT} is ranked")
     if response_coverage < 1:
@@ -400,6 +405,7 @@ def _reason(entry: _Entry, condition: str) -> str | None:
         response_coverage=counted.response_coverage,
         n_undecided=counted.n_undecided,
         is_provisional=counted.rubric.is_provisional,
+        is_constant=tells_constant(entry.flags),
     )
     return found[0] if found else None
 
@@ -410,14 +416,20 @@ def _make_list(scope: str, condition: str, key: _ListKey, entries: Sequence[_Ent
     reasons = {entry.submission_id: _reason(entry, condition) for entry in entries}
     reviewed = [entry for entry in entries if entry.is_reviewed]
     others = [entry for entry in entries if not entry.is_reviewed]
+    stands_for = _find_newer(reviewed, reasons)
+    replaces = {newer: older for older, newer in stands_for.items()}  # the last, which is the newest of the older
+    replaced = [entry for entry in reviewed if entry.submission_id in stands_for]
+    reviewed = [entry for entry in reviewed if entry.submission_id not in stands_for]
     ranked = [entry for entry in reviewed if reasons[entry.submission_id] is None]
     placed = [entry for entry in others if reasons[entry.submission_id] is None]
     standing, places = _rank(ranked, placed, scope, is_provisional=is_provisional)
 
     def make_row(entry: _Entry) -> BoardRow:
-        stands = standing.get(entry.submission_id)
-        reason = reasons[entry.submission_id] or (None if entry.is_reviewed else _NOT_REVIEWED)
-        return _make_row(entry, stands, reason, scope, condition)
+        name = entry.submission_id
+        stands, newer = standing.get(name), stands_for.get(name)
+        why = "a newer run stands for it" if newer is not None else None if entry.is_reviewed else _NOT_REVIEWED
+        row = _make_row(entry, stands, reasons[name] or why, scope, condition)
+        return row.model_copy(update={"replaces": replaces.get(name), "replaced_by": newer})
 
     rows = sorted(map(make_row, reviewed), key=_order)
     not_reviewed = [PlacedRow(row=make_row(entry), place=places.get(entry.submission_id)) for entry in others]
@@ -435,8 +447,31 @@ def _make_list(scope: str, condition: str, key: _ListKey, entries: Sequence[_Ent
         judge_note=judge_note(rubric),
         rows=tuple(rows),
         not_reviewed=tuple(not_reviewed),
+        replaced=tuple(
+            sorted(map(make_row, replaced), key=lambda row: (row.model, row.received or "", row.submission))
+        ),
         is_judged_elsewhere=key.is_judged_elsewhere,
     )
+
+
+def _find_newer(entries: Sequence[_Entry], reasons: Mapping[str, str | None]) -> dict[str, str]:
+    """Find the runs of a model that a newer run by the same people stands for, oldest first: the newest that is ranked.
+
+    Returns:
+        Id of the newer run, by the id of the older.
+    """
+    runs: defaultdict[tuple[str, str], list[_Entry]] = defaultdict(list)
+    for entry in entries:
+        submitter, card = entry.projected.submitter, entry.counted.card
+        if submitter is not None and card.origin != "baseline":
+            runs[card.model.casefold(), submitter].append(entry)
+    found: dict[str, str] = {}
+    for mine in runs.values():
+        mine.sort(key=lambda entry: (entry.projected.received or "", entry.submission_id))
+        ranked = [entry for entry in mine if reasons[entry.submission_id] is None]
+        newest = (ranked or mine)[-1]
+        found |= {entry.submission_id: newest.submission_id for entry in mine[: mine.index(newest)]}
+    return found
 
 
 _NOT_REVIEWED = "not reviewed"

@@ -133,6 +133,11 @@ class HubStore:
         """`hf://datasets/…`."""
         return self._location
 
+    @property
+    def is_own(self) -> bool:
+        """Several people write into a store on the Hub: what one submits another looks at."""
+        return False
+
     def default_who(self) -> str:
         """Return the name of the user whose token is used."""
         return who_am_i(connect())

@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Final, Literal
@@ -42,6 +42,7 @@ __all__ = [
     "screen",
     "screen_looking",
     "screen_rates",
+    "tells_constant",
 ]
 
 SCREENING_VERSION: Final = 3
@@ -315,6 +316,11 @@ def screen_looking(looking: Looking | None) -> tuple[Flag, ...]:
     if looking is None or looking.verdict != "may not see the image":
         return ()
     return (Flag(name="may_not_see", message=f"{looking.verdict}: {looking.reason}", n=looking.n),)
+
+
+def tells_constant(messages: Iterable[str]) -> bool:
+    """Say whether one of the sentences beside a row is that its answers are one of a few texts."""
+    return any(message.startswith(f"{_SENTENCES['constant']}: ") for message in messages)
 
 
 def find_duplicates(

@@ -32,12 +32,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from vlsbench.dataset.index import INDEX_FILE
 from vlsbench.errors import SubmissionError, UsageError, VLSBenchError, amount, masked, numbered, plural
-from vlsbench.files import MAX_LINE_BYTES, open_regular, read_lines, write_atomic
+from vlsbench.files import open_regular, read_lines, write_atomic
 from vlsbench.records import Name, Record, Response, SubmissionCard, explain
 from vlsbench.store.history import State
 from vlsbench.store.intake import submit
-from vlsbench.store.local import Store, content_id
+from vlsbench.store.local import Store, StoreAbsentError, content_id, read_card
 from vlsbench.store.queue import list_queue
+from vlsbench.store.rules import Rules, read_rules
 from vlsbench.store.worker import Worker
 from vlsbench.submission.check import CARD_FILE, CHECKS, MAX_PROBLEMS, RESPONSES_FILE, CheckReport, NamedCheck, check
 from vlsbench.submission.importers.formats import import_file
@@ -479,16 +480,6 @@ def _complete_card(folder: Path, said: Mapping[str, object]) -> tuple[Submission
     return card, []
 
 
-def read_card(directory: Path) -> SubmissionCard | None:
-    """Read the card of a submission; None where there is none that can be read."""
-    try:
-        with open_regular(directory / CARD_FILE) as file:
-            data = file.read(MAX_LINE_BYTES).removeprefix(b"\xef\xbb\xbf")
-        return SubmissionCard.model_validate_json(data)
-    except (OSError, ValidationError):
-        return None
-
-
 def _object(value: object) -> Mapping[str, object]:
     return value if isinstance(value, dict) else {}
 
@@ -542,6 +533,12 @@ class AtOnce:
                     self._under_way.discard(who)
 
 
+def _shared(card: SubmissionCard | None, organizations: Sequence[str]) -> str | None:
+    """Return the organization that a card names, where it is one of these; None where it is not."""
+    named = None if card is None else card.organization
+    return named if named is not None and named.casefold() in map(str.casefold, organizations) else None
+
+
 @dataclass(frozen=True)
 class Desk:
     """Takes uploads for a store."""
@@ -555,11 +552,14 @@ class Desk:
     """Who writes what the offline judge found."""
     check_seconds: float = CHECK_SECONDS
 
-    def submit(self, files: Sequence[Uploaded], form: UploadForm, who: str) -> Submitted:
-        """Check an upload again, store what passes, and let the offline judge judge it.
+    def submit(
+        self, files: Sequence[Uploaded], form: UploadForm, who: str, organizations: Sequence[str] = ()
+    ) -> Submitted:
+        """Check an upload again and store what passes, for review unless the store's rules trust who submits.
 
         Args:
             who: Who submits: signed in, or a name that was typed where nobody signs in.
+            organizations: Names of those that the Hub vouches `who` to be a member of.
 
         Raises:
             VLSBenchError: If the store cannot be read or written.
@@ -570,13 +570,28 @@ class Desk:
             refusal = self._why_not_today(report.submission_id, who)
             if refusal is not None:
                 return Submitted(report, None, False, None, refusal)
+            member_of = _shared(report.card, organizations)
+            is_trusted = self.needs_sign_in and self._rules().trusts(who, member_of)
             try:
-                receipt = submit(folder, self.store, name=who)
+                receipt = submit(
+                    folder,
+                    self.store,
+                    name=who,
+                    is_accepted=is_trusted,
+                    because="the store's rules trust who submitted it",
+                    member_of=member_of,
+                )
             except SubmissionError as error:  # this very content was withdrawn or rejected
                 return Submitted(report, None, False, None, str(error).replace(str(folder), _WORK))
         if receipt.submission_id is None:  # pragma: no cover - it passed the same gate a moment ago
             return Submitted(report, None, False, None, "it does not pass the gate")
         return Submitted(report, receipt.submission_id, receipt.is_new, receipt.state, None)
+
+    def _rules(self) -> Rules:
+        try:
+            return read_rules(self.store.sync())
+        except StoreAbsentError:
+            return Rules()
 
     def judge(self, submission_id: str) -> str | None:
         """Let the offline judge judge a submission that was stored just now.
@@ -593,14 +608,23 @@ class Desk:
 
     def _why_not_today(self, submission_id: str, who: str) -> str | None:
         """Say why `who` may not submit now; content that is there already counts for nothing."""
-        if self.per_day is None:
-            return None
         since = (datetime.now(UTC) - timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
-        rows = list_queue(self.store.sync())
+        try:
+            rows = list_queue(self.store.sync())
+        except StoreAbsentError:
+            return None
         if any(row.submission_id == submission_id for row in rows):
             return None
+        n_open = sum(row.who == who and row.is_open for row in rows)
+        max_open = self._rules().max_open
+        if n_open >= max_open:
+            return (
+                f"{amount(n_open, 'submission')} of {who} {plural(n_open, 'waits', 'wait')} for review, and {max_open} "
+                "may at once. The next is taken once the maintainer has decided on one, or withdrawn one that you ask "
+                "them to."
+            )
         mine = sorted(row.received_at for row in rows if row.who == who and row.received_at and row.received_at > since)
-        if len(mine) < self.per_day:
+        if self.per_day is None or len(mine) < self.per_day:
             return None
         return (
             f"{who} has submitted {amount(len(mine), 'time')} within 24 hours, and {self.per_day} "

@@ -96,9 +96,8 @@ class Received(_Said):
     n_lines: Count
     source: Annotated[str, Field(max_length=300)] = ""
     """How it came: `submit`, or a folder that was found in the store."""
-    verified_by: Literal["member", "repository"] | None = None
-    """What vouches for the organization that the card names: who submitted was signed in and a member of it, or the
-    model's repository is under its name. Null where it is a claim only."""
+    member_of: Name | None = None
+    """The organization that the card names, where who submitted was signed in and is a member of it."""
 
 
 class Checked(_Said):
@@ -126,9 +125,12 @@ class Rejected(_Said):
 
 
 class Accepted(_Said):
-    """A maintainer looked at it: any judge may judge it, and an earlier rejection by a maintainer is lifted."""
+    """A maintainer looked at it: it is ranked, any judge may judge it, and a maintainer's rejection is lifted."""
 
     state: Literal["accepted"] = "accepted"
+    because: Annotated[str, Field(max_length=300)] = ""
+    """Why nobody had to look: the store's owner submitted it, or the store's rules trust who did. Empty where somebody
+    looked."""
 
 
 class Judged(_Said):

@@ -9,18 +9,18 @@ Rule of the room: pure but for `read_identity`; answers are those that the gate 
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
-from pydantic import ValidationError
-
-from vlsbench.files import MAX_LINE_BYTES, canonical_json, open_regular, sha256_hex
+from vlsbench.files import canonical_json, sha256_hex
 from vlsbench.records import Key, Response, SubmissionCard
-from vlsbench.submission.check import CARD_FILE, read_responses
+from vlsbench.store.local import read_card
+from vlsbench.submission.check import read_responses
 
-__all__ = ["Identity", "identity_of", "read_identity"]
+__all__ = ["Identity", "identity_of", "read_identity", "vouched_by"]
 
 _TELLING: Final = 20
 """Distinct answers from which they tell a model by themselves. Fewer are what several models may say alike: the same
@@ -67,6 +67,32 @@ def identity_of(card: SubmissionCard, responses: Mapping[Key, Response]) -> Iden
     )
 
 
+_REPOSITORY: Final = re.compile(r"https://huggingface\.co/(?P<owner>[\w.-]+)/[\w.-]+(?:[/?#].*)?", re.ASCII)
+"""A model on the Hub; what is not a model's has a word before its owner."""
+_NOT_MODELS: Final = frozenset({"datasets", "spaces", "collections", "papers", "docs", "blog", "api", "organizations"})
+
+
+def vouched_by(card: SubmissionCard, member_of: str | None) -> Literal["member", "repository"] | None:
+    """Say what vouches for the organization that a card names; None where it is only claimed.
+
+    A member's sign-in vouches for who submitted. The model's repository vouches for whose model it is, not for who
+    submitted it: anybody can write down its address.
+
+    Args:
+        card: The card.
+        member_of: As the event `received` has it.
+    """
+    named = card.organization
+    if named is None:
+        return None
+    if member_of is not None and member_of.casefold() == named.casefold():
+        return "member"
+    match = _REPOSITORY.fullmatch(card.url or "")
+    if match is None or match["owner"].casefold() in _NOT_MODELS:
+        return None
+    return "repository" if match["owner"].casefold() == named.casefold() else None
+
+
 def _as_read(text: str) -> str:
     """Return a text as its reader sees it: composed letters, and any space as one."""
     return " ".join(unicodedata.normalize("NFC", text).split())
@@ -74,9 +100,5 @@ def _as_read(text: str) -> str:
 
 def read_identity(directory: Path) -> Identity | None:
     """Read what a stored submission is known by, as far as it can be read; None where it has no readable card."""
-    try:
-        with open_regular(directory / CARD_FILE) as file:
-            card = SubmissionCard.model_validate_json(file.read(MAX_LINE_BYTES).removeprefix(b"\xef\xbb\xbf"))
-    except (OSError, ValidationError):
-        return None
-    return identity_of(card, read_responses(directory))
+    card = read_card(directory)
+    return None if card is None else identity_of(card, read_responses(directory))

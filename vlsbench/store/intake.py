@@ -21,7 +21,8 @@ from pydantic import TypeAdapter, ValidationError
 from vlsbench.dataset.index import INDEX_FILE, Index, given_set, render_set_index
 from vlsbench.errors import SubmissionError, UsageError, numbered
 from vlsbench.files import StrPath, open_regular, read_lines
-from vlsbench.records import DatasetReference, Name, Record, SubmissionCard, explain
+from vlsbench.names import fold_name, why_name_refused
+from vlsbench.records import DatasetReference, Name, Record, explain
 from vlsbench.store.history import (
     HISTORY_FOLDER,
     Accepted,
@@ -46,6 +47,7 @@ from vlsbench.store.local import (
     StoredSubmission,
     content_id,
     is_managed,
+    read_card,
     sha256_of,
     slug_of,
     submission_id_of,
@@ -57,7 +59,9 @@ __all__ = [
     "Managed",
     "Receipt",
     "accept",
+    "accept_all_from",
     "adopt",
+    "find_namesake",
     "history_files",
     "open_managed",
     "reject",
@@ -74,6 +78,7 @@ _CHANGE = re.compile(
     rf"(?P<file>{re.escape(CARD_FILE)}|{re.escape(RESPONSES_FILE)}|{re.escape(INDEX_FILE)}|"
     rf"{HISTORY_FOLDER}/0001-received-[0-9a-f]{{8}}\.json)"
 )
+_ACCEPTED = re.compile(r"\d+-accepted-[0-9a-f]{8}\.json")
 _TAKEN_BACK = re.compile(r"\d+-(?:rejected|withdrawn)-[0-9a-f]{8}\.json")
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
 
@@ -108,9 +113,12 @@ def who_writes(store: Store, name: str | None) -> str:
         UsageError: If it is not a name that can be printed on pages.
     """
     try:
-        return _NAME.validate_python(store.default_who() if name is None else name)
+        found = _NAME.validate_python(store.default_who() if name is None else name)
     except ValidationError as error:
         raise UsageError("; ".join(explain(error, rename={"line": "--name"}))) from None
+    if why := why_name_refused(found):
+        raise UsageError(f"--name: {why}.")
+    return found
 
 
 def submit(
@@ -122,6 +130,9 @@ def submit(
     is_baseline: bool = False,
     is_again: bool = False,
     is_proposal: bool = False,
+    is_accepted: bool | None = None,
+    because: str = "the store's owner submitted it",
+    member_of: str | None = None,
 ) -> Receipt:
     """Check a submission and put its card and its answers into a store.
 
@@ -136,6 +147,10 @@ def submit(
         is_again: A maintainer takes answers that were withdrawn or rejected under other bytes or another card, as after
             a wrong name.
         is_proposal: Open a pull request on the Hub instead of writing.
+        is_accepted: Accept it, so that it is ranked without review, unless somebody else's row has its name. None:
+            where who submits runs the store (`Store.is_own`).
+        because: Why nobody has to look, where it is accepted.
+        member_of: The organization that the card names, where who submits is signed in and a member of it.
 
     Raises:
         DataError: If `data` is a constructed set and broken.
@@ -180,8 +195,15 @@ def submit(
             responses_sha256=digest,
             n_lines=sum(report.conditions.values()),
             source="submit",
+            member_of=member_of,
         )
-        entry = entry_of(received, 1)
+        entries = [entry_of(received, 1)]
+        namesake = None
+        if not is_proposal and (store.is_own if is_accepted is None else is_accepted):
+            namesake = find_namesake(store, card.model, received.who)
+            if namesake is None:
+                accepted = Accepted(submission_id=submission_id, when=received.when, who=received.who, because=because)
+                entries.append(entry_of(accepted, 2))
         if data is not None and given is not None and not is_proposal:
             add_set(store, given)
         if (unknown := why_not_known(store, submission.index)) is not None:
@@ -189,7 +211,7 @@ def submit(
         files: Files = {
             CARD_FILE: _render_card(submission),
             RESPONSES_FILE: copy / RESPONSES_FILE,
-            f"{HISTORY_FOLDER}/{entry.name}": entry.data,
+            **{f"{HISTORY_FOLDER}/{entry.name}": entry.data for entry in entries},
         }
         if submission.index.kind == "constructed":
             files = {**files, INDEX_FILE: render_set_index(submission.index.whole.rows).encode()}
@@ -211,9 +233,29 @@ def submit(
             raise SubmissionError(
                 f"{store.location}: {submission_id!r} is there and is not a submission; move it away."
             )
-    return Receipt(
-        submission_id=submission_id, is_new=True, state="received", report=report, next_step=_next_step("received")
-    )
+    step = _next_step("received", is_accepted=len(entries) > 1)
+    if namesake is not None:
+        step += f". It waits for review, because {namesake} of somebody else has this name, or one that looks like it"
+    return Receipt(submission_id=submission_id, is_new=True, state="received", report=report, next_step=step)
+
+
+def find_namesake(store: Store, model: str, who: str) -> str | None:
+    """Return the id of an accepted submission of somebody else whose model's name is this one or looks like it.
+
+    A folder that was made by hand is the maintainer's own, and nobody else's.
+    """
+    folded = fold_name(model)
+    for item in store.find(lambda _, events: any(_ACCEPTED.fullmatch(name) for name in events)):
+        try:
+            found = open_managed(store, item.submission_id)
+        except SubmissionError:  # broken: the queue says so, and the board shows no row
+            continue
+        received = found.standing.received
+        is_theirs = received is not None and received.who != who
+        card = read_card(item.directory)
+        if found.standing.is_accepted and is_theirs and card is not None and fold_name(card.model) == folded:
+            return item.submission_id
+    return None
 
 
 def _set_at_hand(directory: Path, store: Store, data: StrPath | None) -> Index | None:
@@ -221,11 +263,8 @@ def _set_at_hand(directory: Path, store: Store, data: StrPath | None) -> Index |
     given = given_set(data)
     if given is not None or (directory / INDEX_FILE).exists():
         return given
-    try:
-        card = SubmissionCard.model_validate_json((directory / CARD_FILE).read_bytes())
-    except ValidationError:
-        return None  # the gate says so
-    name = card.dataset.set_name if card.dataset is not None else None
+    card = read_card(directory)  # where there is none, the gate says so
+    name = card.dataset.set_name if card is not None and card.dataset is not None else None
     return None if name is None else find_set(store, name)
 
 
@@ -270,7 +309,7 @@ def _known(store: Store, submission_id: str, report: CheckReport) -> Receipt | N
         is_new=False,
         state=standing.state,
         report=report,
-        next_step=_next_step(standing.state),
+        next_step=_next_step(standing.state, is_accepted=standing.is_accepted),
     )
 
 
@@ -311,15 +350,14 @@ def _known_by_answers(store: Store, mine: Identity, report: CheckReport, *, is_b
                 is_new=False,
                 state=standing.state,
                 report=report,
-                next_step=_next_step(standing.state),
+                next_step=_next_step(standing.state, is_accepted=standing.is_accepted),
             )
     return same
 
 
-def _next_step(state: State) -> str:
-    if state == "published":
-        return "nothing: the board shows it"
-    return "the store's maintainer runs `vlsbench work`; then the board shows it"
+def _next_step(state: State, *, is_accepted: bool) -> str:
+    where = "the board shows it" if is_accepted else "the board shows it as not reviewed, until a maintainer accepts it"
+    return f"nothing: {where}" if state == "published" else f"the store's maintainer runs `vlsbench work`; then {where}"
 
 
 def _copy(source: Path, target: Path) -> str:
@@ -410,6 +448,49 @@ def accept(submission_id: str, store: Store, *, name: str | None = None) -> None
     _append(store, found, Accepted(submission_id=submission_id, when=now(), who=who), f"Accept {submission_id}")
 
 
+class AcceptedAll(NamedTuple):
+    """What became of the submissions of one sender."""
+
+    accepted: list[str]
+    """Ids."""
+    only_claimed: list[str]
+    """Ids of those whose cards name the organization, and for whom nothing vouches: left for review."""
+
+
+def accept_all_from(sender: str, store: Store, *, name: str | None = None) -> AcceptedAll:
+    """Accept what waits for review of one sender: a person's submissions, or those of members of an organization.
+
+    A card that names the organization proves nothing: only a member's sign-in does.
+
+    Args:
+        sender: Name of who submitted, or of the organization.
+
+    Raises:
+        SubmissionError: If nothing of this sender is in the store.
+    """
+    folded, found, claimed, known = sender.casefold(), [], [], False
+    for item in store.find(lambda *_: True):
+        try:
+            mine = open_managed(store, item.submission_id)
+        except SubmissionError:  # made by hand, or broken
+            continue
+        received, card = mine.standing.received, read_card(item.directory)
+        names = () if received is None else (received.who, received.member_of)
+        is_theirs = any(value is not None and value.casefold() == folded for value in names)
+        is_claimed = card is not None and (card.organization or "").casefold() == folded
+        known = known or is_theirs or is_claimed
+        if mine.standing.is_accepted or mine.standing.state in ("withdrawn", "rejected"):
+            continue
+        if is_theirs:
+            accept(item.submission_id, store, name=name)
+            found.append(item.submission_id)
+        elif is_claimed:
+            claimed.append(item.submission_id)
+    if not known:
+        raise SubmissionError(f"nothing of {sender!r} is in {store.location}; `vlsbench queue` lists who submitted.")
+    return AcceptedAll(found, claimed)
+
+
 def reject(submission_id: str, store: Store, reason: str, *, name: str | None = None) -> None:
     """Reject a submission: the board does not show it until it is accepted.
 
@@ -496,9 +577,8 @@ def why_not_as_named(directory: Path) -> list[str]:
         return [f"{directory.name}: has no readable {CARD_FILE} and {RESPONSES_FILE}"]
     if expected != directory.name:
         problems.append(f"{directory.name}: the id of this content is {expected!r}; name the folder so")
-    with open_regular(directory / CARD_FILE) as file:
-        card = SubmissionCard.model_validate_json(file.read().removeprefix(b"\xef\xbb\xbf"))
-    if card.origin == "baseline":
+    card = read_card(directory)
+    if card is not None and card.origin == "baseline":
         problems.append(f"{CARD_FILE}: origin 'baseline' is for the store's maintainer; remove it")
     try:
         events = [entry.event for entry in read_history(directory)]
@@ -513,5 +593,7 @@ def why_not_as_named(directory: Path) -> list[str]:
 
 
 def _is_of_submit(event: Received, responses: Path) -> bool:
+    """Say whether an event is what `vlsbench submit` writes; it vouches for nobody's membership."""
     n_lines = sum(1 for _ in read_lines(responses))
-    return (event.responses_sha256, event.n_lines, event.source) == (sha256_of(responses), n_lines, "submit")
+    said = (event.responses_sha256, event.n_lines, event.source, event.member_of)
+    return said == (sha256_of(responses), n_lines, "submit", None)

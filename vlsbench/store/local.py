@@ -26,7 +26,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 from pydantic import ValidationError
 
@@ -67,6 +67,7 @@ __all__ = [
     "is_managed",
     "list_submissions",
     "prepare_workplace",
+    "read_card",
     "sha256_of",
     "shown_submission",
     "shown_submissions",
@@ -116,6 +117,8 @@ class Withheld(NamedTuple):
     reason: str
     is_taken_down: bool = False
     """It was rejected or withdrawn; others wait for their turn, or are broken."""
+    received: str | None = None
+    """When it was submitted, UTC."""
 
 
 class ShownSubmission(NamedTuple):
@@ -131,11 +134,11 @@ class ShownSubmission(NamedTuple):
     checked_flags: tuple[str, ...] = ()
     """What the worker that checked it found in its answers; it may have had the dataset at hand."""
     submitter: str | None = None
-    """Who submitted it; None for a directory made by hand."""
+    """Who submitted it; None for a directory made by hand, or found in the store without a word of who."""
     is_accepted: bool = True
     """A maintainer accepted it, or put it there by hand."""
-    verified_by: Literal["member", "repository"] | None = None
-    """What vouches for the organization of its card, as it was known when it was submitted."""
+    member_of: str | None = None
+    """The organization that who submitted it was a member of, where the card names it."""
 
 
 class Shown(NamedTuple):
@@ -162,6 +165,10 @@ class Store(Protocol):
     @property
     def location(self) -> str:
         """What `--store` says."""
+
+    @property
+    def is_own(self) -> bool:
+        """Whether who submits into it is who runs it, so that nobody else has to look at what is submitted."""
 
     def sync(self, submission_id: str | None = None) -> Path:
         """Return a folder that holds the store as it is now, or at least this submission of it."""
@@ -261,13 +268,21 @@ def submission_id_of(card: SubmissionCard, responses_sha256: str) -> str:
     return f"{slug_of(card.model)}-{sha256_hex(said + chr(10) + responses_sha256)[:12]}"
 
 
-def content_id(directory: Path) -> str | None:
-    """Return the id of what lies in a directory; None where there is no readable card or no answers."""
+def read_card(directory: Path) -> SubmissionCard | None:
+    """Read the card of a submission; None where there is none that can be read."""
     try:
         with open_regular(directory / CARD_FILE) as file:
-            card = SubmissionCard.model_validate_json(file.read(MAX_LINE_BYTES).removeprefix(b"\xef\xbb\xbf"))
-        return submission_id_of(card, sha256_of(directory / RESPONSES_FILE))
+            return SubmissionCard.model_validate_json(file.read(MAX_LINE_BYTES).removeprefix(b"\xef\xbb\xbf"))
     except (OSError, ValidationError):
+        return None
+
+
+def content_id(directory: Path) -> str | None:
+    """Return the id of what lies in a directory; None where there is no readable card or no answers."""
+    card = read_card(directory)
+    try:
+        return None if card is None else submission_id_of(card, sha256_of(directory / RESPONSES_FILE))
+    except OSError:
         return None
 
 
@@ -302,18 +317,19 @@ def shown_submission(item: StoredSubmission) -> ShownSubmission | Withheld:
         standing = fold(read_history(item.directory))
     except SubmissionError as error:
         return Withheld(item.submission_id, str(error))
-    if standing.reason is not None:
-        return Withheld(item.submission_id, standing.reason, is_taken_down=standing.state in ("rejected", "withdrawn"))
-    counted = {rubric: standing.judged[rubric].sha256 for rubric in standing.published & standing.judged.keys()}
     received = standing.received
+    if standing.reason is not None:
+        is_taken_down = standing.state in ("rejected", "withdrawn")
+        return Withheld(item.submission_id, standing.reason, is_taken_down, received.when if received else None)
+    counted = {rubric: standing.judged[rubric].sha256 for rubric in standing.published & standing.judged.keys()}
     return ShownSubmission(
         *item,
         counted,
         received=printable(received.when) if received is not None else None,
         checked_flags=tuple(map(printable, standing.checked.flags)) if standing.checked is not None else (),
-        submitter=printable(received.who) if received is not None else None,
+        submitter=printable(received.who) if received is not None and received.source == "submit" else None,
         is_accepted=standing.is_accepted,
-        verified_by=received.verified_by if received is not None else None,
+        member_of=received.member_of if received is not None else None,
     )
 
 
@@ -349,6 +365,11 @@ class LocalStore:
     def location(self) -> str:
         """The folder."""
         return str(self._folder)
+
+    @property
+    def is_own(self) -> bool:
+        """Who can write into a folder runs the store."""
+        return True
 
     def sync(self, submission_id: str | None = None) -> Path:
         """Return the folder itself.

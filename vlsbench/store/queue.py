@@ -9,12 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
-
 from vlsbench.errors import SubmissionError, amount, printable
-from vlsbench.files import MAX_LINE_BYTES, open_regular
 from vlsbench.judge.verdicts import list_rubrics
-from vlsbench.records import Record, SubmissionCard
+from vlsbench.records import Record
 from vlsbench.store.history import (
     Accepted,
     Checked,
@@ -30,8 +27,7 @@ from vlsbench.store.history import (
     fold,
     read_history,
 )
-from vlsbench.store.local import StoredSubmission, is_managed, list_submissions
-from vlsbench.submission.check import CARD_FILE
+from vlsbench.store.local import StoredSubmission, is_managed, list_submissions, read_card
 from vlsbench.text import percent
 
 __all__ = ["Change", "QueueRow", "list_changes", "list_queue", "render_changes", "render_queue"]
@@ -58,6 +54,11 @@ class QueueRow(Record):
     reason: str | None
     """Why it was withdrawn or rejected, or what is broken."""
     next_step: str
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it waits for a maintainer's decision."""
+        return not self.is_accepted and self.state not in ("by hand", "broken", "rejected", "withdrawn")
 
 
 class Change(Record):
@@ -90,7 +91,7 @@ def list_queue(store: Path) -> list[QueueRow]:
 
 
 def _row(item: StoredSubmission) -> QueueRow:
-    model = _model_of(item.directory)
+    card = read_card(item.directory)
     state: State | Literal["by hand", "broken"] = "by hand"
     standing, reason = None, None
     if is_managed(item):
@@ -104,7 +105,7 @@ def _row(item: StoredSubmission) -> QueueRow:
     decided_by = standing.decided_by if standing is not None else None
     return QueueRow(
         submission_id=item.submission_id,
-        model=model,
+        model=card.model if card is not None else None,
         state=state,
         is_accepted=standing is not None and standing.is_accepted,
         who=received.who if received is not None else None,
@@ -115,14 +116,6 @@ def _row(item: StoredSubmission) -> QueueRow:
         reason=reason,
         next_step=_next_step(item, state, standing),
     )
-
-
-def _model_of(directory: Path) -> str | None:
-    try:
-        with open_regular(directory / CARD_FILE) as file:
-            return SubmissionCard.model_validate_json(file.read(MAX_LINE_BYTES).removeprefix(b"\xef\xbb\xbf")).model
-    except (OSError, ValidationError):
-        return None
 
 
 def _next_step(item: StoredSubmission, state: str, standing: Standing | None) -> str:
@@ -144,7 +137,7 @@ def _next_step(item: StoredSubmission, state: str, standing: Standing | None) ->
         return "`vlsbench work` goes on with it"
     if standing is not None and standing.is_accepted:
         return "none: the board shows it; `vlsbench work --judge openai:MODEL` adds another judge"
-    return f"none: the board shows it; `vlsbench accept {name}` lets judges that cost money judge it"
+    return f"shown as not reviewed; `vlsbench accept {name}` ranks it and lets judges that cost money judge it"
 
 
 def list_changes(store: Path, submission_id: str | None = None) -> list[Change]:
@@ -189,7 +182,7 @@ def _in_words(event: Event) -> str:
         case Rejected():
             return f"rejected by the {event.by}: {'; '.join(event.reasons)}"
         case Accepted():
-            return "accepted"
+            return "accepted" + (f": {event.because}" if event.because else "")
         case Judged():
             counts = ", ".join(f"{count} {name}" for name, count in event.counts.items())
             left = f", {event.n_undecided} left" if event.n_undecided else ""

@@ -26,6 +26,7 @@ from vlsbench.error_texts import why_not_an_answer
 from vlsbench.errors import DataError, SubmissionError, amount, numbered, plural, visible
 from vlsbench.files import MAX_LINE_BYTES, Line, StrPath, keys_given_twice, open_regular, read_lines
 from vlsbench.metrics.rates import count_thoughts, is_answered
+from vlsbench.names import why_name_refused
 from vlsbench.records import IMAGE_TEXT, DatasetReference, Key, Record, Response, SubmissionCard, explain
 from vlsbench.thought import thoughts_note
 
@@ -269,6 +270,9 @@ def _read_card(directory: Path, found: _Findings) -> SubmissionCard | None:
     if twice := keys_given_twice(data):
         found.error("card", CARD_FILE, None, f"{_named(twice)} stands there twice; keep one")
         return None
+    for key, name in (("model", card.model), ("organization", card.organization), ("base_model", card.base_model)):
+        if why := why_name_refused(name or ""):
+            found.error("card", CARD_FILE, None, f"{key!r}: {why}")
     return card
 
 
