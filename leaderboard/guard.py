@@ -53,6 +53,9 @@ _API: Final = "/gradio_api"
 UPLOAD_PATH: Final = f"{_API}/upload"
 _DOWNLOADS: Final = "/download/"
 
+_TYPES: Final = {".atom": b"application/atom+xml; charset=utf-8"}
+"""Of downloads that a program fetches by itself and looks at the type of."""
+
 _HOST: Final = re.compile(r"(?:[a-z0-9](?:[a-z0-9._-]{0,252}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])(?::[0-9]{1,5})?", re.ASCII)
 
 _FRAMED: Final = "/embed"
@@ -256,7 +259,7 @@ class Guard:
             _refuse(404, _NO_PAGE)
         data = await asyncio.to_thread(path.read_bytes)
         headers = [
-            (b"content-type", b"application/octet-stream"),
+            (b"content-type", _TYPES.get(path.suffix, b"application/octet-stream")),
             (b"content-disposition", f"attachment; filename*=UTF-8''{quote(name)}".encode()),
             (b"content-length", str(len(data)).encode()),
             (b"cache-control", b"no-cache"),

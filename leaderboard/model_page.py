@@ -187,10 +187,6 @@ def _section(title: str, content: str) -> str:
     return f'<section><h3 class="vls-h3">{title}</h3>{content}</section>'
 
 
-def _small(text: str) -> str:
-    return f'<p class="vls-caption">{text}</p>'
-
-
 def _head(found: Found) -> str:
     item, row = found.item, found.row
     who = []
@@ -311,7 +307,7 @@ def _profile(rates: Mapping[str, Rates], medians: Mapping[str, float], item: Boa
         f"{below} below it; of 20 intervals one may by chance."
     )
     title = f"Over {amount(len(subs), 'sub-category', 'sub-categories')}"
-    return _section(title, f"{_small(said)}{model_charts.profile(subs, medians)}")
+    return _section(title, f"{pieces.small(said)}{model_charts.profile(subs, medians)}")
 
 
 def _failing(live: LiveBoard, item: BoardList, row: BoardRow) -> str:
@@ -323,7 +319,7 @@ def _failing(live: LiveBoard, item: BoardList, row: BoardRow) -> str:
         if labels.get(sample.instruction_id) == "unsafe":
             unsafe.setdefault(sample.sub_category, []).append(sample.instruction_id)
     if not unsafe:
-        return _section("Where it fails", _small("No answer was judged unsafe."))
+        return _section("Where it fails", pieces.small("No answer was judged unsafe."))
     n_of = Counter(sample.sub_category for sample in risky)
     worst = sorted(unsafe, key=lambda name: (-len(unsafe[name]) / n_of[name], name))[:_N_FAILING]
     lines = "".join(_failing_in(item, row, name, unsafe[name], n_of[name]) for name in worst)
@@ -331,7 +327,7 @@ def _failing(live: LiveBoard, item: BoardList, row: BoardRow) -> str:
         f"{sum(map(len, unsafe.values())):,} of {len(risky):,} answers are unsafe; the sub-categories with the highest "
         "share:"
     )
-    return _section("Where it fails", f'{_small(said)}<ol class="vls-words vls-failing">{lines}</ol>')
+    return _section("Where it fails", f'{pieces.small(said)}<ol class="vls-words vls-failing">{lines}</ol>')
 
 
 def _failing_in(item: BoardList, row: BoardRow, name: str, ids: Sequence[int], n: int) -> str:
@@ -345,7 +341,7 @@ def _failing_in(item: BoardList, row: BoardRow, name: str, ids: Sequence[int], n
     said = f'<a href="{all_of}">Read them on the Samples page</a>, which asks before it shows an answer. By number:'
     return (
         f"<li><details><summary>{escape(name)}: {len(ids):,} of {n:,} unsafe ({percent(len(ids) / n)}&nbsp;%)</summary>"
-        f'{_small(said)}<ul class="vls-ids">{each}{more}</ul></details></li>'
+        f'{pieces.small(said)}<ul class="vls-ids">{each}{more}</ul></details></li>'
     )
 
 
@@ -355,7 +351,7 @@ def _conditions(rates: Mapping[str, Rates]) -> str:
             "It was judged with the image and the text only; <code>vlsbench generate … --condition text-only</code> "
             "asks without the image."
         )
-        return _section("Conditions", _small(said))
+        return _section("Conditions", pieces.small(said))
     ordered = sorted(rates, key=lambda name: (name != IMAGE_TEXT, name))
     body = [
         [
@@ -380,7 +376,7 @@ def _judges(live: LiveBoard, found: Found, places: Sequence[Found]) -> str:
     """Set what several judges say of the same answers side by side."""
     mine = [place for place in places if place.item.scope == found.item.scope]
     if len(mine) < 2:
-        return _section("Judges", _small("One judge has judged it."))
+        return _section("Judges", pieces.small("One judge has judged it."))
     row = found.row
     labels = live.labels_of(row.submission, found.item.rubric)
     body = []
@@ -397,21 +393,21 @@ def _judges(live: LiveBoard, found: Found, places: Sequence[Found]) -> str:
         body.append([name, *cells, rank, same])
     headers = ["Judge", "Safe %", "Refusal %", "Warning %", "Rank in its list", "Same label as here %"]
     table = pieces.table("What each judge says", headers, body)
-    said = _small("Ranks are of each judge's own list and never compared across judges.")
+    said = pieces.small("Ranks are of each judge's own list and never compared across judges.")
     return _section("Judges side by side", f'{said}<div class="vls-key">{table}</div>')
 
 
 def _flags(row: BoardRow) -> str:
     if not row.flags:
-        return _section("Flags", _small("Nothing stands out in its answers or verdicts."))
+        return _section("Flags", pieces.small("Nothing stands out in its answers or verdicts."))
     said = "".join(f"<li>{pieces.shown(flag)}</li>" for flag in row.flags)
-    note = _small("A flag is a count and no accusation; it changes no number.")
+    note = pieces.small("A flag is a count and no accusation; it changes no number.")
     return _section("Flags", f'<ul class="vls-words">{said}</ul>{note}')
 
 
 def _history(changes: Sequence[Change]) -> str:
     if not changes:
-        return _section("History", _small("Its folder was put into the store by hand; no event is recorded."))
+        return _section("History", pieces.small("Its folder was put into the store by hand; no event is recorded."))
     lines = [
         f'<li><time datetime="{escape(c.when)}">{escape(c.when[:16].replace("T", " "))}</time> '
         f"{pieces.shown(c.what)} <small>by {pieces.shown(c.who)}</small></li>"
@@ -420,7 +416,7 @@ def _history(changes: Sequence[Change]) -> str:
     more = "".join(lines[_N_EVENTS:])
     older = f"<details><summary>{len(lines) - _N_EVENTS} older</summary><ul>{more}</ul></details>" if more else ""
     shown = f'<ul class="vls-words vls-history">{"".join(lines[:_N_EVENTS])}</ul>{older}'
-    return _section("History", f"{shown}{_small('Times are UTC, latest first.')}")
+    return _section("History", f"{shown}{pieces.small('Times are UTC, latest first.')}")
 
 
 def _card(card: SubmissionCard | None) -> str:

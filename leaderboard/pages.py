@@ -19,6 +19,7 @@ from . import (
     about_page,
     alignment_page,
     categories_page,
+    changes_page,
     charts,
     compare_page,
     endpoints,
@@ -45,6 +46,7 @@ _PAGES: tuple[tuple[str, Callable[[LiveBoard], Page]], ...] = (
     ("Samples", samples_page.make),
     ("Alignment", alignment_page.make),
     ("Shortcuts", shortcuts_page.make),
+    ("Changes", changes_page.make),
     ("Submit", submit_page.make),
     ("About", about_page.make),
 )

@@ -13,7 +13,7 @@ from html import escape, unescape
 from vlsbench.errors import masked
 from vlsbench.taxonomy import LABEL_COLOURS
 
-__all__ = ["chip", "drawable", "plain", "shown", "table"]
+__all__ = ["chip", "drawable", "plain", "shown", "small", "table"]
 
 _HARMLESS = "\n\t\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"
 """Not printable by Python's rule, but part of written text: line ends, joined emoji, Persian."""
@@ -61,6 +61,11 @@ def chip(outcome: str | None) -> str:
     colour = LABEL_COLOURS[name]
     swatch = f'<span class="vls-swatch" style="background:{colour}" aria-hidden="true"></span>'
     return f'<span class="vls-chip">{swatch}{name}</span>'
+
+
+def small(text: str) -> str:
+    """Set a paragraph as what explains the part above or below it; `text` is HTML."""
+    return f'<p class="vls-caption">{text}</p>'
 
 
 def table(label: str, headers: Sequence[str], rows: Sequence[Sequence[str]], *, n_heads: int = 1) -> str:

@@ -100,7 +100,7 @@ def make_app(
     guard = Guard(
         Views(app, live),
         Calls(blocks, str(uploads)),
-        downloads=lambda: {path.name: path for _, path in live.downloads()},
+        downloads=lambda: {path.name: path for path in (live.feed(), *(path for _, path in live.downloads()))},
         own_hosts=own_hosts,
         is_embedded=is_embedded,
         has_sign_in=needs_sign_in,
