@@ -92,7 +92,8 @@ function vlsPage(query) {
 function vlsTitle() {
   const query = new URLSearchParams(window.location.search);
   const page = vlsPage(query);
-  const subject = SUBJECTS.map((key) => query.get(key) ?? "").filter((text) => text && text !== "ALL").join(", ").replaceAll("SEPARATOR", ", ");
+  const subjects = SUBJECTS.map((key) => query.get(key) ?? "").filter((text) => text && text !== "ALL");
+  const subject = subjects.join(", ").replaceAll("SEPARATOR", ", ");
   const name = page === "leaderboard" ? "" : page.slice(0, 1).toUpperCase() + page.slice(1);
   document.title = [subject.slice(0, LONGEST), name, "VLSBench leaderboard"].filter(Boolean).join(" \u00b7 ");
 }
@@ -466,7 +467,8 @@ def title_of(query: Mapping[str, str]) -> str:
     'a, b · Compare · VLSBench leaderboard'
     """
     name = page_name(query)
-    subject = ", ".join(query[key] for key in _SUBJECTS if query.get(key) not in (None, "", OVERALL)).replace(
+    subjects = [query[key] for key in _SUBJECTS if query.get(key) not in (None, "", OVERALL)]
+    subject = ", ".join(subjects).replace(_SEPARATOR, ", ")
         _SEPARATOR, ", "
     )
     shown = "" if name == "leaderboard" else name[:1].upper() + name[1:]
