@@ -469,8 +469,6 @@ def title_of(query: Mapping[str, str]) -> str:
     name = page_name(query)
     subjects = [query[key] for key in _SUBJECTS if query.get(key) not in (None, "", OVERALL)]
     subject = ", ".join(subjects).replace(_SEPARATOR, ", ")
-        _SEPARATOR, ", "
-    )
     shown = "" if name == "leaderboard" else name[:1].upper() + name[1:]
     return " · ".join(filter(None, (subject[:_TITLE_LENGTH], shown, "VLSBench leaderboard")))
 
