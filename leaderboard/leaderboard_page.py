@@ -136,8 +136,8 @@ def make(live: LiveBoard) -> Page:
             sort = gr.Dropdown(label="Sort by", scale=1, min_width=140, **filled(first["sort"]))
             n_rows = gr.Dropdown(list(_N_ROWS), value=_N_ROWS[0], label="Rows", scale=1, min_width=90)
     taken = gr.HTML(elem_classes="vls-block", **filled(first["taken"]))
-    intro = gr.HTML(elem_classes="vls-block", **filled(first["intro"]))
     bars = gr.HTML(elem_classes="vls-block", **filled(first["bars"]))
+    intro = gr.HTML(elem_classes="vls-block", **filled(first["intro"]))
     caption = gr.HTML(elem_classes="vls-block", **filled(first["caption"]))
     with gr.Row(elem_classes="vls-sharing"):
         make_link_button()
@@ -484,4 +484,5 @@ def painted(live: LiveBoard, query: Mapping[str, str]) -> str:
     view = view_of(live, read_choice(query))
     line = f'<p class="vls-line-first">{shown(_line(view))}</p>'
     about = _meaning(live, view) if view.item or view.paper else ""
-    return f"{_said(live, view)}{line}{_taken(live, view)}{texts.scope_intro(view.scope.name)}{_drawn(view)}{about}"
+    intro = texts.scope_intro(view.scope.name)
+    return f"{_said(live, view)}{line}{_taken(live, view)}{_drawn(view)}{intro}{about}"
