@@ -26,11 +26,12 @@ from vlsbench.store.history import (
     entry_of,
 )
 
+NAME = "m-000000000000"
 JUDGE, OTHER = "judge-v1-000000000000", "other-v1-000000000000"
 
 
 def _event(made: type[Any], day: int, **fields: Any) -> Event:
-    return made(submission_id="m-0", when=f"2026-01-{day:02d}T12:00:00Z", who="ann", **fields)  # type: ignore[no-any-return]
+    return made(submission_id=NAME, when=f"2026-01-{day:02d}T12:00:00Z", who="ann", **fields)  # type: ignore[no-any-return]
 
 
 def _judged(day: int, rubric: str = JUDGE, sha256: str = "a" * 64) -> Event:
@@ -101,14 +102,14 @@ def test_a_row_counts_from_the_day_it_came_in_last() -> None:
 
 
 def test_a_store_is_read_newest_first_and_a_broken_history_is_passed_over(tmp_path: Path) -> None:
-    for name in ("m-0", "n-0"):
+    for name in (NAME, "n-000000000000"):
         folder = tmp_path / name
         (folder / "history").mkdir(parents=True)
         (folder / "submission.json").write_text('{"model": "Model"}')
         (folder / "responses.jsonl").write_text("")
     for entry in _entries([_accepted(1), _judged(2), _published(2), WITHDRAWN]):
-        (tmp_path / "m-0" / "history" / entry.name).write_bytes(entry.data)
-    (tmp_path / "n-0" / "history" / "0001-received-00000000.json").write_text("{}")
+        (tmp_path / NAME / "history" / entry.name).write_bytes(entry.data)
+    (tmp_path / "n-000000000000" / "history" / "0001-received-00000000.json").write_text("{}")
     assert [(change.kind, change.model) for change in read_changes(tmp_path)] == [("out", "Model"), ("in", "Model")]
     with pytest.raises(SubmissionError):
         read_changes(tmp_path / "none")
