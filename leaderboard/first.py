@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache
 from html import escape
 from pathlib import Path
@@ -23,7 +23,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from vlsbench.board.columns import render_csv
 from vlsbench.errors import VLSBenchError
 
-from . import leaderboard_page, preview, texts
+from . import leaderboard_page, model_page, preview, texts
 from .guard import App, Message, Receive, Scope, Send, answer
 from .leaderboard_page import View, read_choice, view_of
 from .live import LiveBoard
@@ -52,7 +52,6 @@ _LOAD_LOOK: Final = (
     "look.href = ADDRESS; document.head.append(look); }</script>"
 )
 _MODULE: Final = re.compile(r'<script type="module"[^>]*\bsrc="([^"]+)"')
-_NAMES: Final = ("Leaderboard", "Categories", "Compare", "Samples", "Alignment", "Shortcuts", "Submit", "About")
 
 
 class _Head(NamedTuple):
@@ -67,16 +66,18 @@ class _Head(NamedTuple):
 class FirstPage:
     """ASGI middleware within the page's policy: puts the answer into gradio's page."""
 
-    def __init__(self, app: App, live: LiveBoard, *, own_hosts: Collection[str] = ()) -> None:
+    def __init__(self, app: App, live: LiveBoard, *, names: Sequence[str], own_hosts: Collection[str] = ()) -> None:
         """Stand before `app`.
 
         Args:
             app: Gradio's.
             live: The board.
+            names: Of the pages, in the order of their tabs.
             own_hosts: The public names of the board; the first is that of its links. None: the one that is asked.
         """
         self._app = app
         self._live = live
+        self._names = tuple(names)
         self._own_hosts = tuple(own_hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -109,7 +110,8 @@ class FirstPage:
         theme = query.pop("__theme", "")
         page = page_name(query)
         head = _head(self._live, query, _base(scope, self._own_hosts))
-        first = _first(page, _painted(self._live, page, query), theme if theme in ("dark", "light") else "")
+        painted = _painted(self._live, page, query)
+        first = _first(self._names, page, painted, theme if theme in ("dark", "light") else "")
         return _rewrite(body, head, first, page)
 
 
@@ -139,6 +141,9 @@ def _painted(live: LiveBoard, page: str, query: Mapping[str, str]) -> str:
     """Return what the first response shows of a page, as HTML."""
     if page == "leaderboard":
         return leaderboard_page.painted(live, query)
+    if page == "model":
+        found = model_page.updates(live, model_page.Chosen(query.get("model"), query.get("list")))
+        return str(dict(zip(model_page.OUTPUTS, found, strict=True))["body"]["value"])
     about = texts.ABOUT_PAGE.get(page)
     if about is None:
         return f'<p class="vls-problem">{shown(texts.no_page(page, "Leaderboard"))}</p>'
@@ -147,8 +152,8 @@ def _painted(live: LiveBoard, page: str, query: Mapping[str, str]) -> str:
     return f'<h2 class="vls-h2">{shown(heading)}</h2><p class="vls-caption">{about}</p>'
 
 
-def _first(page: str, painted: str, theme: str) -> str:
-    links = "".join(_link(name, is_current=name.lower() == page) for name in _NAMES)
+def _first(names: Sequence[str], page: str, painted: str, theme: str) -> str:
+    links = "".join(_link(name, is_first=name == names[0], is_current=name.lower() == page) for name in names)
     return (
         f'<div id="vls-first" class="{theme}"><div class="vls-first-inside">{texts.header()}'
         f'<nav class="vls-first-nav" aria-label="Pages">{links}</nav><main>{painted}</main>'
@@ -158,8 +163,8 @@ def _first(page: str, painted: str, theme: str) -> str:
     )
 
 
-def _link(name: str, *, is_current: bool) -> str:
-    address = "?" if name == _NAMES[0] else f"?tab={name.lower()}"
+def _link(name: str, *, is_first: bool, is_current: bool) -> str:
+    address = "?" if is_first else f"?tab={name.lower()}"
     current = ' aria-current="page"' if is_current else ""
     return f'<a href="{address}"{current}>{name}</a>'
 

@@ -68,6 +68,12 @@ SORTS: dict[str, Column] = {column.order: column for column in orders()}
 """What the table can be sorted by. Numbers: highest first, names: A first; rows without a value come last."""
 
 
+_FIRST_COLUMNS = tuple(
+    column.header for column in tables.COLUMNS if column.is_first and column.header not in tables.FIXED
+)
+"""Those that the table begins with, beside the fixed ones."""
+
+
 class _Parts(NamedTuple):
     """What changes with the board or the reader's choice, in the order of updates."""
 
@@ -139,7 +145,7 @@ def make(live: LiveBoard) -> Page:
     with gr.Accordion("Columns", open=False, elem_classes="vls-columns"):
         columns = gr.CheckboxGroup(
             [column.header for column in tables.COLUMNS if column.header not in tables.FIXED],
-            value=[column.header for column in tables.COLUMNS if column.is_first and column.header not in tables.FIXED],
+            value=list(_FIRST_COLUMNS),
             show_label=False,
             container=False,
         )
@@ -252,15 +258,20 @@ class View(NamedTuple):
     """Of the list, that fit the choice, sorted."""
     drawn: tuple[BoardRow, ...]
     listed: tuple[BoardRow, ...]
+    first_list: str | None
+    """Key of the list that an address leaves out."""
 
     def query(self, *, without: str = "") -> dict[str, str]:
         """Return what an address says of it, but for one choice."""
         said: dict[str, str] = {}
         for key, value in zip(_KEYS, self.choice, strict=True):
             text = "~".join(value) if isinstance(value, list | tuple) else value or ""
-            if text not in ("", ALL, _LEFT_OUT.get(key)) and key != without:
+            if text not in ("", ALL, self._left_out(key)) and key != without:
                 said[key] = str(text)
         return said
+
+    def _left_out(self, key: str) -> str | None:
+        return self.first_list if key == "list" else _LEFT_OUT.get(key)
 
     def address(self, *, without: str = "") -> str:
         """Return its address, relative to the board."""
@@ -270,7 +281,13 @@ class View(NamedTuple):
         return f"?{urlencode(query)}"
 
 
-_LEFT_OUT = {"condition": IMAGE_TEXT, "category": OVERALL, "sort": "rank", "rows": _N_ROWS[0]}
+_LEFT_OUT = {
+    "condition": IMAGE_TEXT,
+    "category": OVERALL,
+    "sort": "rank",
+    "rows": _N_ROWS[0],
+    "columns": "~".join(_FIRST_COLUMNS),
+}
 """What an address leaves out, of what has no word for none."""
 
 
@@ -279,15 +296,16 @@ def view_of(live: LiveBoard, choice: Chosen) -> View:
     condition = choice.condition if choice.condition in live.conditions() else IMAGE_TEXT
     scope = scope_of(live, choice.category, choice.sub_category, condition=condition)
     item, paper, chooser = _choose(live, scope.name, condition, choice.list_key)
+    first_list = _choose(live, scope_of(live, None, None).name, IMAGE_TEXT, None)[2].get("value")
     if item is None:
-        return View(choice, scope, condition, None, paper, chooser, (), (), ())
+        return View(choice, scope, condition, None, paper, chooser, (), (), (), first_list)
     rows = select_rows(item, choice)
     wanted = choice.n_rows if choice.n_rows in _N_ROWS else _N_ROWS[0]
     n_rows = len(rows) if wanted == ALL else int(wanted)
     baselines = [row for row in rows if row.origin == "baseline"]
     drawn = [row for row in rows if row.origin != "baseline"][: min(_N_BARS, n_rows)] + baselines
     listed = rows[:n_rows] + [row for row in rows[n_rows:] if row.origin == "baseline"]
-    return View(choice, scope, condition, item, None, chooser, tuple(rows), tuple(drawn), tuple(listed))
+    return View(choice, scope, condition, item, None, chooser, tuple(rows), tuple(drawn), tuple(listed), first_list)
 
 
 def _choose(
@@ -438,7 +456,7 @@ def _taken(live: LiveBoard, view: View) -> str:
     """Show what is chosen beside the first view, each to be taken back by one click."""
     first = view_of(live, Chosen()) if view.choice != Chosen() else view
     said: list[tuple[str, str]] = []
-    if _key_of(view) != _key_of(first) and view.choice.list_key and (view.item or view.paper):
+    if view.choice.list_key and _key_of(view) != view.first_list and (view.item or view.paper):
         said.append(("list", texts.PRINTED if view.paper else f"judge {_judge(view)}"))
     if view.condition != first.condition:
         said.append(("condition", view.condition))

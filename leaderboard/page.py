@@ -15,6 +15,7 @@ import gradio as gr
 from gradio.blocks import BlockContext
 from gradio.components import Component
 
+from vlsbench.board.lists import OVERALL
 from vlsbench.errors import masked
 
 __all__ = [
@@ -91,7 +92,8 @@ function vlsPage(query) {
 function vlsTitle() {
   const query = new URLSearchParams(window.location.search);
   const page = vlsPage(query);
-  const subject = SUBJECTS.map((key) => query.get(key) ?? "").filter(Boolean).join(", ").replaceAll("SEPARATOR", ", ");
+  const subjects = SUBJECTS.map((key) => query.get(key) ?? "").filter((text) => text && text !== "ALL");
+  const subject = subjects.join(", ").replaceAll("SEPARATOR", ", ");
   const name = page === "leaderboard" ? "" : page.slice(0, 1).toUpperCase() + page.slice(1);
   document.title = [subject.slice(0, LONGEST), name, "VLSBench leaderboard"].filter(Boolean).join(" \u00b7 ");
 }
@@ -239,6 +241,7 @@ for _word, _value in (
     ("SUBJECTS", json.dumps(_SUBJECTS)),
     ("LONGEST", str(_TITLE_LENGTH)),
     ("HERE", HERE),
+    ("ALL", OVERALL),
 ):
     SCRIPT = SCRIPT.replace(_word, _value)
 
@@ -464,7 +467,8 @@ def title_of(query: Mapping[str, str]) -> str:
     'a, b · Compare · VLSBench leaderboard'
     """
     name = page_name(query)
-    subject = ", ".join(query[key] for key in _SUBJECTS if query.get(key)).replace(_SEPARATOR, ", ")
+    subjects = [query[key] for key in _SUBJECTS if query.get(key) not in (None, "", OVERALL)]
+    subject = ", ".join(subjects).replace(_SEPARATOR, ", ")
     shown = "" if name == "leaderboard" else name[:1].upper() + name[1:]
     return " · ".join(filter(None, (subject[:_TITLE_LENGTH], shown, "VLSBench leaderboard")))
 

@@ -42,16 +42,17 @@ def plain(html: str) -> str:
     return unescape(re.sub(r"<[^>]*>", "", html))
 
 
+_DRAWN_AS = str.maketrans({"–": "-", "—": "-", "…": "...", "×": "x", "’": "'", "“": '"', "”": '"'})
+
+
 def drawable(text: str) -> str:
-    """Return a text with a sign in the place of what the picture's font has no letter for.
+    """Return a text in the letters that Pillow's own font has; what is none of them becomes a question mark.
 
     >>> drawable("3 (2–5) 模")
-    '3 (2–5) \N{WHITE SQUARE}'
+    '3 (2-5) ?'
     """
-    known = "–—…×·’“”é"
-    return "".join(
-        sign if (sign.isascii() and sign.isprintable()) or sign in known else "\N{WHITE SQUARE}" for sign in text
-    )
+    text = text.translate(_DRAWN_AS)
+    return "".join(sign if sign.isascii() and sign.isprintable() else "?" for sign in text)
 
 
 def chip(outcome: str | None) -> str:

@@ -79,7 +79,7 @@ def make_app(
     inner = [
         Middleware(Refusals),
         Middleware(PagePolicy, is_embedded=is_embedded),
-        Middleware(FirstPage, live, own_hosts=own_hosts),
+        Middleware(FirstPage, live, names=_names(blocks), own_hosts=own_hosts),
         Middleware(UploadGate, Ledger(uploads), needs_sign_in=needs_sign_in),
     ]
     # FastAPI's own pages load scripts from another host.
@@ -106,6 +106,11 @@ def make_app(
         has_sign_in=needs_sign_in,
     )
     return Proxies(guard, trusted_proxies)
+
+
+def _names(blocks: gr.Blocks) -> list[str]:
+    """Return the names of the pages, in the order of their tabs; a tab within a page has no name of its own."""
+    return [str(block.label) for block in blocks.blocks.values() if isinstance(block, gr.Tab) and block.id is not None]
 
 
 class Refusals:

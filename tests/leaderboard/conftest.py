@@ -350,7 +350,7 @@ def open_page(browser: Any) -> Iterator[OpenPage]:
         page.on("pageerror", lambda error: found.append(f"page: {error}"))
         page.on("request", watch)
         page.goto(f"{url}/?__theme={theme}{address and '&' + address}")
-        page.get_by_role("heading", name="VLSBench", exact=True).wait_for()
+        page.locator("#vls-first").wait_for(state="detached")  # what is painted first has made room
         return page
 
     yield open_it
@@ -438,6 +438,24 @@ def show_tab() -> ShowTab:
     return show
 
 
+ShowChoosers = Callable[[Any], None]
+"""Opens the line of the Leaderboard that holds its choosers, where it is shown and closed."""
+
+
+@pytest.fixture(name="show_choosers")
+def _show_choosers() -> ShowChoosers:
+    return show_choosers
+
+
+def show_choosers(page: Any) -> None:
+    """Open the choosers of the Leaderboard."""
+    line = page.locator(".vls-line > button").filter(visible=True)
+    box = page.locator(".vls-line .vls-choosers").filter(visible=True)
+    if line.count() and not box.count():
+        line.first.click()
+        box.first.wait_for()
+
+
 class Pick(Protocol):
     """Picks an option of a chooser."""
 
@@ -449,6 +467,7 @@ def pick() -> Pick:
     """Pick the first option of a dropdown that holds a text."""
 
     def pick_option(page: Any, label: str, option: str) -> None:
+        show_choosers(page)
         page.get_by_label(label, exact=True).filter(visible=True).click()
         page.get_by_role("option").filter(has_text=option).first.click()
 

@@ -6,9 +6,11 @@ import asyncio
 import json
 import re
 from collections.abc import Callable
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 
@@ -124,11 +126,15 @@ def test_parameters_are_rendered_as_submitters_write_them(
     assert read_table(table)[0]["Parameters"] == shown
 
 
-def test_printed_and_judged_rows_never_share_a_table(store: Path, read_table: Read) -> None:
-    values = [part["props"].get("value") or "" for part in _components(store, "html")]
-    shown = [{row["Model"] for row in read_table(value)} for value in values if 'class="vls-grid"' in value]
-    printed = {"Printed-VL-7B", "Printed-VL-13B"}
-    assert [models for models in shown if printed & models] == [printed]
+def test_printed_and_judged_rows_never_share_a_table(live: LiveBoard, read_table: Read) -> None:
+    printed = _updates(live, category=OVERALL, list_key="paper")
+    assert {row["Model"] for row in read_table(printed["paper_table"]["value"])} == {"Printed-VL-7B", "Printed-VL-13B"}
+    assert not printed["table"]["visible"]
+    assert "Printed-VL-13B" in printed["bars"]["value"]
+    assert "Good-VL-8B" not in printed["bars"]["value"]
+    judged = _updates(live, category="Privacy")
+    assert not judged["paper_table"]["visible"]
+    assert "Printed" not in judged["table"]["value"] + judged["bars"]["value"]
 
 
 def test_markup_from_a_store_comes_out_as_text(store: Path, privacy: BoardList) -> None:
@@ -154,10 +160,9 @@ def test_a_line_end_or_a_text_direction_sign_does_not_leave_its_cell(privacy: Bo
 
 def test_an_empty_store_gives_a_sentence_and_no_empty_chart(empty_store: Path) -> None:
     shown = _updates(LiveBoard(empty_store))
-    assert "No submission is in the store yet" in shown["heading"]["value"]
-    assert not shown["chart"]["visible"]
-    assert not shown["table"]["visible"]
-    assert not shown["paper"]["visible"]
+    assert "No submission is in the store yet" in shown["answer"]["value"]
+    for name in ("bars", "table", "paper_table", "share"):
+        assert not shown[name]["visible"], name
 
 
 def test_a_tab_without_a_list_says_so(board: Board) -> None:
@@ -359,3 +364,45 @@ def test_what_nobody_has_reviewed_is_folded_away_and_cut(privacy: BoardList) -> 
     assert table.count("would stand between 2 and 4") == 50
     assert "<b>" not in table
     assert table.index("</table>") < table.index("Not reviewed")
+
+
+def _query(html: str, text: str) -> dict[str, str]:
+    """Return the query that a link leads to."""
+    link = next(link for link in re.findall(r"<a [^>]*>.*?</a>", html) if text in link)
+    return dict(parse_qsl(unescape(re.findall(r'href="\?([^"]*)"', link)[0])))
+
+
+def test_what_is_chosen_stands_in_one_line_and_is_taken_back_one_by_one(live: LiveBoard) -> None:
+    shown = _updates(live, category="Privacy", access="open", search="good", sort="safe rate")
+    assert shown["line"]["label"] == "Judge openai:judge-2026-01-01 · image+text · Privacy · 2 filters"
+    taken = shown["taken"]["value"]
+    all_of_it = {"category": "Privacy", "q": "good", "weights": "open", "sort": "safe rate"}
+    for key, text in (("q", "search: good"), ("weights", "weights: open"), ("sort", "sorted by safe rate")):
+        assert _query(taken, text) == {name: value for name, value in all_of_it.items() if name != key}
+    # Where the board opens by itself is nothing to take back.
+    assert "Take back Privacy" not in taken
+    assert not _updates(live)["taken"]["visible"]
+
+
+def test_a_store_whose_only_list_is_the_worked_example_opens_on_the_papers_rows() -> None:
+    shipped = LiveBoard(Path(__file__).parents[2] / "submissions")
+    shown = _updates(shipped)
+    assert shown["answer"]["value"].startswith(
+        '<p class="vls-answer-first">Highest safe rate printed in the paper: <strong>Claude-3.5-sonnet-20240620'
+    )
+    assert shown["bars"]["value"].count('<li class="vls-bar"') == 30
+    query = _query(shown["heading"]["value"], "worked example")
+    example = _updates(shipped, list_key=query["list"])
+    assert "worked example" in example["answer"]["value"]
+    assert "measures no model" in example["heading"]["value"]
+    assert "mixed-stand-in" in example["bars"]["value"]
+    assert "Claude" not in example["bars"]["value"]
+
+
+def test_a_view_is_taken_along_as_address_citation_call_and_frame(live: LiveBoard) -> None:
+    shared = unescape(_updates(live, category="Privacy", access="open")["share"]["value"])
+    assert 'href="view.csv?category=Privacy&weights=open"' in shared
+    assert 'src="{board}embed?category=Privacy&weights=open"' in shared
+    assert "howpublished = {{board}?category=Privacy&weights=open}" in shared
+    item = max(live.lists("Privacy"), key=lambda item: len(item.rows))
+    assert f"board.predict('Privacy', 'image+text', '{choosers.list_key(item)}', api_name=\"/table\")" in shared
