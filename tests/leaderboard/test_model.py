@@ -211,5 +211,5 @@ def test_the_file_for_the_hub_is_made_when_it_is_asked_for(shared_address: str, 
     page = open_page(shared_address, address="model=acme/good")
     results = page.locator(".vls-results").filter(visible=True)
     results.locator("summary").click()
-    results.get_by_text("dataset_id").wait_for()
-    assert f"source_url: {shared_address}/?model=acme%2Fgood" in results.locator("pre").inner_text()
+    results.get_by_text("task_id: vlsbench_privacy").wait_for()
+    assert f"url: {shared_address}/?model=acme%2Fgood" in results.locator("pre").inner_text()
