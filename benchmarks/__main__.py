@@ -14,6 +14,7 @@ RUNS = (
     ["judge_faults.py"],
     ["correction_coverage.py"],
     ["policies.py", "--runs", "400"],
+    ["ranks.py"],
     ["did_it_look.py", "--samples", "120"],
     ["freshness.py"],
     ["store.py"],

@@ -66,7 +66,7 @@ class Chosen(NamedTuple):
 def make(live: LiveBoard) -> Page:
     """Place the page; it is filled when it is opened."""
     heading = gr.HTML(elem_classes=["vls-block", "vls-changed"])
-    kind = gr.Dropdown([], label="What changed", min_width=200)
+    kind = gr.Dropdown([], label="Show", min_width=200)
     listed = gr.HTML(elem_classes="vls-block")
     pager = make_pager("Changes")
     moves = gr.HTML(elem_classes="vls-block")

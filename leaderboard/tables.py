@@ -126,7 +126,10 @@ def _interval(ends: tuple[float, float] | None) -> str:
 
 
 def _range(ends: tuple[int, int] | None) -> str:
-    return "" if ends is None else f"{ends[0]}–{ends[1]}"
+    """Write a rank range under its rank; a range of one rank says that it is the only one."""
+    if ends is None:
+        return ""
+    return "alone" if ends[0] == ends[1] else f"{ends[0]}–{ends[1]}"
 
 
 def _about(row: BoardRow) -> str:

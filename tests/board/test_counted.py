@@ -462,7 +462,7 @@ def test_a_duplicate_is_flagged_on_both_sides_whenever_it_comes(tmp_path: Path) 
 def managed(tmp_path: Path) -> LocalStore:
     folder = write_row(tmp_path / "incoming", "row")
     store = LocalStore(tmp_path / "managed")
-    submit(folder, store, name="ann")
+    submit(folder, store, name="ann", accepted_because="the test says so")
     return store
 
 
@@ -530,7 +530,7 @@ def test_answers_of_a_submission_that_was_taken_down_are_still_compared(tmp_path
         folder.mkdir()
         (folder / "submission.json").write_text(json.dumps(card))
         (folder / "responses.jsonl").write_text("".join(json.dumps(line) + "\n" for line in answers))
-        receipt = submit(folder, store, name="ann", is_again=bool(number))  # or it is not taken again
+        receipt = submit(folder, store, name="ann", is_again=bool(number), accepted_because="the test says so")
         assert receipt.submission_id is not None
         names.append(receipt.submission_id)
         Worker(store, name="worker").work()

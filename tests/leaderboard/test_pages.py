@@ -17,7 +17,7 @@ import pytest
 from leaderboard import choosers, leaderboard_page, pages, tables, texts
 from leaderboard.leaderboard_page import Chosen
 from leaderboard.live import LiveBoard
-from vlsbench.board.lists import OVERALL, Board, BoardList, BoardRow, build_board
+from vlsbench.board.lists import OVERALL, Board, BoardList, BoardRow, PlacedRow, build_board
 from vlsbench.records import Estimate, Rubric
 from vlsbench.text import percent
 
@@ -302,6 +302,68 @@ def test_nothing_in_the_look_is_fetched_from_another_host() -> None:
         "https://huggingface.co",  # who may read the message that carries a Space's address
     }
     assert options["share"] is False
+
+
+def _ranked(item: BoardList, *of_list: tuple[int, int]) -> BoardList:
+    rows = tuple(
+        item.rows[0].model_copy(
+            update={
+                "submission": f"m{place}",
+                "rank": low,
+                "rank_range": (low, high),
+                "rank_range_of_list": (low, high),
+            }
+        )
+        for place, (low, high) in enumerate(of_list)
+    )
+    return item.model_copy(update={"rows": rows})
+
+
+@pytest.mark.parametrize(
+    ("ranges", "groups"),
+    [
+        ([], []),
+        ([(1, 1)], [0]),
+        ([(1, 2), (1, 2)], [0, 0]),
+        ([(1, 1), (2, 2)], [0, 1]),
+        ([(1, 2), (1, 2), (3, 4), (3, 4)], [0, 0, 1, 1]),
+        ([(1, 2), (1, 3), (2, 4), (3, 4)], [0, 0, 0, 0]),  # each is told from some, no group from another
+        ([(1, 1), (1, 2)], [0, 0]),
+    ],
+)
+def test_a_group_ends_where_no_row_crosses(ranges: list[tuple[int, int]], groups: list[int]) -> None:
+    assert tables.groups_of(ranges) == groups
+
+
+def test_a_line_stands_between_groups_and_only_in_the_order_of_ranks(privacy: BoardList) -> None:
+    item = _ranked(privacy, (1, 2), (1, 2), (3, 3))
+    by_rank = tables.judged_table(item, item.rows)
+    assert by_rank.count('class="vls-rule"') == 1
+    assert by_rank.index('value="m1"') < by_rank.index('class="vls-rule"') < by_rank.index('value="m2"')
+    assert "A thick line divides groups" in by_rank
+    assert "vls-rule" not in tables.judged_table(item, item.rows, sort="safe rate")
+    # Rows that a choice leaves out take no line with them.
+    assert tables.judged_table(item, (item.rows[0], item.rows[2])).count('class="vls-rule"') == 1
+
+
+def test_a_rank_has_its_range_under_it(privacy: BoardList) -> None:
+    item = _ranked(privacy, (1, 2), (3, 3))
+    table = tables.judged_table(item, item.rows)
+    assert "1<small>1–2</small>" in table
+    assert "3<small>alone</small>" in table
+
+
+def test_what_nobody_has_reviewed_is_folded_away_and_cut(privacy: BoardList) -> None:
+    row = privacy.rows[0].model_copy(update={"rank": None, "rank_range": None, "model": "Sent<b>"})
+    placed = tuple(
+        PlacedRow(row=row.model_copy(update={"submission": f"s{number}"}), place=(2, 4)) for number in range(60)
+    )
+    item = privacy.model_copy(update={"not_reviewed": placed})
+    table = tables.judged_table(item, item.rows)
+    assert "Not reviewed: 60 rows" in table
+    assert table.count("would stand between 2 and 4") == 50
+    assert "<b>" not in table
+    assert table.index("</table>") < table.index("Not reviewed")
 
 
 def _query(html: str, text: str) -> dict[str, str]:

@@ -190,9 +190,10 @@ def test_a_submission_is_stored_judged_and_on_the_board(good: list[Uploaded], st
     assert (done.is_new, done.state, done.refusal) == (True, "received", None)
     assert done.submission_id is not None
     assert desk.judge(done.submission_id) is None
-    rows = [row for item in build_board(store.sync()).of_scope("Privacy") for row in item.rows]
-    assert [row.model for row in rows] == ["Good-VL"]
-    assert build_board(store.sync()).of_scope("Privacy")[0].is_provisional
+    (item,) = build_board(store.sync()).of_scope("Privacy")
+    assert (item.rows, item.is_provisional) == ((), True)
+    (found,) = item.not_reviewed
+    assert (found.row.model, found.row.submitter, found.row.rank, found.place) == ("Good-VL", "ann", None, (1, 1))
 
 
 def test_what_does_not_pass_stores_nothing(put: Put, store: LocalStore) -> None:

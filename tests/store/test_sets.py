@@ -73,12 +73,12 @@ def test_a_set_that_was_added_is_taken_and_has_its_own_list(store: LocalStore, k
     board = build_board(tmp_path / "store")
     assert board.left_out == ()
     overall = board.of_scope("Overall")
-    assert [(item.dataset, item.n_samples, len(item.rows)) for item in overall] == [
+    assert [(item.dataset, item.n_samples, len(item.not_reviewed)) for item in overall] == [
         ("sample", len(load_index("sample").risky), 1),
         ("kitchen", 6, 2),
     ]
     assert overall[1].digest == index.digest
-    assert (overall[1].rows[0].model, overall[1].rows[0].rank) == ("safe", 1)
+    assert (overall[1].not_reviewed[0].row.model, overall[1].not_reviewed[0].place) == ("safe", (1, 1))
     violent = [item for item in board.of_scope("Violent") if item.dataset == "kitchen"]
     assert violent[0].n_samples == 1
     assert "the set 'kitchen'" in render_html(board).replace("&#x27;", "'")

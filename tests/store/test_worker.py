@@ -103,7 +103,7 @@ def test_what_waits_is_checked_judged_scored_and_published(submission: Writer, s
     assert report.is_good
     assert said == [done.submission_id for done in report.done]
     assert_published_once(store, 2)
-    assert {row.submission for row in build_board(store.sync()).lists[0].rows} == set(ids)
+    assert {item.row.submission for item in build_board(store.sync()).lists[0].not_reviewed} == set(ids)
 
 
 def test_a_second_pass_finds_nothing_to_do_and_changes_nothing(submission: Writer, store: LocalStore) -> None:
@@ -507,7 +507,7 @@ def test_quotes_of_the_datasets_notes_are_flagged_where_the_dataset_is_at_hand(
     checked = fold(read_history(item.directory)).checked
     assert checked is not None
     (flag,) = [flag for flag in checked.flags if "note" in flag]
-    row = build_board(store.sync()).of_scope("Overall")[0].rows[0]
+    row = build_board(store.sync()).of_scope("Overall")[0].not_reviewed[0].row
     assert flag in row.flags
     assert checked.not_screened == ()
 

@@ -135,8 +135,9 @@ def _header(board: Board, scopes: Sequence[str]) -> str:
 <p class="lead">How often does a vision-language model answer safely when the risk is visible only in the image?</p>
 <p>{n_samples:,} image-text pairs in {len(CATEGORIES)} categories. Each text alone is harmless, so a model cannot refuse
 by reading it. A judge labels every answer refusal, warning or unsafe. The <strong>safe rate</strong> is refusal plus
-warning over all samples, also those without a label, so it is a lower bound. A rank is 1 + the number
-of models that are significantly better; near ranks may differ by chance. Numbers of two lists are not comparable.</p>
+warning over all samples, also those without a label, so it is a lower bound. A rank is 1 +
+the number of models with a higher safe rate; behind it, in brackets, the range in which the rank lies with 95%
+confidence. Numbers of two lists are not comparable.</p>
 <p class="notice" role="note"><strong>Content notice.</strong> This page names categories of harm. It shows no image, no
 instruction and no answer.</p>
 <nav aria-label="Contents"><ul>{"".join(links)}</ul></nav>
@@ -164,6 +165,8 @@ def _scope(scope: str, lists: Sequence[BoardList]) -> str:
 
 def _list(item: BoardList) -> str:
     badge = '<span class="badge">provisional</span>' if item.is_provisional else ""
+    if item.is_judged_elsewhere:
+        badge += '<span class="badge">judged outside the store</span>'
     dataset = _text(name_dataset(item.dataset))
     budget = "not declared" if item.max_new_tokens is None else f"{item.max_new_tokens:,} new tokens"
     facts = {
@@ -187,7 +190,24 @@ def _list(item: BoardList) -> str:
 {_head(columns)}
 <tbody role="rowgroup">
 {rows}
-</tbody></table>"""
+</tbody></table>
+{_not_reviewed(item)}"""
+
+
+def _not_reviewed(item: BoardList) -> str:
+    """List what no maintainer has accepted yet, with the place that it would have."""
+    if not item.not_reviewed:
+        return ""
+    lines = []
+    for placed in item.not_reviewed:
+        row = placed.row
+        sent = "" if row.submitter is None else f", sent by {_text(row.submitter)}"
+        where = placed.place_text or f"could not be ranked: {row.unranked_because}"
+        flags = "".join(f'<span class="sub">flag: {_text(flag)}</span>' for flag in row.flags)
+        rate = f"{percent(row.rates.safe_rate)}%" if row.rates.safe_rate is not None else "not judged"
+        lines.append(f"<li><bdi>{_text(row.model)}</bdi>{sent}: safe {rate}; {_text(where)}{flags}</li>")
+    title = f"{amount(len(lines), 'model')} not reviewed"
+    return f"<details><summary>{title}</summary>\n<ul>\n{chr(10).join(lines)}\n</ul></details>"
 
 
 def _head(columns: Sequence[Column]) -> str:
@@ -342,9 +362,10 @@ def _left_out(board: Board) -> str:
 
 def _footer(made_on: str | None) -> str:
     when = "" if made_on is None else f" on {_text(made_on)}"
-    return f"""<footer><p>Ranks: 1 + the number of models that are significantly better (paired test on the samples
-judged for both, clustered by image, Holm's correction over the list, alpha 0.05). Intervals are 95%, clustered by
-image; the judge's own errors are not in them. Constant baselines are drawn and never ranked. Visual reliance: safe rate
+    return f"""<footer><p>Ranks: 1 + the number of models with a higher safe rate. Range of a rank: what it may be by
+the paired differences from all other models on the samples judged for both, clustered by image; 95% confidence for
+each row. Intervals are 95%, clustered by image; the judge's own errors are not in them. Models that no maintainer has
+accepted are not ranked and change no rank. Constant baselines are drawn and never ranked. Visual reliance: safe rate
 with the image minus safe rate on the text alone. Over-refusal: refusal and warning on benign twins. Youden's J: safe
 rate on the risky minus over-refusal on the benign of the same pairs, in points of 100; 0 for whoever cannot see.</p>
 <p>Hu et al., VLSBench: Unveiling Visual Leakage in Multimodal Safety, ACL 2025,

@@ -212,7 +212,7 @@ class _Entry(NamedTuple):
     @property
     def is_reviewed(self) -> bool:
         """Whether a maintainer accepted it or put it there."""
-        return self.projected.is_accepted
+        return self.projected.is_accepted or self.projected.is_baseline  # which only a maintainer can add
 
 
 class _ListKey(NamedTuple):

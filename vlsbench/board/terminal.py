@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from vlsbench.board.columns import Column, Place, columns_at, paper_columns_at, text_of
-from vlsbench.board.lists import OVERALL, Board, BoardList, BoardRow
+from vlsbench.board.lists import OVERALL, Board, BoardList, BoardRow, PlacedRow
 from vlsbench.board.paper import PaperTable
 from vlsbench.dataset.index import kind_of_name
 from vlsbench.errors import printable
-from vlsbench.text import table
+from vlsbench.text import percent, table
 
 __all__ = ["print_board"]
 
@@ -21,7 +21,10 @@ def print_board(board: Board) -> None:
     """Print every overall list, then the paper's tables, then what was left out and why."""
     overall = board.of_scope(OVERALL)
     for item in overall:
-        print(f"{_list_heading(item)}\n{_judged(item)}\n")
+        print(f"{_list_heading(item)}\n{_judged(item)}")
+        for placed in item.not_reviewed:
+            print(f"not reviewed: {printable(_placed(placed))}")
+        print()
     if not overall:
         print("No judged submission yet.\n")
     for paper in board.paper:
@@ -37,6 +40,14 @@ def _judged(item: BoardList) -> str:
     columns = columns_at(Place.TERMINAL, item.scope)
     rows = [[printable(_text(c, item, row)) for c in columns] for row in item.rows]
     return table([_HEADS.get(column.name, column.title.lower()) for column in columns], rows, left=2)
+
+
+def _placed(placed: PlacedRow) -> str:
+    row = placed.row
+    sent = "" if row.submitter is None else f", from {row.submitter}"
+    where = placed.place_text or f"could not be ranked: {row.unranked_because}"
+    flags = "".join(f"; {flag}" for flag in row.flags)
+    return f"{row.submission}, {row.model}{sent}: safe {percent(row.rates.safe_rate)}%, {where}{flags}"
 
 
 def _text(column: Column, item: BoardList, row: BoardRow) -> str:
@@ -61,6 +72,8 @@ def _list_heading(item: BoardList) -> str:
     if kind_of_name(dataset) == "constructed":
         dataset = f"the set {dataset!r}, digest {item.digest[:12]}"
     lines = [f"{provisional}{dataset}, N {item.n_samples:,}, max_new_tokens {budget}, rubric {item.rubric}"]
+    if item.is_judged_elsewhere:
+        lines.append("judged outside the store: its verdicts count as they lie in it")
     if item.judge_note:
         lines.append(item.judge_note)
     return "\n".join(lines)

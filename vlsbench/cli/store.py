@@ -52,13 +52,24 @@ def submit(
         bool,
         typer.Option("--again", help="For maintainers: take answers that were withdrawn or rejected, with a new card."),
     ] = False,
+    review: Annotated[
+        bool, typer.Option("--review", help="Leave it for review also in a folder of your own; it is not ranked then.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Check a submission and put it into a store. The same answers twice are one submission."""
     from vlsbench.store.intake import submit as submit_directory
 
+    opened = _open(store)
     receipt = submit_directory(
-        directory, _open(store), name=name, data=data, is_baseline=baseline, is_again=again, is_proposal=pull_request
+        directory,
+        opened,
+        name=name,
+        data=data,
+        is_baseline=baseline,
+        is_again=again,
+        is_proposal=pull_request,
+        accepted_because="the store's owner submitted it" if (opened.is_own or baseline) and not review else None,
     )
     if as_json:
         print(receipt.model_dump_json(indent=2))
@@ -100,12 +111,33 @@ def changelog(
     print(f"[{', '.join(c.model_dump_json() for c in changes)}]" if as_json else render_changes(changes))
 
 
-def accept(submission_id: SubmissionId, store: StoreAt = None, name: WhoWrites = None) -> None:
-    """Let judges that cost money judge a submission; takes a maintainer's rejection back."""
+def accept(
+    submission_id: Annotated[str | None, typer.Argument(metavar="[ID]", help="One submission.")] = None,
+    store: StoreAt = None,
+    name: WhoWrites = None,
+    all_from: Annotated[
+        str | None,
+        typer.Option(metavar="WHO", help="Every one that waits of this person, or of members of this organization."),
+    ] = None,
+) -> None:
+    """Rank a submission, and let judges that cost money judge it; takes a maintainer's rejection back."""
     from vlsbench.store.intake import accept as accept_submission
+    from vlsbench.store.intake import accept_all_from
 
-    accept_submission(submission_id, _open(store), name=name)
-    say(f"{submission_id}: accepted")
+    if (submission_id is None) == (all_from is None):
+        raise UsageError("accept one submission by its id, or those of a person or an organization with --all-from")
+    if submission_id is not None:
+        accept_submission(submission_id, _open(store), name=name)
+        say(f"{submission_id}: accepted")
+        return
+    found = accept_all_from(all_from or "", _open(store), name=name)
+    for accepted in found.accepted:
+        say(f"{accepted}: accepted")
+    if found.only_claimed:
+        ids = numbered(found.only_claimed, limit=10)
+        say(f"left for review, because only their cards name {all_from}: {ids}", "warning")
+    if not found.accepted:
+        say(f"nothing of {all_from} waits for review")
 
 
 def reject(

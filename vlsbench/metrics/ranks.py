@@ -29,8 +29,11 @@ __all__ = ["ALPHA", "Outcomes", "RankSets", "holm", "place_sets", "rank_sets", "
 ALPHA: Final = 0.05
 """Chance of any false "better" within one list, and of a confidence set that misses."""
 
-_N_FLIPS: Final = 1999
-"""Random flips: with one more, 5% of them are a whole number. The bar's own error moves its level by 0.5 points."""
+_N_FLIPS: Final = 3999
+"""Random flips. They are few and always the same, so the bar's level is off by 0.34 points (one standard error)."""
+
+_LEVEL: Final = 1 - ALPHA + (ALPHA * (1 - ALPHA) / _N_FLIPS) ** 0.5
+"""Quantile of the flips that is the bar: one standard error higher than 95%, so that it is rarely too low."""
 
 _MAX_FLIPPED: Final = 1200
 """Rows of a list beyond which the bar is Hoeffding's bound: it holds for certain and makes the sets wider. A list of
@@ -279,8 +282,8 @@ def _largest(compared: _Compared, row: int, others: Ints) -> Floats:
 
 
 def _bar(largest: Floats) -> float:
-    """Return what a difference has to pass: at most 5% of the flips, the one that was seen among them, pass it."""
-    place = int(np.ceil((1 - ALPHA) * (_N_FLIPS + 1))) - 1
+    """Return what a difference has to pass: fewer than 5% of the flips, what was seen counted among them, pass it."""
+    place = int(np.ceil(_LEVEL * (_N_FLIPS + 1))) - 1
     return float(np.partition(largest, place)[place]) * (1 + _SLACK)
 
 

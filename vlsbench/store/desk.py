@@ -577,8 +577,7 @@ class Desk:
                     folder,
                     self.store,
                     name=who,
-                    is_accepted=is_trusted,
-                    because="the store's rules trust who submitted it",
+                    accepted_because="the store's rules trust who submitted it" if is_trusted else None,
                     member_of=member_of,
                 )
             except SubmissionError as error:  # this very content was withdrawn or rejected
@@ -620,8 +619,7 @@ class Desk:
         if n_open >= max_open:
             return (
                 f"{amount(n_open, 'submission')} of {who} {plural(n_open, 'waits', 'wait')} for review, and {max_open} "
-                "may at once. The next is taken once the maintainer has decided on one, or withdrawn one that you ask "
-                "them to."
+                "may at once. The next is taken once the maintainer has decided on one."
             )
         mine = sorted(row.received_at for row in rows if row.who == who and row.received_at and row.received_at > since)
         if self.per_day is None or len(mine) < self.per_day:

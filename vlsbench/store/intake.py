@@ -130,8 +130,7 @@ def submit(
     is_baseline: bool = False,
     is_again: bool = False,
     is_proposal: bool = False,
-    is_accepted: bool | None = None,
-    because: str = "the store's owner submitted it",
+    accepted_because: str | None = None,
     member_of: str | None = None,
 ) -> Receipt:
     """Check a submission and put its card and its answers into a store.
@@ -147,9 +146,8 @@ def submit(
         is_again: A maintainer takes answers that were withdrawn or rejected under other bytes or another card, as after
             a wrong name.
         is_proposal: Open a pull request on the Hub instead of writing.
-        is_accepted: Accept it, so that it is ranked without review, unless somebody else's row has its name. None:
-            where who submits runs the store (`Store.is_own`).
-        because: Why nobody has to look, where it is accepted.
+        accepted_because: Accept it, so that it is ranked without review, for this reason; unless somebody else's row
+            has its name. None leaves it to a maintainer.
         member_of: The organization that the card names, where who submits is signed in and a member of it.
 
     Raises:
@@ -199,10 +197,12 @@ def submit(
         )
         entries = [entry_of(received, 1)]
         namesake = None
-        if not is_proposal and (store.is_own if is_accepted is None else is_accepted):
+        if accepted_because is not None and not is_proposal:
             namesake = find_namesake(store, card.model, received.who)
             if namesake is None:
-                accepted = Accepted(submission_id=submission_id, when=received.when, who=received.who, because=because)
+                accepted = Accepted(
+                    submission_id=submission_id, when=received.when, who=received.who, because=accepted_because
+                )
                 entries.append(entry_of(accepted, 2))
         if data is not None and given is not None and not is_proposal:
             add_set(store, given)
