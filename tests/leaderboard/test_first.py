@@ -101,6 +101,11 @@ def test_an_address_that_makes_no_sense_is_answered_and_puts_nothing_into_the_pa
     assert got.status == 200
     assert "<script>alert" not in got.text
     assert "<img src=x" not in got.text
+    for path, least in (("embed", b"<!doctype html>"), ("view.csv", b"scope,"), ("preview.png", b"\x89PNG")):
+        view = _get(shared_address, f"/{path}?{query}")
+        assert view.status == 200, path
+        assert view.body.startswith(least), path
+        assert b"<script" not in view.body, path
 
 
 def test_a_board_without_a_model_paints_why(shared_empty_address: str) -> None:
