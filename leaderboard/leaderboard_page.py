@@ -366,7 +366,8 @@ def updates(live: LiveBoard, choice: Chosen) -> list[Any]:
         "alignment": options(_values(view.item.rows, "alignment"), choice.alignment, least=2),
         "caption": _shown(texts.caption(view.item, view.rows, n_drawn=len(view.drawn), n_listed=len(view.listed))),
         "table": gr.update(
-            value=tables.judged_table(view.item, view.listed, columns, sort=choice.sort), visible=bool(view.listed)
+            value=tables.judged_table(view.item, view.listed, columns, sort=choice.sort),
+            visible=bool(view.listed or view.item.not_reviewed),
         ),
         "paper_table": gr.update(visible=False),
     }
@@ -422,13 +423,13 @@ def _drawn(view: View) -> str:
 def _meaning(live: LiveBoard, view: View) -> str:
     """Say what the list is, and what else there is."""
     if view.item is None:
-        return "" if view.paper is None else texts.paper_heading(view.paper) + _worked_example(live)
+        return "" if view.paper is None else texts.paper_heading(view.paper) + _judged_lists(live)
     printed = _paper(live.board) if view.scope.name == OVERALL and view.condition == IMAGE_TEXT else None
     link = "" if printed is None else texts.paper_link(printed, f"?list={PAPER}")
     return texts.list_heading(view.item) + texts.how_counted() + link
 
 
-def _worked_example(live: LiveBoard) -> str:
+def _judged_lists(live: LiveBoard) -> str:
     """Lead from the paper's rows to the lists that are judged, the worked example among them."""
     links = [
         (texts.list_name(item), f"?{urlencode({'list': key})}") for key, item in keyed(live.lists(OVERALL)).items()
