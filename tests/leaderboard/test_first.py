@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 from PIL import Image
 
-from leaderboard import first
+from leaderboard import first, texts
 from leaderboard.page import title_of
 
 Open = Callable[..., Any]
@@ -168,3 +168,9 @@ def test_without_scripts_the_board_shows_the_answer(shared_address: str, browser
         assert page.url.endswith("model=acme%2Fpoor&list=" + page.url.rpartition("list=")[2])
     finally:
         context.close()
+
+
+def test_every_page_has_a_sentence_of_its_own_for_who_does_not_see_it(shared_address: str) -> None:
+    names = re.findall(r'<a href="\?tab=([a-z]+)"', _get(shared_address, "/?tab=about").text)
+    assert {"compare", "samples", "about"} <= set(names)
+    assert set(names) <= set(texts.ABOUT_PAGE)
