@@ -110,7 +110,10 @@ class FirstPage:
         theme = query.pop("__theme", "")
         page = page_name(query)
         head = _head(self._live, query, _base(scope, self._own_hosts))
-        painted = _painted(self._live, self._names, page, query)
+        try:
+            painted = _painted(self._live, self._names, page, query)
+        except (VLSBenchError, OSError):  # the store changes meanwhile
+            painted = f'<p class="vls-problem">{texts.CHANGED}</p>'
         first = _first(self._names, page, painted, theme if theme in ("dark", "light") else "")
         return _rewrite(body, head, first, page)
 
@@ -255,7 +258,7 @@ class Views:
         kind = _KINDS[path]
         try:
             body = await asyncio.to_thread(self._made, kind.make, _query(scope))
-        except VLSBenchError:
+        except (VLSBenchError, OSError):
             await answer(send, 503, texts.CHANGED)
             return
         if body is None:
