@@ -118,10 +118,9 @@ def by_date_chart(points: Sequence[Point]) -> go.Figure:
         points: At least one; the day's ordinal as `x`.
     """
     first, last = (int(end(point.x for point in points)) for end in (min, max))
-    days = [
-        date(year, month, 1) for year in range(date.fromordinal(first).year, 1 + _year_after(last)) for month in (1, 7)
-    ]
     low, high = first - 40, last + 40
+    years = range(date.fromordinal(low).year, date.fromordinal(high).year + 1)
+    days = [date(year, month, 1) for year in years for month in (1, 7)]
     ticks = [day for day in days if low <= day.toordinal() <= high]
     figure = go.Figure()
     _draw(figure, points)

@@ -9,10 +9,11 @@ there before any script; what a script adds (`TABLE_SCRIPT`) is done by buttons,
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from functools import partial
 from html import escape
-from itertools import groupby, pairwise
+from itertools import accumulate, groupby, pairwise
 from typing import Literal, NamedTuple
 
 from vlsbench.board.columns import Column, Place, Value, columns_at, paper_columns_at, text_of
@@ -235,10 +236,14 @@ def groups_of(ranges: Sequence[tuple[int, int]]) -> list[int]:
     [0, 0, 1, 2, 2]
     """
     n = len(ranges)
-    n_up_to = [sum(high <= k for _, high in ranges) for k in range(n + 1)]
-    is_crossed = [any(low <= k < high for low, high in ranges) for k in range(n + 1)]
-    ends = [k for k in range(1, n) if n_up_to[k] == k and not is_crossed[k]]
-    return [sum(low > end for end in ends) for low, _ in ranges]
+    n_begun, n_ended = [0] * (n + 2), [0] * (n + 2)
+    for low, high in ranges:
+        n_begun[low] += 1
+        n_ended[high] += 1
+    begun, ended = list(accumulate(n_begun)), list(accumulate(n_ended))
+    # Up to rank k as many ranges have ended as have begun: none crosses it.
+    ends = [k for k in range(1, n) if begun[k] == ended[k] == k]
+    return [bisect_left(ends, low) for low, _ in ranges]
 
 
 def judged_table(
