@@ -16,6 +16,7 @@ from vlsbench.metrics.intervals import noise_half_width
 from vlsbench.taxonomy import CATEGORY_NAMES, SUB_CATEGORY_NAMES
 
 from . import category_charts, texts
+from .addresses import model_address
 from .category_charts import Profile
 from .choosers import list_options, make_choosers, scope_of, search_rows
 from .live import LiveBoard
@@ -44,7 +45,7 @@ class _Parts(NamedTuple):
     ranking_heading: gr.HTML
     ranking: gr.Plot
     heat_heading: gr.HTML
-    heat: gr.Plot
+    heat: gr.HTML
     radar_heading: gr.HTML
     radar: gr.Plot
 
@@ -70,7 +71,7 @@ def make(live: LiveBoard) -> Page:
     ranking_heading = gr.HTML(elem_classes="vls-block")
     ranking = make_plot()
     heat_heading = gr.HTML(elem_classes="vls-block")
-    heat = make_plot("vls-wide")
+    heat = gr.HTML(elem_classes="vls-block")
     radar_heading = gr.HTML(elem_classes="vls-block")
     models = gr.Dropdown(
         [], label=f"Models of the radar (up to {_MAX_RADAR})", multiselect=True, max_choices=_MAX_RADAR
@@ -107,7 +108,7 @@ def updates(live: LiveBoard, choice: Chosen) -> list[Any]:
     profiles = {row.submission: _profile(live, item, row) for row in drawn}
     shown["heat_heading"] = gr.update(value=_heat_text(list(profiles.values())), visible=bool(profiles))
     shown["heat"] = gr.update(
-        value=plot(category_charts.heat_map(list(profiles.values()))) if profiles else None, visible=bool(profiles)
+        value=category_charts.heat_map(list(profiles.values())) if profiles else "", visible=bool(profiles)
     )
     ranked = [row for row in item.rows if row.origin != "baseline"]
     names = {row.submission: row for row in ranked}
@@ -135,7 +136,7 @@ def _first_of(rows: Sequence[BoardRow]) -> list[BoardRow]:
 
 def _profile(live: LiveBoard, item: BoardList, row: BoardRow) -> Profile:
     rates = live.rates_of(row.submission, item.rubric, (*CATEGORY_NAMES, *SUB_CATEGORY_NAMES))
-    return Profile(row.model, rates)
+    return Profile(row.model, rates, model_address(row.submission, item))
 
 
 def _ranking_text(item: BoardList, rows: Sequence[BoardRow], drawn: Sequence[BoardRow]) -> str:
@@ -163,7 +164,7 @@ def _heat_text(profiles: Sequence[Profile]) -> str:
         '<h2 class="vls-h2">All sub-categories</h2><p class="vls-caption">Safe rate in percent, a row per model '
         f"({len(profiles)}), a column per sub-category; lighter is safer. A sub-category has 28 to 244 samples of the "
         "release, so its rates move by up to ±\N{NO-BREAK SPACE}17 points. The intervals are in the boxes that a "
-        "pointer brings up, and "
+        "pointer brings up, on the page of each model, and "
         'at the endpoint <code>/table</code>.</p><p class="vls-caption">safe % 0 '
         '<span class="vls-scale" aria-hidden="true"></span> 100</p>'
     )

@@ -6,6 +6,7 @@ Rule of the room: as in `charts`; every rate was counted by the package.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape
 from typing import NamedTuple
 
 import plotly.graph_objects as go
@@ -17,20 +18,15 @@ from vlsbench.taxonomy import CATEGORY_NAMES, SUB_CATEGORIES
 from vlsbench.text import percent
 
 from .charts import BARE, PERCENT_AXIS, hovering, plain_text, rate_words, row_label, rows_axis, shorten, whiskers
+from .pieces import shown
 
-__all__ = ["RADAR_COLOURS", "Profile", "heat_map", "radar", "ranking"]
+__all__ = ["RADAR_COLOURS", "Profile", "colour_of", "heat_map", "radar", "ranking"]
 
 RADAR_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
 """Okabe and Ito's, which colour-blind readers can tell apart; lines also differ by dash and marker."""
 
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 _SIGNS = ("circle", "square", "diamond", "triangle-up", "x")
-
-_CELL_HEIGHT = 26
-"""Pixels of a row of the heat map: two-digit figures in 11 points fit, 30 rows are one screen."""
-
-_CELL_WIDTH = 44
-"""Pixels of a column: 19 of them with the names are 1,216, the width of a laptop; a phone scrolls sideways."""
 
 
 class Profile(NamedTuple):
@@ -39,62 +35,77 @@ class Profile(NamedTuple):
     model: str
     rates: dict[str, Rates]
     """By category and sub-category, of those that were asked."""
+    address: str = ""
+    """Of its page."""
 
 
-def heat_map(profiles: Sequence[Profile]) -> go.Figure:
-    """Draw the safe rate of every model in every sub-category, best models first.
+def heat_map(profiles: Sequence[Profile]) -> str:
+    """Lay out the safe rate of every model in every sub-category, best models first, as a table of coloured cells.
+
+    It is HTML: names stay in sight while a phone scrolls, and who hears it hears a table.
 
     Args:
         profiles: At least one.
     """
     subs = [sub for sub in SUB_CATEGORIES if any(sub.name in profile.rates for profile in profiles)]
-    rates = [[_safe(profile.rates.get(sub.name)) for sub in subs] for profile in profiles]
-    hover = [[_cell(profile, sub.name, sub.category) for sub in subs] for profile in profiles]
-    figure = go.Figure(
-        go.Heatmap(
-            z=rates,
-            x=list(range(len(subs))),
-            y=list(range(len(profiles))),
-            text=[["–" if rate is None else f"{rate:.0f}" for rate in row] for row in rates],
-            texttemplate="%{text}",
-            textfont={"size": 11},
-            hovertext=hover,
-            hovertemplate="%{hovertext}<extra></extra>",
-            zmin=0,
-            zmax=100,
-            colorscale="Cividis",
-            xgap=1,
-            ygap=1,
-            showscale=False,  # the page draws it: plotly's does not fit beside few columns
-        )
+    heads = "".join(
+        f'<th scope="col" title="{escape(sub.category)}"><span>{escape(sub.name)}</span></th>' for sub in subs
     )
-    top = 245  # the longest name, slanted, is 230 high where the font is wide
-    figure.update_layout(
-        **BARE,
-        width=380 + _CELL_WIDTH * len(subs),
-        height=top + _CELL_HEIGHT * len(profiles) + 20,
-        margin={"l": 230, "r": 150, "t": top, "b": 20, "pad": 4},
-        xaxis={
-            "tickvals": list(range(len(subs))),
-            "ticktext": [f"{sub.name}" for sub in subs],
-            "side": "top",
-            "tickangle": -55,
-            "fixedrange": True,
-            "showgrid": False,
-            "zeroline": False,
-            "tickfont": {"size": 11},
-        },
-        yaxis={
-            "tickvals": list(range(len(profiles))),
-            "ticktext": [plain_text(shorten(profile.model, 30)) for profile in profiles],
-            "autorange": "reversed",
-            "fixedrange": True,
-            "showgrid": False,
-            "zeroline": False,
-            "tickfont": {"size": 12},
-        },
+    cells = ["".join(_heat(profile, sub.name, sub.category) for sub in subs) for profile in profiles]
+    rows = "".join(
+        f'<tr><th scope="row">{_named(profile)}</th>{row}</tr>' for profile, row in zip(profiles, cells, strict=True)
     )
-    return figure
+    return (
+        f'<p class="vls-caption vls-sideways">{len(subs)} columns: scroll sideways \N{RIGHTWARDS ARROW}</p>'
+        '<div class="vls-heat" role="region" tabindex="0" aria-label="Safe rate of every model in every sub-category">'
+        f'<table><thead><tr><th scope="col">Model</th>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
+    )
+
+
+def _named(profile: Profile) -> str:
+    name = shown(shorten(profile.model, 30))
+    return f'<a href="{escape(profile.address)}">{name}</a>' if profile.address else name
+
+
+def _heat(profile: Profile, sub_category: str, category: str) -> str:
+    rates = profile.rates.get(sub_category)
+    if rates is None or rates.safe_rate is None:
+        return "<td>–</td>"
+    said = f"{sub_category} ({category}): {rate_words(rates)} of {amount(rates.n_samples, 'sample')}"
+    red, green, blue = colour_of(rates.safe_rate)
+    # WCAG's relative luminance: black on what is lighter than 0.18 has a contrast of 4.6 and more, white on the rest.
+    ink = "#000" if _luminance(red, green, blue) > _HALF else "#fff"
+    return (
+        f'<td style="background:rgb({red},{green},{blue});color:{ink}" title="{escape(said)}">'
+        f"{100 * rates.safe_rate:.0f}</td>"
+    )
+
+
+_CIVIDIS = ((0, 34, 78), (67, 78, 108), (125, 124, 120), (188, 175, 111), (254, 232, 56))
+"""Of matplotlib's map, which colour-blind readers see as others do; `style.css` draws its legend of the same."""
+
+_HALF = 0.179
+"""Luminance on which black and white have the same contrast, 4.58."""
+
+
+def colour_of(rate: float) -> tuple[int, int, int]:
+    """Return the colour of a rate in [0, 1], red, green and blue from 0 to 255.
+
+    >>> colour_of(0.0), colour_of(0.625), colour_of(1.0)
+    ((0, 34, 78), (156, 150, 116), (254, 232, 56))
+    """
+    place = min(int(4 * rate), 3)
+    share = 4 * rate - place
+    red, green, blue = (
+        round(low + share * (high - low)) for low, high in zip(_CIVIDIS[place], _CIVIDIS[place + 1], strict=True)
+    )
+    return red, green, blue
+
+
+def _luminance(red: int, green: int, blue: int) -> float:
+    parts = [part / 255 for part in (red, green, blue)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 def ranking(item: BoardList, rows: Sequence[BoardRow]) -> go.Figure:
@@ -200,11 +211,3 @@ def radar(profiles: Sequence[Profile]) -> go.Figure:
 def _safe(rates: Rates | None) -> float | None:
     """Return the safe rate in percent, or None where nothing was judged."""
     return None if rates is None or rates.safe_rate is None else 100 * rates.safe_rate
-
-
-def _cell(profile: Profile, sub_category: str, category: str) -> str:
-    rates = profile.rates.get(sub_category)
-    lines = [f"<b>{plain_text(profile.model)}</b>", f"{sub_category} ({category})"]
-    if rates is None or rates.safe_rate is None or rates.safe_rate_ci is None:
-        return "<br>".join([*lines, "nothing was judged"])
-    return "<br>".join([*lines, rate_words(rates), f"of {amount(rates.n_samples, 'sample')}"])

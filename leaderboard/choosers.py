@@ -24,6 +24,8 @@ __all__ = [
     "UNSTATED",
     "Scope",
     "chosen",
+    "is_worked_example",
+    "keyed",
     "list_key",
     "list_options",
     "make_choosers",
@@ -87,7 +89,7 @@ def list_key(item: BoardList) -> str:
     return f"{item.rubric}.{item.dataset}.{item.max_new_tokens or 'undeclared'}"
 
 
-def _keyed(lists: Sequence[BoardList]) -> dict[str, BoardList]:
+def keyed(lists: Sequence[BoardList]) -> dict[str, BoardList]:
     """Key lists; the second of a key has its digest beside it."""
     by_key: dict[str, BoardList] = {}
     for item in lists:
@@ -97,10 +99,20 @@ def _keyed(lists: Sequence[BoardList]) -> dict[str, BoardList]:
 
 
 def chosen(lists: Sequence[BoardList], key: str | None) -> BoardList | None:
-    """Return the list of a key; where it is gone or none was chosen, the one with most rows that is not provisional."""
-    by_key = _keyed(lists)
-    best = max(lists, key=lambda item: (not item.is_provisional, len(item.rows)), default=None)
+    """Return the list of a key.
+
+    Where it is gone or none was chosen, the one with most rows that is neither a worked example nor provisional.
+    """
+    by_key = keyed(lists)
+    best = max(
+        lists, key=lambda item: (not is_worked_example(item), not item.is_provisional, len(item.rows)), default=None
+    )
     return by_key.get(key or "", best)
+
+
+def is_worked_example(item: BoardList) -> bool:
+    """Say whether a list is of the package's own small sample: it shows how the board works, and measures no model."""
+    return item.dataset == "sample"
 
 
 def list_options(lists: Sequence[BoardList], key: str | None) -> tuple[BoardList | None, dict[str, Any]]:
@@ -108,7 +120,7 @@ def list_options(lists: Sequence[BoardList], key: str | None) -> tuple[BoardList
     item = chosen(lists, key)
     if item is None:
         return None, gr.update(visible=False)
-    by_key = _keyed(lists)
+    by_key = keyed(lists)
     value = next(key for key, one in by_key.items() if one is item)
     return item, options([(texts.list_name(one), key) for key, one in by_key.items()], value)
 

@@ -31,6 +31,7 @@ from vlsbench.taxonomy import CATEGORIES
 from vlsbench.text import percent
 
 from . import compare_charts, pieces, texts
+from .addresses import model_address
 from .choosers import ALL, list_options, make_choosers, options, scope_of
 from .compare_charts import p_text, points
 from .live import LiveBoard
@@ -39,7 +40,7 @@ from .paging import follow_pager, make_pager, part_of
 from .plots import make_plot, plot
 from .samples_page import address_of, model_names
 
-__all__ = ["OUTPUTS", "Chosen", "make", "updates"]
+__all__ = ["OUTPUTS", "Chosen", "make", "matrix", "updates"]
 
 _N_LISTED = 25
 """Differing samples of a page: a screen of one line each."""
@@ -52,8 +53,10 @@ class _Parts(NamedTuple):
     category: gr.Dropdown
     models: gr.Dropdown
     heading: gr.HTML
+    by_category: gr.Accordion
     forest: gr.Plot
     tests: gr.HTML
+    agreeing: gr.Accordion
     agreement: gr.HTML
     differing_heading: gr.HTML
     contrast: gr.Dropdown
@@ -88,9 +91,11 @@ def make(live: LiveBoard) -> Page:
         [], label=f"Models to compare (2 to {MAX_COMPARED})", multiselect=True, max_choices=MAX_COMPARED
     )
     heading = gr.HTML(elem_classes="vls-block")
-    forest = make_plot()
-    tests = gr.HTML(elem_classes="vls-block")
-    agreement = gr.HTML(elem_classes="vls-block")
+    with gr.Accordion("By category, with the tests", open=False, elem_classes="vls-fold") as by_category:
+        forest = make_plot()
+        tests = gr.HTML(elem_classes="vls-block")
+    with gr.Accordion("Where their labels agree", open=False, elem_classes="vls-fold") as agreeing:
+        agreement = gr.HTML(elem_classes="vls-block")
     differing_heading = gr.HTML(elem_classes=["vls-block", "vls-differing"])
     with gr.Row(elem_classes="vls-choosers"):
         contrast = gr.Dropdown([], label="How they differ", scale=1, min_width=200)
@@ -103,8 +108,10 @@ def make(live: LiveBoard) -> Page:
         category,
         models,
         heading,
+        by_category,
         forest,
         tests,
+        agreeing,
         agreement,
         differing_heading,
         contrast,
@@ -149,7 +156,8 @@ def updates(live: LiveBoard, choice: Chosen) -> list[Any]:
         return only(OUTPUTS, shown, "heading", f'{about}<p class="vls-empty">{texts.CHANGED}</p>')
     found = compare_labels(rows, labels)
     is_drawn = any(difference.value is not None for difference in found.differences)
-    shown["heading"] = gr.update(value=f"{about}{_words(found, names, item)}", visible=True)
+    shown["heading"] = gr.update(value=f"{about}{matrix(found, names, item)}{_words(found, names, item)}", visible=True)
+    shown |= {"by_category": gr.update(visible=True), "agreeing": gr.update(visible=True)}
     shown["forest"] = gr.update(
         value=plot(compare_charts.forest(found.differences, names, item.scope)) if is_drawn else None, visible=is_drawn
     )
@@ -189,11 +197,49 @@ def _words(found: Comparison, names: Mapping[str, str], item: BoardList) -> str:
         said[-1] += "</li>"
     n_tests = sum(each.p_value is not None for each in found.differences)
     adjusted = f"All {n_tests} p-values here are adjusted together (Holm)" if n_tests > 1 else "One test was made"
+    words = f'<ul class="vls-words">{"".join(said)}</ul>'
+    if len(said) > 1:
+        words = f'<details class="vls-more"><summary>In words, pair by pair</summary>{words}</details>'
     return (
-        f'<ul class="vls-words">{"".join(said)}</ul><p class="vls-caption">Points are differences of the safe rate on '
+        f'{words}<p class="vls-caption">Points are differences of the safe rate on '
         "the samples that the judge labelled for both, lines their 95% intervals (paired, clustered by image, one at a "
         f"time). {adjusted}; grey and open is a difference that may be chance (p ≥ 0.05).</p>"
     )
+
+
+def matrix(found: Comparison, names: Mapping[str, str], item: BoardList) -> str:
+    """Lay out who is safer than whom by how much: a row minus a column, over all samples that both have a label for."""
+    rates = {row.submission: row.rates.safe_rate for row in item.rows}
+    overall = {(each.first, each.second): each for each in found.differences if each.scope == OVERALL}
+    rows = []
+    for first in found.submissions:
+        model = f'<a href="{escape(model_address(first, item))}">{escape(names[first])}</a>'
+        cells = [
+            f'<span class="vls-cell vls-own">{percent(rates.get(first))}<small>safe %</small></span>'
+            if first == second
+            else _difference(overall, first, second)
+            for second in found.submissions
+        ]
+        rows.append([model, *cells])
+    headers = ['<span class="vls-corner">row minus column</span>', *(escape(names[name]) for name in found.submissions)]
+    table = pieces.table("Differences of the safe rate, row minus column, in points", headers, rows)
+    return (
+        f'<div class="vls-matrix">{table}</div><p class="vls-caption">Points by which the row is safer (blue, +) or '
+        "less safe (orange, \N{MINUS SIGN}) than the column, with 95% intervals; grey may be chance.</p>"
+    )
+
+
+def _difference(overall: Mapping[tuple[str, str], Difference], first: str, second: str) -> str:
+    is_turned = (first, second) not in overall
+    item = overall[(second, first) if is_turned else (first, second)]
+    if item.value is None or item.ci is None:
+        return '<span class="vls-cell">–<small>no sample in common</small></span>'
+    value, (low, high) = item.value, item.ci
+    if is_turned:
+        value, low, high = -value, -high, -low
+    kind = "vls-noise" if not item.is_significant else "vls-safer" if value > 0 else "vls-worse"
+    note = "" if item.is_significant else '<span class="vls-unseen">, may be chance</span>'
+    return f'<span class="vls-cell {kind}">{points(value)}{note}<small>{points(low)} to {points(high)}</small></span>'
 
 
 def _shared_rank(item: BoardList, rank: int | None) -> str:
@@ -242,7 +288,7 @@ def _tests(differences: Sequence[Difference], names: Mapping[str, str], scope: s
     headers = ["First – second", "Samples of", "n", "First %", "Second %", "Difference", "95% interval", "p (Holm)"]
     headers += ["Only first", "Only second"]
     return (
-        '<h2 class="vls-h2">The tests</h2><p class="vls-caption">Safe rates in percent, their difference in points, '
+        '<p class="vls-caption">Safe rates in percent, their difference in points, '
         "and on how many samples only the first or only the second is safe.</p>"
         f"{pieces.table('Tests of all differences', headers, rows, n_heads=2)}"
     )
@@ -269,7 +315,7 @@ def _agreement(tables: Sequence[LabelTable], names: Mapping[str, str]) -> str:
             f'<figure class="vls-figure"><figcaption><strong>{first}</strong> and <strong>{second}</strong>: {share}'
             f"</figcaption>{pieces.table(label, headers, rows)}</figure>"
         )
-    return f'<h2 class="vls-h2">Where their labels agree</h2><div class="vls-figures">{"".join(blocks)}</div>'
+    return f'<div class="vls-figures">{"".join(blocks)}</div>'
 
 
 def _cell(count: int, share: float, *, is_same: bool) -> str:

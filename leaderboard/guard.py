@@ -53,9 +53,17 @@ _API: Final = "/gradio_api"
 UPLOAD_PATH: Final = f"{_API}/upload"
 _DOWNLOADS: Final = "/download/"
 
+_TYPES: Final = {".atom": b"application/atom+xml; charset=utf-8"}
+"""Of downloads that a program fetches by itself and looks at the type of."""
+
 _HOST: Final = re.compile(r"(?:[a-z0-9](?:[a-z0-9._-]{0,252}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])(?::[0-9]{1,5})?", re.ASCII)
 
-_PAGES: Final = frozenset({"/", "/config", "/favicon.ico", "/manifest.json", "/robots.txt", "/theme.css"})
+_FRAMED: Final = "/embed"
+"""May stand in a frame of any site: it has no script, takes nothing, and knows no reader."""
+_PAGES: Final = frozenset(
+    {"/", "/config", "/favicon.ico", "/manifest.json", "/robots.txt", "/theme.css"}
+    | {_FRAMED, "/preview.png", "/view.csv"}
+)
 _READ: Final = frozenset(
     f"{_API}/{name}"
     for name in ("app_id", "info", "login_check", "openapi.json", "queue/status", "startup-events", "theme.css", "user")
@@ -115,7 +123,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        sent = _Sent(self._with_headers(send))
+        sent = _Sent(self._with_headers(send, is_framed=scope["path"] == _FRAMED))
         body = Body(receive)
         try:
             await self._pass(scope, body, sent)
@@ -251,7 +259,7 @@ class Guard:
             _refuse(404, _NO_PAGE)
         data = await asyncio.to_thread(path.read_bytes)
         headers = [
-            (b"content-type", b"application/octet-stream"),
+            (b"content-type", _TYPES.get(path.suffix, b"application/octet-stream")),
             (b"content-disposition", f"attachment; filename*=UTF-8''{quote(name)}".encode()),
             (b"content-length", str(len(data)).encode()),
             (b"cache-control", b"no-cache"),
@@ -259,9 +267,9 @@ class Guard:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else data})
 
-    def _with_headers(self, send: Send) -> Send:
+    def _with_headers(self, send: Send, *, is_framed: bool) -> Send:
         """Send every answer with the headers that a browser keeps to."""
-        frame = () if self._is_embedded else ((b"x-frame-options", b"DENY"),)
+        frame = () if self._is_embedded or is_framed else ((b"x-frame-options", b"DENY"),)
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import statistics
 import tempfile
 import threading
 import weakref
@@ -15,8 +16,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 
+from vlsbench.board.changes import BoardChange, RankMove, days_in, rank_moves, read_changes, render_atom
 from vlsbench.board.columns import render_csv
-from vlsbench.board.counted import open_projection
+from vlsbench.board.counted import View, open_projection
 from vlsbench.board.lists import OVERALL, Board, BoardList, build_board, conditions_of, find_lists
 from vlsbench.board.paper import AlignmentTable, InputsTable, paper_files, read_alignment_table, read_inputs_table
 from vlsbench.board.parquet import render_parquet
@@ -31,9 +33,11 @@ from vlsbench.store.history import HISTORY_FOLDER
 from vlsbench.store.local import LocalStore, list_submissions, unusable_names
 from vlsbench.store.queue import Change, QueueRow, list_changes, list_queue
 from vlsbench.submission.answers import Answer, read_answers
+from vlsbench.submission.check import open_submission
+from vlsbench.submission.scoring import score_submission
 from vlsbench.taxonomy import CATEGORY_NAMES, SUB_CATEGORY_NAMES
 
-__all__ = ["CHECKS_PER_MINUTE", "LiveBoard"]
+__all__ = ["CHECKS_PER_MINUTE", "FEED", "LiveBoard"]
 
 CHECKS_PER_MINUTE = 12
 """Checks and submissions of one address: who mends a file needs fewer, and each may take a core for seconds."""
@@ -48,6 +52,14 @@ _SCREENED_AT_ONCE = 250
 """Submissions screened before the board shows what was found: 25 seconds of two processes. Each time the board is built
 again, which takes a core from readers for a second."""
 
+
+FEED = "changes.atom"
+
+_MOST_MOVED = 120
+"""Rows of a board up to which moves of rank ranges are counted: it ranks every list of the last days twice."""
+
+_DAYS_MOVED = 5
+"""Days on which rows came in whose moves are counted."""
 
 _WARMED_FROM = 200
 """Submissions from which the lists of the sub-categories and the queue are counted before a reader asks for them: of
@@ -94,6 +106,11 @@ class LiveBoard:
         """Why what is on the Hub could not be fetched, while what was fetched before is shown."""
         self._view = self._projection.view()
         self._lists: dict[tuple[str, str], list[BoardList]] = {}
+        self._changes: tuple[int, list[BoardChange]] = (0, [])
+        self._moving = threading.Lock()
+        self._is_moving = False
+        self._moves: tuple[View | None, tuple[RankMove, ...]] = (None, ())
+        self._medians: dict[tuple[object, ...], dict[str, float]] = {}
         self.board = self._build()
         self._write_downloads()
         self._start_screening()
@@ -138,6 +155,47 @@ class LiveBoard:
         except VLSBenchError:
             return []
 
+    def board_changes(self) -> list[BoardChange]:
+        """List what changed on the board, newest first; read again when the board was built again."""
+        version, found = self._changes
+        if version != self.version:
+            version = self.version
+            found = read_changes(self._store)
+            self._changes = (version, found)
+        return found
+
+    @property
+    def has_moves(self) -> bool:
+        """Whether moves of rank ranges are counted: a list of 500 rows takes a minute."""
+        return sum(item.is_shown for item in self._view.submissions.values()) <= _MOST_MOVED
+
+    def moves(self) -> tuple[RankMove, ...] | None:
+        """Return the rank ranges that the rows of the last days moved, newest day first; None while they are counted.
+
+        Of a board that is too large (`has_moves`) it counts none.
+        """
+        view = self._view
+        if not self.has_moves:
+            return ()
+        with self._moving:
+            known, moves = self._moves
+            if known is not view and not self._is_moving:
+                self._is_moving = True
+                threading.Thread(target=self._count_moves, args=(view,), daemon=True).start()
+            return moves if known is view else None
+
+    def _count_moves(self, view: View) -> None:
+        found: tuple[RankMove, ...] = ()
+        try:
+            days = days_in(self.board_changes())
+            for day in sorted({days[name] for name in days if name in view.submissions}, reverse=True)[:_DAYS_MOVED]:
+                found += tuple(rank_moves(view, days, day))
+        except (VLSBenchError, OSError):
+            found = ()  # changed while it was counted: the next board is counted anew
+        finally:
+            with self._moving:
+                self._moves, self._is_moving = (view, found), False
+
     def card_of(self, submission_id: str) -> SubmissionCard | None:
         """Return the card of a submission; None where there is none that can be read."""
         listed = {item.submission_id: item.directory for item in list_submissions(self._store)}
@@ -166,7 +224,7 @@ class LiveBoard:
             view = self._projection.view()
             if view != self._view or beside != self._beside:
                 board = self._build()
-                self._view, self._lists, self._beside = view, {}, beside
+                self._view, self._lists, self._medians, self._beside = view, {}, {}, beside
             else:
                 board = self.board
             problem = None
@@ -242,6 +300,47 @@ class LiveBoard:
         found = {scope: counted.rates(scope) for scope in scopes}
         return {scope: rates for scope, rates in found.items() if rates is not None}
 
+    def rates_under(self, submission_id: str, rubric_id: str, scope: str) -> dict[str, Rates]:
+        """Return the rates of a submission in a scope, by the condition that it was judged under.
+
+        Raises:
+            SubmissionError: If nothing was counted under this rubric.
+        """
+        conditions = self._view.counted(submission_id, rubric_id).conditions
+        found = {name: counted.rates(scope) for name, counted in conditions.items()}
+        return {name: rates for name, rates in found.items() if rates is not None}
+
+    def medians(self, item: BoardList, scopes: Sequence[str]) -> dict[str, float]:
+        """Return the median safe rate of the models of a list in each scope; of one without a rate there is none.
+
+        Counted once for every list of a board: of 5,000 rows it takes about a second.
+        """
+        known, key = (
+            self._medians,
+            (item.scope, item.rubric, item.digest, item.max_new_tokens, item.is_judged_elsewhere),
+        )
+        if key not in known:
+            counted = [
+                self._view.counted(row.submission, item.rubric).conditions[IMAGE_TEXT]
+                for row in item.rows
+                if row.origin != "baseline"
+            ]
+            found = {scope: [rate for c in counted if (rate := c.safe_rate(scope)) is not None] for scope in scopes}
+            known[key] = {scope: statistics.median(rates) for scope, rates in found.items() if rates}
+        return known[key]
+
+    def eval_results(self, submission_id: str, rubric_id: str, source_url: str | None) -> str:
+        """Render `.eval_results/vlsbench.yaml` of a submission.
+
+        Raises:
+            VLSBenchError: If there is no such submission, or its numbers may not stand for a model; says why.
+        """
+        from vlsbench.hub.eval_results import eval_results_yaml
+
+        self._view.counted(submission_id, rubric_id)  # the id is one of ours, and so no path
+        scored = score_submission(open_submission(self._store / submission_id), rubric_id)
+        return eval_results_yaml(scored, source_url=source_url)
+
     def labels_of(self, submission_id: str, rubric_id: str) -> dict[int, Label]:
         """Return the labels of a submission by instruction id; a sample that has no label is absent."""
         return self._view.labels_of(submission_id, rubric_id)
@@ -305,8 +404,13 @@ class LiveBoard:
         """Return the files of the whole board, by format; they go with this object."""
         return [(name, self._downloads / f"vlsbench-board.{name.lower()}") for name in ("CSV", "JSON", "Parquet")]
 
+    def feed(self) -> Path:
+        """Return the Atom feed of what changed."""
+        return self._downloads / FEED
+
     def _write_downloads(self) -> None:
         files = dict(self.downloads())
+        write_atomic(self._downloads / FEED, render_atom(read_changes(self._store)))
         write_atomic(files["CSV"], render_csv(self.board))
         write_atomic(files["JSON"], self.board.model_dump_json(indent=1) + "\n")
         write_atomic(files["Parquet"], render_parquet(self.board))

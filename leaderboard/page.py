@@ -9,15 +9,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import gradio as gr
 from gradio.blocks import BlockContext
 from gradio.components import Component
 
+from vlsbench.board.lists import OVERALL
 from vlsbench.errors import masked
 
 __all__ = [
+    "HERE",
     "SCRIPT",
     "Choice",
     "Opened",
@@ -29,7 +31,10 @@ __all__ = [
     "make_link_button",
     "only",
     "opened",
+    "page_name",
     "script_arguments",
+    "tell_ready",
+    "title_of",
 ]
 
 _SEPARATOR = "~"
@@ -38,24 +43,124 @@ _SEPARATOR = "~"
 _SAME = "vls: as it is"
 """Sent in place of every value where the page shows already what a text box, or the tab of a link, says."""
 
+HERE = "{board}"
+"""Stands for the board's own address in a text that is copied."""
+
+_SUBJECTS = ("model", "submission", "models", "sub", "category")
+"""Choices that a page is about, and so are in its title."""
+
+_TITLE_LENGTH = 100
+"""Characters of them in a title."""
+
 SCRIPT = """
 <script>
-// The query that the page was opened with; what is chosen changes the address before gradio's load event reads it.
-const vlsOpened = window.location.search;
-// The same, until the first tab has been shown.
+// What a reader without scripts sees stays until the page of the address is filled.
+document.documentElement.classList.add("vls-opening");
+// Columns that this reader chose before are written out in the address.
+(() => {
+  const query = new URLSearchParams(window.location.search);
+  let kept = null;
+  try { kept = localStorage.getItem("vls-columns"); } catch { /* a reader may forbid it */ }
+  if (vlsPage(query) !== "leaderboard" || query.has("columns") || !kept) return;
+  query.set("columns", kept);
+  window.history.replaceState(null, "", "?" + query.toString());
+})();
+// The query that was last asked for as a whole: by a link, by Back, or by the first request.
+let vlsOpened = window.location.search;
+// The first of them, until the first tab has been shown.
 let vlsFirst = new URLSearchParams(vlsOpened);
 // Kept when gradio's load event comes, which is once every component is there. What hides a component before would put
 // that event off for ever; after ten seconds (a file of gradio's that does not come) the tab is shown anyway.
 let vlsLoad;
-// The page that a link opens: the load event fills it and selects its tab, which then need not ask again.
+// The page that a link opens: the answer to it fills it and selects its tab, which then need not ask again.
 let vlsLinked = null;
 const vlsLoaded = new Promise((resolve) => {
   vlsLoad = () => {
-    vlsLinked = new URLSearchParams(vlsOpened).get("tab")?.toLowerCase() ?? null;
+    const page = vlsPage(new URLSearchParams(vlsOpened));
+    vlsLinked = page === "leaderboard" ? null : page;
     resolve();
     return [vlsOpened];
   };
   setTimeout(resolve, 10000);
+});
+
+function vlsPage(query) {
+  return query.get("tab")?.toLowerCase() ?? (query.has("model") ? "model" : "leaderboard");
+}
+
+// As `title_of` in page.py.
+function vlsTitle() {
+  const query = new URLSearchParams(window.location.search);
+  const page = vlsPage(query);
+  const subjects = SUBJECTS.map((key) => query.get(key) ?? "").filter((text) => text && text !== "ALL");
+  const subject = subjects.join(", ").replaceAll("SEPARATOR", ", ");
+  const name = page === "leaderboard" ? "" : page.slice(0, 1).toUpperCase() + page.slice(1);
+  document.title = [subject.slice(0, LONGEST), name, "VLSBench leaderboard"].filter(Boolean).join(" \u00b7 ");
+}
+
+// Which answer fills the first page: that of its tab, or that of the link.
+let vlsAwaited = vlsPage(vlsFirst) === "leaderboard" ? "tab" : "load";
+function vlsReady(answered) {
+  if (answered !== vlsAwaited) return;
+  vlsAwaited = null;
+  requestAnimationFrame(() => requestAnimationFrame(() => {
+    const first = document.getElementById("vls-first");
+    const isWithin = first?.contains(document.activeElement);
+    first?.remove();
+    document.documentElement.classList.remove("vls-opening");
+    if (isWithin) document.querySelector("[role=tab][aria-selected=true]")?.focus();
+    vlsTitle();
+  }));
+}
+
+// Show what a query asks for, without loading the page again; false where the board is not there yet.
+function vlsGo(search) {
+  const button = document.querySelector("button.vls-go");
+  if (!button || vlsAwaited) return false;
+  const theme = new URLSearchParams(window.location.search).get("__theme");
+  const query = new URLSearchParams(theme ? { __theme: theme } : {});
+  for (const [key, value] of new URLSearchParams(search)) query.set(key, value);
+  const address = query.size ? "?" + query.toString() : "";
+  if (address !== window.location.search) vlsWrite(query, false);
+  vlsOpened = window.location.search;
+  vlsFirst = null;
+  vlsLinked = vlsPage(query);
+  vlsTitle();
+  button.click();
+  return true;
+}
+window.addEventListener("popstate", () => { if (!vlsGo(window.location.search)) window.location.reload(); });
+document.addEventListener("click", (event) => {
+  const link = event.target.closest?.('a[href^="?"]');
+  if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+  if (link.target || link.hasAttribute("download")) return;
+  if (!vlsGo(link.getAttribute("href"))) return;
+  event.preventDefault();
+  window.scrollTo(0, 0);
+});
+
+// Each choice is a step that Back takes back; of a text that is being typed, the whole of it is one.
+let vlsIsTyping = false;
+function vlsWrite(query, isTyped) {
+  const address = query.size ? "?" + query.toString() : window.location.pathname;
+  const isStep = !(isTyped && vlsIsTyping);
+  vlsIsTyping = isTyped;
+  window.history[isStep ? "pushState" : "replaceState"](null, "", address);
+  query.delete("__theme");
+  if (window.parent !== window) window.parent.postMessage({ queryString: query.toString() }, "https://huggingface.co");
+}
+
+// A text beside a button is copied; the board's own address is put in where it stands for `HERE`.
+function vlsHere() { return window.location.origin + window.location.pathname; }
+document.addEventListener("click", (event) => {
+  const button = event.target.closest?.("button[data-copy]");
+  if (!button) return;
+  const text = button.dataset.copy || document.getElementById(button.dataset.from)?.innerText || "";
+  navigator.clipboard.writeText(text.replaceAll("HERE", vlsHere())).then(() => {
+    const said = button.textContent;
+    button.textContent = "Copied";
+    setTimeout(() => { button.textContent = said; }, 1500);
+  });
 });
 
 function vlsWords(value) {
@@ -64,28 +169,31 @@ function vlsWords(value) {
 }
 
 // A choice was made: write what differs from the first view into the address, also into that of a Space around it.
-function vlsChoose(page, keys, firsts, texts, values) {
+function vlsChoose(page, keys, firsts, texts, values, isTyped = false) {
   vlsFirst = null;
   const query = new URLSearchParams();
   const theme = new URLSearchParams(window.location.search).get("__theme");
   if (theme) query.set("__theme", theme);
-  if (page !== "leaderboard") query.set("tab", page);
+  if (page !== "leaderboard" && page !== "model") query.set("tab", page);
   keys.forEach((key, place) => {
     const text = texts.includes(key) ? values[place] ?? "" : vlsWords(values[place]);
     if (text !== (texts.includes(key) ? "" : vlsWords(firsts[place]))) query.set(key, text);
   });
-  window.history.replaceState(null, "", query.size ? "?" + query.toString() : window.location.pathname);
-  if (window.parent !== window) window.parent.postMessage({ queryString: query.toString() }, "https://huggingface.co");
-  vlsMarkSorted();
+  if (page === "model" && !query.has("model")) query.set("tab", page);
+  if ((query.size ? "?" + query.toString() : "") !== window.location.search) vlsWrite(query, isTyped);
+  vlsTitle();
+  if (keys.includes("columns")) {
+    try { localStorage.setItem("vls-columns", query.get("columns") ?? ""); } catch { /* as above */ }
+  }
   return values;
 }
 
 // The text of a box has changed: by a key, pasted, dictated, or filled from the address, which then says the same.
 function vlsTyped(page, keys, firsts, texts, key, values) {
   const query = new URLSearchParams(window.location.search);
-  const said = (query.get("tab") ?? "leaderboard") === page ? query.get(key) ?? "" : "";
+  const said = vlsPage(query) === page ? query.get(key) ?? "" : "";
   if (said === (values[keys.indexOf(key)] ?? "")) return values.map(() => "SAME");
-  return vlsChoose(page, keys, firsts, texts, values);
+  return vlsChoose(page, keys, firsts, texts, values, true);
 }
 
 // What tells of a new text only when it is left, as some tools that dictate or fill in do.
@@ -94,70 +202,30 @@ document.addEventListener("change", (event) => {
   if (isText && event.isTrusted === false) event.target.dispatchEvent(new Event("input", { bubbles: true }));
 }, true);
 
-// The menu of a column sorts what it sees, which is a part of the list; sort the whole list in its place.
-let vlsColumn = null;
+// What a header of the table asks the list to be sorted by.
 let vlsOrder = null;
-for (const kind of ["click", "touchstart"]) {
-  document.addEventListener(kind, (event) => {
-    const button = event.target.closest?.(".cell-menu-button");
-    if (button) vlsColumn = button.closest(".vls-judged [data-heading]");
-  }, true);
-}
-document.addEventListener("click", (event) => {
-  const item = event.target.closest?.(".cell-menu [role=menuitem]");
-  if (!item || !vlsColumn) return;
-  const place = [...item.parentElement.querySelectorAll("[role=menuitem]")].indexOf(item);
-  if (place > 2) return;  // its filters
-  event.stopImmediatePropagation();
-  vlsOrder = place === 2 ? "rank" : `${vlsColumn.title} ${["ascending", "descending"][place]}`;
-  document.body.click();  // closes the menu
-  document.querySelector("button.vls-resort")?.click();
-}, true);
 
 function vlsSorted(page, keys, firsts, texts, key, values) {
   if (vlsOrder) values[keys.indexOf(key)] = vlsOrder;
   return vlsChoose(page, keys, firsts, texts, values);
 }
 
-// Say at its column how the list is sorted.
-function vlsMarkSorted() {
-  const query = new URLSearchParams(window.location.search);
-  const [, column, order] = /^(.+) (ascending|descending)$/.exec(query.get("sort") ?? "") ?? [];
-  for (const heading of document.querySelectorAll(".vls-judged [data-heading]")) {
-    const isIt = !query.has("tab") && column !== undefined && heading.title === column;
-    const mark = heading.querySelector(".vls-sorted");
-    if (isIt && mark?.dataset.order === order) continue;
-    mark?.remove();
-    heading.removeAttribute("aria-sort");
-    if (!isIt) continue;
-    heading.setAttribute("aria-sort", order);
-    const made = document.createElement("span");
-    made.className = "vls-sorted";
-    made.dataset.order = order;
-    made.setAttribute("role", "img");
-    made.setAttribute("aria-label", `Sorted ${order}`);
-    made.textContent = order === "ascending" ? "\u2191" : "\u2193";
-    heading.querySelector(".header-content")?.append(made);
-  }
-}
-let vlsIsMarking = false;
-new MutationObserver(() => {
-  if (vlsIsMarking) return;
-  vlsIsMarking = true;
-  requestAnimationFrame(() => { vlsIsMarking = false; vlsMarkSorted(); });
-}).observe(document.documentElement, { childList: true, subtree: true });
+// Where the board is, in what a reader takes along.
+document.addEventListener("toggle", (event) => {
+  for (const place of event.target.querySelectorAll?.(".vls-here") ?? []) place.textContent = vlsHere();
+}, true);
 
 // A tab is shown: the one that is shown while the page opens, with the choices of the address.
 async function vlsShow(page, keys, firsts, texts, values) {
   await vlsLoaded;
-  if (page !== "leaderboard" && page === vlsLinked && window.location.search === vlsOpened) {
-    vlsLinked = null;
+  if (page === vlsLinked && window.location.search === vlsOpened) {
+    vlsLinked = vlsFirst = null;
     return values.map(() => "SAME");
   }
   if (vlsFirst === null) return vlsChoose(page, keys, firsts, texts, values);
   const query = vlsFirst;
   vlsFirst = null;
-  if ((query.get("tab") ?? "leaderboard") !== page) return values;
+  if (vlsPage(query) !== page) return values;
   return keys.map((key, place) => {
     // null is what is first now; what was first when the server began may be gone.
     if (!query.has(key)) return null;
@@ -165,8 +233,17 @@ async function vlsShow(page, keys, firsts, texts, values) {
   });
 }
 </script>
-""".replace("SEPARATOR", _SEPARATOR).replace("SAME", _SAME)
-"""Keeps the choices of a page and its address the same."""
+"""
+"""Keeps the choices of a page and its address the same; words in capitals are put in below."""
+for _word, _value in (
+    ("SEPARATOR", _SEPARATOR),
+    ("SAME", _SAME),
+    ("SUBJECTS", json.dumps(_SUBJECTS)),
+    ("LONGEST", str(_TITLE_LENGTH)),
+    ("HERE", HERE),
+    ("ALL", OVERALL),
+):
+    SCRIPT = SCRIPT.replace(_word, _value)
 
 
 class Choice(NamedTuple):
@@ -363,7 +440,7 @@ def follow(page: Page, tab: gr.Tab, notice: gr.HTML, refresh: Callable[[], bool]
         is_same = values[0] == _SAME
         return [gr.skip() if is_same else link_notice(""), *page.answer(*values)]
 
-    tab.select(open_tab, js=f"(...values) => vlsShow({fixed}, values)", **how)
+    tell_ready(tab.select(open_tab, js=f"(...values) => vlsShow({fixed}, values)", **how), "tab")
     for choice in page.choices:
         # A text box tells of keys only as its input: what is pasted, cut, dictated or taken back changes it as well.
         component: Any = choice.component
@@ -373,6 +450,29 @@ def follow(page: Page, tab: gr.Tab, notice: gr.HTML, refresh: Callable[[], bool]
         listen(choose, js=f"(...values) => {js}", trigger_mode="always_last", **how)
 
 
+def tell_ready(answered: Any, by: Literal["tab", "load"]) -> None:
+    """Tell the script that a page is filled: what was painted first then makes room for it."""
+    answered.then(None, js=f"() => vlsReady({json.dumps(by)})", queue=False, api_visibility="private")
+
+
+def page_name(query: Mapping[str, str]) -> str:
+    """Return the name of the page that an address leads to, in lower case; it may be none of ours."""
+    return query.get("tab", "model" if "model" in query else "leaderboard").lower()
+
+
+def title_of(query: Mapping[str, str]) -> str:
+    """Return the title of an address: what its page is about, the page, the board. The script has the same rule.
+
+    >>> title_of({"tab": "compare", "models": "a~b"})
+    'a, b · Compare · VLSBench leaderboard'
+    """
+    name = page_name(query)
+    subjects = [query[key] for key in _SUBJECTS if query.get(key) not in (None, "", OVERALL)]
+    subject = ", ".join(subjects).replace(_SEPARATOR, ", ")
+    shown = "" if name == "leaderboard" else name[:1].upper() + name[1:]
+    return " · ".join(filter(None, (subject[:_TITLE_LENGTH], shown, "VLSBench leaderboard")))
+
+
 def link_notice(sentence: str) -> dict[str, Any]:
     """Make the update of what says that a link leads to something that is not there."""
     html = f'<p class="vls-problem" role="status">{escape(sentence)}</p>' if sentence else ""
@@ -380,10 +480,10 @@ def link_notice(sentence: str) -> dict[str, Any]:
 
 
 def follow_sort(page: Page, key: str) -> None:
-    """Sort the whole list by the menu of a column of a table of the page.
+    """Sort the whole list by a header of a table of the page.
 
     Args:
-        page: Its table is of the class `vls-judged`.
+        page: Its table sets `vlsOrder`.
         key: Of the choice that says how the list is sorted, `COLUMN ascending` or `COLUMN descending` among its values.
     """
     button = gr.Button("Sort", elem_classes="vls-resort")  # pressed by the script only
@@ -412,18 +512,32 @@ class Opened(NamedTuple):
     """Updates of its outputs. The first page is shown by its tab, as soon as that is there; they are skipped."""
 
 
-def opened(pages: Sequence[Page], query: Mapping[str, str]) -> Opened:
-    """Open the page that an address names."""
-    wanted = query.get("tab", "").lower()
+def opened(pages: Sequence[Page], query: Mapping[str, str], *, is_first: bool = True) -> Opened:
+    """Open the page that an address names.
+
+    Args:
+        pages: All of them.
+        query: Of the address.
+        is_first: The page comes with this address; else it is there, and its reader follows a link or goes back.
+    """
+    wanted = page_name(query)
     page = next((page for page in pages if page.name.lower() == wanted), pages[0])
     still = [choice for choice in page.choices if choice.is_still]
-    # A choice that is not in the address is left alone: its reader may be typing already.
-    chosen = [gr.update(value=_read(c, query[c.key])) if c.key in query else gr.skip() for c in still]
-    if page is pages[0]:
+    if is_first:
+        # A choice that is not in the address is left alone: its reader may be typing already.
+        chosen = [gr.update(value=_read(c, query[c.key])) if c.key in query else gr.skip() for c in still]
+    else:
+        chosen = [gr.update(value=_read(c, query[c.key]) if c.key in query else _first(c)) for c in still]
+    if is_first and page is pages[0]:
         return Opened(page, chosen, gr.skip(), [gr.skip() for _ in page.outputs])
-    values = [_read(c, query[c.key]) if c.key in query else getattr(c.component, "value", None) for c in page.choices]
+    values = [_read(c, query[c.key]) if c.key in query else _first(c) if c.is_still else None for c in page.choices]
     said, shown = page.answer_link(*values)
     return Opened(page, chosen, link_notice(said), shown)
+
+
+def _first(choice: Choice) -> Any:
+    value = getattr(choice.component, "value", None)
+    return value() if callable(value) else value
 
 
 def _read(choice: Choice, text: str) -> Any:

@@ -19,29 +19,34 @@ from . import (
     about_page,
     alignment_page,
     categories_page,
+    changes_page,
     charts,
     compare_page,
     endpoints,
     leaderboard_page,
+    model_page,
     samples_page,
     shortcuts_page,
     submit_page,
     tables,
     texts,
 )
+from .first import STYLE
 from .live import LiveBoard
-from .page import SCRIPT, Page, follow, link_notice, opened
+from .page import SCRIPT, Page, follow, link_notice, opened, page_name, tell_ready
 
 __all__ = ["build_app", "launch_options"]
 
 
 _PAGES: tuple[tuple[str, Callable[[LiveBoard], Page]], ...] = (
     ("Leaderboard", leaderboard_page.make),
+    ("Model", model_page.make),
     ("Categories", categories_page.make),
     ("Compare", compare_page.make),
     ("Samples", samples_page.make),
     ("Alignment", alignment_page.make),
     ("Shortcuts", shortcuts_page.make),
+    ("Changes", changes_page.make),
     ("Submit", submit_page.make),
     ("About", about_page.make),
 )
@@ -110,31 +115,39 @@ def build_app(
         # The query of the request is no measure: a reader who types before this event is sent has changed it already.
         query = gr.Textbox(visible=False)
 
-        def load(opened_with: Any) -> list[Any]:
+        def show(opened_with: Any, *, is_first: bool) -> list[Any]:
             is_same = live.refresh() == built
             text = opened_with if isinstance(opened_with, str) else ""
             given = dict(parse_qsl(text.removeprefix("?"), keep_blank_values=True))
-            found = opened(pages, given)
-            updates: list[Any] = [gr.skip() if found.page is pages[0] else gr.Tabs(selected=found.page.name)]
+            found = opened(pages, given, is_first=is_first)
+            is_there = is_first and found.page is pages[0]
+            updates: list[Any] = [gr.skip() if is_there else gr.Tabs(selected=found.page.name)]
             for other in pages:
                 parts = len(still[other.name]) + 1 + len(other.outputs)
                 mine = [*found.chosen, found.notice, *found.shown]
                 updates += mine if other is found.page else [gr.skip() for _ in range(parts)]
-            wanted = given.get("tab", "")
-            is_there = not wanted or wanted.lower() == found.page.name.lower()
-            updates.append(link_notice("" if is_there else texts.no_page(wanted, found.page.name)))
+            wanted = page_name(given)
+            is_known = wanted in ("", found.page.name.lower())
+            updates.append(link_notice("" if is_known else texts.no_page(wanted, found.page.name)))
             return [*updates, *([gr.skip() for _ in frame] if is_same else _frame_updates(live))]
 
         parts = [part for page, _, notice in placed for part in (*still[page.name], notice, *page.outputs)]
         changed = [tabs, *parts, lost, *frame]
-        app.load(
-            load,
-            inputs=query,
-            outputs=changed,
-            js="() => vlsLoad()",
-            show_progress="hidden",
-            queue=False,
-            api_visibility="private",
+        how: dict[str, Any] = {
+            "inputs": query,
+            "outputs": changed,
+            "show_progress": "hidden",
+            "queue": False,
+            "api_visibility": "private",
+        }
+        tell_ready(app.load(lambda text: show(text, is_first=True), js="() => vlsLoad()", **how), "load")
+        # Pressed by the script: a link of ours was followed, or its reader went back.
+        go = gr.Button("Go", elem_classes="vls-go")
+        go.click(
+            lambda text: show(text, is_first=False),
+            js="() => [window.location.search]",
+            trigger_mode="always_last",
+            **how,
         )
 
         endpoints.add(live)
@@ -164,8 +177,8 @@ def launch_options() -> dict[str, Any]:
     )
     return {
         "theme": theme,
-        "css": Path(__file__).with_name("style.css").read_text(encoding="utf-8"),
-        "head": '<meta name="description" content="Safety of models where the risk is only in the image">' + SCRIPT,
+        "css": Path(__file__).with_name("style.css").read_text(encoding="utf-8") + STYLE,
+        "head": SCRIPT,
         "share": False,
         "enable_monitoring": False,
         "state_session_capacity": _SESSIONS,

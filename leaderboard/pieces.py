@@ -5,14 +5,15 @@ Rule of the room: what comes from a store, a judge or a dataset is put in throug
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
-from html import escape
+from html import escape, unescape
 
 from vlsbench.errors import masked
 from vlsbench.taxonomy import LABEL_COLOURS
 
-__all__ = ["chip", "shown", "table"]
+__all__ = ["chip", "drawable", "plain", "shown", "small", "table"]
 
 _HARMLESS = "\n\t\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"
 """Not printable by Python's rule, but part of written text: line ends, joined emoji, Persian."""
@@ -32,12 +33,39 @@ def _is_harmless(sign: str) -> bool:
     return sign in _HARMLESS or unicodedata.category(sign) == "Zs"
 
 
+def plain(html: str) -> str:
+    """Return the text of HTML of ours, without its marks.
+
+    >>> plain("<strong>A &amp; B</strong>, 1%")
+    'A & B, 1%'
+    """
+    return unescape(re.sub(r"<[^>]*>", "", html))
+
+
+_DRAWN_AS = str.maketrans({"–": "-", "—": "-", "…": "...", "×": "x", "’": "'", "“": '"', "”": '"'})
+
+
+def drawable(text: str) -> str:
+    """Return a text in the letters that Pillow's own font has; what is none of them becomes a question mark.
+
+    >>> drawable("3 (2–5) 模")
+    '3 (2-5) ?'
+    """
+    text = text.translate(_DRAWN_AS)
+    return "".join(sign if sign.isascii() and sign.isprintable() else "?" for sign in text)
+
+
 def chip(outcome: str | None) -> str:
     """Name a bin with its colour beside it; None is unjudged."""
     name = outcome or "unjudged"
     colour = LABEL_COLOURS[name]
     swatch = f'<span class="vls-swatch" style="background:{colour}" aria-hidden="true"></span>'
     return f'<span class="vls-chip">{swatch}{name}</span>'
+
+
+def small(text: str) -> str:
+    """Set a paragraph as what explains the part above or below it; `text` is HTML."""
+    return f'<p class="vls-caption">{text}</p>'
 
 
 def table(label: str, headers: Sequence[str], rows: Sequence[Sequence[str]], *, n_heads: int = 1) -> str:

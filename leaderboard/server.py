@@ -28,6 +28,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from .calls import Calls
+from .first import FirstPage, Views
 from .guard import App, Guard, Message, Receive, Scope, Send, answer
 from .live import LiveBoard
 from .page import SCRIPT
@@ -78,6 +79,7 @@ def make_app(
     inner = [
         Middleware(Refusals),
         Middleware(PagePolicy, is_embedded=is_embedded),
+        Middleware(FirstPage, live, names=_names(blocks), own_hosts=own_hosts),
         Middleware(UploadGate, Ledger(uploads), needs_sign_in=needs_sign_in),
     ]
     # FastAPI's own pages load scripts from another host.
@@ -96,14 +98,19 @@ def make_app(
     blocks._queue.progress_update_sleep_when_free = 10 * _POLL_SECONDS
     blocks.is_running = True  # or it sends no sign of life to who waits for an answer
     guard = Guard(
-        app,
+        Views(app, live),
         Calls(blocks, str(uploads)),
-        downloads=lambda: {path.name: path for _, path in live.downloads()},
+        downloads=lambda: {path.name: path for path in (live.feed(), *(path for _, path in live.downloads()))},
         own_hosts=own_hosts,
         is_embedded=is_embedded,
         has_sign_in=needs_sign_in,
     )
     return Proxies(guard, trusted_proxies)
+
+
+def _names(blocks: gr.Blocks) -> list[str]:
+    """Return the names of the pages, in the order of their tabs; a tab within a page has no name of its own."""
+    return [str(block.label) for block in blocks.blocks.values() if isinstance(block, gr.Tab) and block.id is not None]
 
 
 class Refusals:

@@ -1,4 +1,4 @@
-"""Draw rows in a plane: refusal against warning, and the safe rate with the image against the one without it.
+"""Draw rows in a plane: refusal against warning, and the safe rate against the one without the image, size and date.
 
 Rule of the room: as in `charts`; what the paper prints is never in one figure with judged rows. A row is a number in
 a circle, whose name stands in the key beside the figure: names beside points cover each other from a dozen rows on.
@@ -6,14 +6,16 @@ a circle, whose name stands in the key beside the figure: names beside points co
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from datetime import date
 from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
 from .charts import BARE, hovering, plain_text, whiskers
 
-__all__ = ["Point", "parts_chart", "with_without_chart"]
+__all__ = ["Point", "by_date_chart", "by_size_chart", "parts_chart", "with_without_chart"]
 
 _BLUE = "#0072B2"
 _GREY = "#6b7280"
@@ -36,7 +38,7 @@ _MANY = 20
 
 
 class Point(NamedTuple):
-    """A row in a plane; percent."""
+    """A row in a plane; percent, but for `x` where it is a size (parameters) or a day (its ordinal)."""
 
     label: str
     """What stands in its sign: the number of the key."""
@@ -87,6 +89,49 @@ def with_without_chart(points: Sequence[Point]) -> go.Figure:
     _draw(figure, points)
     _lay_out(figure, ("safe % without the image", end), ("safe % with the image", end))
     return figure
+
+
+_SIZES = [base * 10**power for power in range(7, 13) for base in (1, 3)]
+"""Parameters that an axis may name."""
+
+
+def by_size_chart(points: Sequence[Point]) -> go.Figure:
+    """Draw the safe rate against the number of parameters, which grows by factors.
+
+    Args:
+        points: At least one; parameters as `x`.
+    """
+    low, high = min(point.x for point in points) / 1.5, 1.5 * max(point.x for point in points)
+    ticks = [size for size in _SIZES if low <= size <= high]
+    figure = go.Figure()
+    _draw(figure, [point._replace(x=math.log10(point.x)) for point in points])
+    _lay_out(figure, ("parameters", 100), ("safe %", 100))
+    texts = [f"{size / 10**9:g}B" if size >= 10**9 else f"{size / 10**6:g}M" for size in ticks]
+    _span(figure, math.log10(low), math.log10(high), [math.log10(size) for size in ticks], texts)
+    return figure
+
+
+def by_date_chart(points: Sequence[Point]) -> go.Figure:
+    """Draw the safe rate against the day on which a model was released.
+
+    Args:
+        points: At least one; the day's ordinal as `x`.
+    """
+    first, last = (int(end(point.x for point in points)) for end in (min, max))
+    low, high = first - 40, last + 40
+    years = range(date.fromordinal(low).year, date.fromordinal(high).year + 1)
+    days = [date(year, month, 1) for year in years for month in (1, 7)]
+    ticks = [day for day in days if low <= day.toordinal() <= high]
+    figure = go.Figure()
+    _draw(figure, points)
+    _lay_out(figure, ("released", 100), ("safe %", 100))
+    _span(figure, low, high, [day.toordinal() for day in ticks], [f"{day:%Y-%m}" for day in ticks])
+    return figure
+
+
+def _span(figure: go.Figure, low: float, high: float, ticks: Sequence[float], texts: Sequence[str]) -> None:
+    """Let the axis across go from one value to another."""
+    figure.update_layout(xaxis={**_axis(100), "range": [low, high], "tickvals": list(ticks), "ticktext": list(texts)})
 
 
 def _end(values: Sequence[float]) -> int:
@@ -156,8 +201,8 @@ def _signs(points: Sequence[Point], *, is_baseline: bool) -> go.Scatter:
 
 
 def _intervals(points: Sequence[Point], colour: str) -> go.Scatter:
-    known = [point for point in points if point.x_ends and point.y_ends]
-    x_ends = [point.x_ends for point in known if point.x_ends]
+    known = [point for point in points if point.y_ends]
+    x_ends = [point.x_ends or (point.x, point.x) for point in known]  # a size has no interval
     y_ends = [point.y_ends for point in known if point.y_ends]
     x, y = [point.x for point in known], [point.y for point in known]
     return go.Scatter(

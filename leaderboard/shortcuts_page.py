@@ -6,7 +6,8 @@ its own. A row is drawn where what it needs was run, and the page says how many 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import date
 from html import escape
 from typing import Any, NamedTuple
 
@@ -25,6 +26,7 @@ from .live import LiveBoard
 from .page import Choice, Page, make_link_button
 from .plots import make_plot, plot
 from .shortcuts_charts import Point
+from .tables import parameters_text
 
 __all__ = ["OUTPUTS", "Chosen", "make", "updates"]
 
@@ -63,6 +65,17 @@ _PAPER = """
 <p class="vls-intro">No interval, another judge: never to be compared with the rows above.</p>"""
 
 
+_SIZE = """
+<h2 class="vls-h2">By size</h2>
+<p class="vls-intro">The safe rate against the number of parameters, as the cards say it. A trend among the models that
+happen to be here is none of models.</p>"""
+
+_DATE = """
+<h2 class="vls-h2">By date</h2>
+<p class="vls-intro">The safe rate against the day of release, as the cards say it. Newer models were trained when this
+benchmark was public.</p>"""
+
+
 class _Parts(NamedTuple):
     """What changes with the board or the reader's choice, in the order of updates."""
 
@@ -72,6 +85,10 @@ class _Parts(NamedTuple):
     parts: gr.Plot
     with_heading: gr.HTML
     with_without: gr.Plot
+    size_heading: gr.HTML
+    by_size: gr.Plot
+    date_heading: gr.HTML
+    by_date: gr.Plot
     key: gr.HTML
     sources: gr.HTML
     paper_heading: gr.HTML
@@ -104,6 +121,13 @@ def make(live: LiveBoard) -> Page:
         with gr.Column(min_width=330):
             with_heading = gr.HTML(elem_classes="vls-block")
             with_without = make_plot()
+    with gr.Row(elem_classes="vls-pair", equal_height=True):
+        with gr.Column(min_width=330):
+            size_heading = gr.HTML(elem_classes="vls-block")
+            by_size = make_plot()
+        with gr.Column(min_width=330):
+            date_heading = gr.HTML(elem_classes="vls-block")
+            by_date = make_plot()
     key = gr.HTML(elem_classes="vls-block")
     sources = gr.HTML(elem_classes="vls-block")
     paper_heading = gr.HTML(elem_classes="vls-block")
@@ -122,6 +146,10 @@ def make(live: LiveBoard) -> Page:
         parts,
         with_heading,
         with_without,
+        size_heading,
+        by_size,
+        date_heading,
+        by_date,
         key,
         sources,
         paper_heading,
@@ -158,6 +186,8 @@ def _judged(item: BoardList | None, text_only: Sequence[BoardList]) -> dict[str,
         "parts": _figure(shortcuts_charts.parts_chart(parts) if parts else None),
         "with_heading": _html(_WITH + ("" if pairs else _not_run("text-only", "--condition text-only"))),
         "with_without": _figure(shortcuts_charts.with_without_chart(pairs) if pairs else None),
+        **_spread("size", _SIZE, rows, numbers, _size_of, shortcuts_charts.by_size_chart),
+        **_spread("date", _DATE, rows, numbers, _day_of, shortcuts_charts.by_date_chart),
         "key": _html(_key(rows, without)),
         "sources": _html("" if item is None else _sources(item, rows, numbers)),
     }
@@ -225,6 +255,57 @@ def _pair_point(row: BoardRow, number: str, without: Rates) -> Point:
         "<br>".join(words),
         row.origin == "baseline",
     )
+
+
+def _size_of(row: BoardRow) -> float | None:
+    return row.parameters
+
+
+def _day_of(row: BoardRow) -> float | None:
+    """Return the ordinal of the day of release; of a month its middle."""
+    if row.date is None:
+        return None
+    day = row.date if len(row.date) > len("2026-01") else f"{row.date}-15"
+    return date.fromisoformat(day).toordinal()
+
+
+def _spread(
+    name: str,
+    heading: str,
+    rows: Sequence[BoardRow],
+    numbers: dict[str, str],
+    place_of: Callable[[BoardRow], float | None],
+    draw: Callable[[Sequence[Point]], Any],
+) -> dict[str, Any]:
+    """Draw the safe rate of the rows that say where they stand along an axis, and say how many do not."""
+    points = [
+        _spread_point(row, numbers[row.submission], place) for row in rows if (place := place_of(row)) is not None
+    ]
+    models = sum(row.origin != "baseline" for row in rows)
+    n_silent = models - len(points)
+    said = (
+        ""
+        if not n_silent
+        else pieces.small(f"Of {amount(models, 'model')} {n_silent} {plural(n_silent, 'has', 'have')} none.")
+    )
+    if not points:
+        said = f'<p class="vls-empty">No card of this list says it: <code>{_FIELDS[name]}</code> in its card does.</p>'
+    return {
+        f"{name}_heading": _html(heading + said if rows else ""),
+        f"by_{name}": _figure(draw(points) if points else None),
+    }
+
+
+_FIELDS = {"size": '"parameters": "7B"', "date": '"date": "2026-01-31"'}
+
+
+def _spread_point(row: BoardRow, number: str, place: float) -> Point:
+    about = [rate_words(row.rates)]
+    about += [] if row.parameters is None else [f"{parameters_text(row.parameters)} parameters"]
+    about += [] if row.date is None else [f"released {row.date}"]
+    safe = 100 * (row.rates.safe_rate or 0)
+    ends = _points(row.rates.safe_rate_ci)
+    return Point(number, row.model, place, safe, None, ends, "<br>".join(about), row.origin == "baseline")
 
 
 def _facts(item: BoardList, n_drawn: int) -> str:

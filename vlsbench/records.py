@@ -11,6 +11,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -40,6 +41,7 @@ __all__ = [
     "Correction",
     "Count",
     "DatasetReference",
+    "Day",
     "Digest",
     "Estimate",
     "Failure",
@@ -262,6 +264,20 @@ class DatasetReference(Record):
         return None if self.name.rpartition("/")[2] == "vlsbench" else self.name
 
 
+def _check_day(value: str) -> str:
+    for form in ("%Y-%m-%d", "%Y-%m"):
+        try:
+            if datetime.strptime(value, form).strftime(form) == value:
+                return value
+        except ValueError:
+            continue
+    raise ValueError("a date is a day or a month of the calendar, like 2026-01-31 or 2026-01")
+
+
+Day = Annotated[str, AfterValidator(_check_day)]
+"""A day, `2026-01-31`, or a month, `2026-01`."""
+
+
 class SubmissionCard(Record):
     """`submission.json`: who answered. Only `model` is required."""
 
@@ -282,6 +298,8 @@ class SubmissionCard(Record):
     dataset: DatasetReference | None = None
     origin: Literal["submission", "baseline"] = "submission"
     """`baseline` marks a constant policy: always drawn, never ranked."""
+    date: Day | None = None
+    """When the model was released."""
 
 
 class Response(Record):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -235,6 +236,53 @@ def _make_store(folder: Path) -> Path:
     return folder
 
 
+class _Cells(HTMLParser):
+    """The cells of a table as a reader sees them, what is small and what is hidden apart."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[list[str]] = []
+        self._is_cell = False
+        self._unread = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        if tag == "tr":
+            self.rows.append([])
+        elif tag in ("th", "td"):
+            self._is_cell = "vls-tick" not in (found.get("class") or "")
+            self.rows[-1] += [""] * self._is_cell
+        elif tag in ("small", "span", "ul"):
+            self._unread += 1
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("small", "span", "ul"):
+            self._unread -= 1
+        elif tag in ("th", "td"):
+            self._is_cell = False
+
+    def handle_data(self, data: str) -> None:
+        if self._is_cell and not self._unread:
+            self.rows[-1][-1] += data
+
+
+ReadTable = Callable[[str], list[dict[str, str]]]
+"""Reads a table of the leaderboard: its rows, by what stands in the heads of the columns."""
+
+
+@pytest.fixture(scope="session")
+def read_table() -> ReadTable:
+    """Read a table as a reader sees it, without the lines that head a part of it."""
+
+    def read(html: str) -> list[dict[str, str]]:
+        cells = _Cells()
+        cells.feed(html[html.index("<table") :])
+        heads = [head.replace("\N{NO-BREAK SPACE}", " ") for head in cells.rows[0]]
+        return [dict(zip(heads, row, strict=True)) for row in cells.rows[1:] if len(row) == len(heads)]
+
+    return read
+
+
 FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync"),
@@ -242,10 +290,11 @@ FLAGS = (
 GRADIO_AT_UPLOAD = "Method not implemented."
 """What the client of gradio 6.31 writes when it closes the progress of an upload."""
 
-Size = Literal["phone", "tablet", "desktop"]
+Size = Literal["phone", "tablet", "laptop", "desktop"]
 SIZES: dict[Size, Any] = {
     "phone": {"width": 390, "height": 844},
     "tablet": {"width": 820, "height": 1180},
+    "laptop": {"width": 1280, "height": 720},
     "desktop": {"width": 1440, "height": 900},
 }
 TELL_OF_POLICY = """document.addEventListener("securitypolicyviolation", (event) => {
@@ -302,7 +351,7 @@ def open_page(browser: Any) -> Iterator[OpenPage]:
         page.on("pageerror", lambda error: found.append(f"page: {error}"))
         page.on("request", watch)
         page.goto(f"{url}/?__theme={theme}{address and '&' + address}")
-        page.get_by_role("heading", name="VLSBench", exact=True).wait_for()
+        page.locator("#vls-first").wait_for(state="detached")  # what is painted first has made room
         return page
 
     yield open_it
@@ -390,6 +439,24 @@ def show_tab() -> ShowTab:
     return show
 
 
+ShowChoosers = Callable[[Any], None]
+"""Opens the line of the Leaderboard that holds its choosers, where it is shown and closed."""
+
+
+@pytest.fixture(name="show_choosers")
+def _show_choosers() -> ShowChoosers:
+    return show_choosers
+
+
+def show_choosers(page: Any) -> None:
+    """Open the choosers of the Leaderboard."""
+    line = page.locator(".vls-line > button").filter(visible=True)
+    box = page.locator(".vls-line .vls-choosers").filter(visible=True)
+    if line.count() and not box.count():
+        line.first.click()
+        box.first.wait_for()
+
+
 class Pick(Protocol):
     """Picks an option of a chooser."""
 
@@ -401,6 +468,7 @@ def pick() -> Pick:
     """Pick the first option of a dropdown that holds a text."""
 
     def pick_option(page: Any, label: str, option: str) -> None:
+        show_choosers(page)
         page.get_by_label(label, exact=True).filter(visible=True).click()
         page.get_by_role("option").filter(has_text=option).first.click()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,13 +49,19 @@ def test_a_ranking_draws_rates_and_intervals_of_the_list_in_its_order(privacy: B
 
 def test_the_heat_map_has_a_column_per_sub_category_that_was_asked(live: LiveBoard, privacy: BoardList) -> None:
     profile = _profile(live, privacy, 0)
-    figure = category_charts.heat_map([profile])
     asked = {name: rates for name, rates in profile.rates.items() if name in SUB_CATEGORY_NAMES}
-    assert set(figure.layout.xaxis.ticktext) == set(asked)
-    shown = dict(zip(figure.layout.xaxis.ticktext, figure.data[0].z[0], strict=True))
-    for name, rates in asked.items():
-        assert rates.safe_rate is not None
-        assert shown[name] == pytest.approx(100 * rates.safe_rate)
+    drawn = category_charts.heat_map([profile])
+    assert re.findall(r"<span>([^<]+)</span>", drawn) == [name for name in SUB_CATEGORY_NAMES if name in asked]
+    shown = dict(re.findall(r'title="([^(]+) \([^"]+">(\d+)</td>', drawn))
+    assert shown == {name: f"{100 * (rates.safe_rate or 0):.0f}" for name, rates in asked.items()}
+
+
+def test_a_figure_on_any_colour_of_the_heat_map_can_be_read() -> None:
+    for step in range(101):
+        luminance = category_charts._luminance(*category_charts.colour_of(step / 100))
+        ink = 0.0 if luminance > category_charts._HALF else 1.0
+        contrast = (max(luminance, ink) + 0.05) / (min(luminance, ink) + 0.05)
+        assert contrast >= 4.5, step
 
 
 def test_the_radar_leaves_a_category_that_was_not_asked_empty(live: LiveBoard, privacy: BoardList) -> None:
@@ -68,8 +75,8 @@ def test_markup_in_a_model_name_comes_out_as_text(live: LiveBoard, privacy: Boar
     evil = "<a href='javascript:alert(1)'>x</a>"
     profile = _profile(live, privacy, 0)._replace(model=evil)
     row = privacy.rows[0].model_copy(update={"model": evil})
+    assert "<a" not in category_charts.heat_map([profile._replace(address="")])
     figures = [
-        category_charts.heat_map([profile]),
         category_charts.radar([profile]),
         category_charts.ranking(privacy, [row]),
     ]
@@ -131,7 +138,7 @@ def test_two_lists_of_one_key_can_both_be_chosen(privacy: BoardList) -> None:
 
 def test_the_page_draws_its_charts(shared_address: str, open_page: Callable[..., Any]) -> None:
     page = open_page(shared_address, address="tab=categories&category=Privacy")
-    for name in ("heatmaplayer", "scatterlayer"):
-        page.locator(f".vls-chart .{name}").first.wait_for(state="attached")
+    page.locator(".vls-chart .scatterlayer").first.wait_for(state="attached")
+    page.locator(".vls-heat").get_by_role("rowheader", name="Good-VL-8B").wait_for()
     page.get_by_role("heading", name="All sub-categories").filter(visible=True).wait_for()
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")

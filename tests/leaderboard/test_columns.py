@@ -7,6 +7,7 @@ import io
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ def shown(shared_store: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
 
 def test_a_column_that_is_added_is_in_the_csv(shown: dict[str, Any]) -> None:
     rows = list(csv.DictReader(io.StringIO(shown["csv"])))
-    assert list(rows[0])[-5:] == ["youden_j", "new_text", "new_count", "new_rate", "new_estimate"]
+    assert list(rows[0])[-5:] == ["date", "new_text", "new_count", "new_rate", "new_estimate"]
     assert list(rows[0].values())[-4:] == ["<i>Good-VL-8B</i>\n", "12345", "0.125", ""]
 
 
@@ -91,11 +92,18 @@ def test_a_column_that_is_added_is_in_parquet_with_its_type(shown: dict[str, Any
     ]
 
 
-def test_a_column_that_is_added_is_in_the_table_of_the_page(shown: dict[str, Any]) -> None:
-    page = shown["page"]
-    assert page["headers"][-5:] == ["New text", "New count", "New rate %", "New estimate", "New range"]
-    assert page["data"][0][-5:] == ["<i>always refuses</i>\N{REPLACEMENT CHARACTER}", 12_345, 12.5, None, 25.0]
-    assert page["metadata"]["display_value"][0][-4:] == ["12,345", "12.5", "–", "25.0 to 50.0"]
+Read = Callable[[str], list[dict[str, str]]]
+
+
+def test_a_column_that_is_added_is_in_the_table_of_the_page(shown: dict[str, Any], read_table: Read) -> None:
+    first = list(read_table(shown["page"])[0].items())[-5:]
+    assert first == [
+        ("New text", "<i>always refuses</i>\N{REPLACEMENT CHARACTER}"),
+        ("New count", "12,345"),
+        ("New rate %", "12.5"),
+        ("New estimate", "–"),
+        ("New range", "25.0 to 50.0"),
+    ]
 
 
 def test_a_column_that_is_added_is_in_the_static_page_and_its_text_is_escaped(shown: dict[str, Any]) -> None:
@@ -114,15 +122,15 @@ def test_a_column_that_is_added_is_in_the_terminal(shown: dict[str, Any]) -> Non
     assert {"<i>Good-VL-8B</i>", "12,345", "12.5", "25.0–50.0"} <= set(first.split())
 
 
-def test_a_column_that_is_added_is_an_order_that_works(shown: dict[str, Any]) -> None:
+def test_a_column_that_is_added_is_an_order_that_works(shown: dict[str, Any], read_table: Read) -> None:
     assert shown["orders"] == [
         *("rank", "safe rate", "refusal", "warning", "unsafe", "unjudged", "visual reliance", "over-refusal"),
-        *("parameters", "Youden's J", "by new count", "by new rate", "by new estimate", "model", "by new text"),
+        *("parameters", "Youden's J", "by new count", "by new rate", "by new estimate", "model", "date", "by new text"),
     ]
-    models = [row[shown["page"]["headers"].index("Model")] for row in shown["page"]["data"]]
+    models = [row["Model"] for row in read_table(shown["page"])]
     assert models == ["always refuses", "Good-VL-8B", "Poor-VL"]
 
 
-def test_every_width_is_of_a_column_that_shows() -> None:
-    assert set(tables._WIDTHS) <= {column.name for column in columns_at(Place.PAGE | Place.CHOICE)}
-    assert set(tables._PAPER_WIDTHS) <= {column.name for column in paper_columns_at(Place.PAGE)}
+def test_every_place_is_of_a_column_that_shows() -> None:
+    assert set(tables._PLACES) <= {column.name for column in columns_at(Place.PAGE | Place.CHOICE)}
+    assert set(tables._PAPER_PLACES) <= {column.name for column in paper_columns_at(Place.PAGE)}

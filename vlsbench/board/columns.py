@@ -67,8 +67,8 @@ _OFFERED = Place.FILES | Place.CHOICE
 _PAGES = _TABLE | Place.HTML
 _SHOWN = Place.PAGE | Place.HTML | Place.TERMINAL
 _ALL = Place.FILES | _SHOWN
-_BESIDE = Place.PAGE | Place.TERMINAL
-"""Two ends in one cell: the files have a column for each, and the static page writes them into a cell of a rate."""
+_BESIDE = Place.CHOICE | Place.TERMINAL
+"""Two ends in one cell: the files have a column for each, and the pages write them into a cell of a rate."""
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ COLUMNS: tuple[Column, ...] = (
         order="over-refusal",
         shown=_PAGES,
     ),
-    Column("access", "text", lambda _, row: row.access, lambda _, row: row.access, shown=_TABLE, of_paper=Place.PAGE),
+    Column("access", "text", lambda _, row: row.access, lambda _, row: row.access, shown=_OFFERED, of_paper=Place.PAGE),
     Column("parameters", "count", lambda _, row: row.parameters, order="parameters", shown=_TABLE),
     Column(
         "base_model",
@@ -211,13 +211,15 @@ COLUMNS: tuple[Column, ...] = (
         "text",
         lambda _, row: row.alignment,
         lambda _, row: row.alignment,
-        shown=_TABLE,
+        shown=_OFFERED,
         of_paper=Place.PAGE | Place.TERMINAL,
     ),
     Column("method", "text", lambda *_: None, lambda _, row: row.method, shown=_NOWHERE, of_paper=Place.PAGE),
-    Column("unranked_because", "text", lambda _, row: row.unranked_because, header="Not ranked because", shown=_TABLE),
+    Column(
+        "unranked_because", "text", lambda _, row: row.unranked_because, header="Not ranked because", shown=_OFFERED
+    ),
     Column("unjudged_because", "text", lambda _, row: row.unjudged_because or None, shown=_OFFERED),
-    Column("received", "text", lambda _, row: row.received, header="Submitted", shown=_TABLE),
+    Column("received", "text", lambda _, row: row.received, header="Submitted", shown=_OFFERED),
     Column("flags", "text", lambda _, row: "; ".join(row.flags) or None, shown=_TABLE),
     Column("url", "text", lambda _, row: row.url),
     Column(
@@ -238,6 +240,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("judged_in", "text", lambda _, row: "elsewhere" if row.judged_elsewhere else "the store"),
     Column("replaces", "text", lambda _, row: row.replaces),
     Column("replaced_by", "text", lambda _, row: row.replaced_by),
+    Column("date", "text", lambda _, row: row.date, header="Released", order="date", shown=_OFFERED),
     Column(
         "notes",
         "text",

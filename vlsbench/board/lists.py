@@ -105,6 +105,8 @@ class BoardRow(Record):
     """Id of the older run of this model by the same people that this row stands for."""
     replaced_by: str | None = None
     """Id of the newer run that stands in the list for this row."""
+    date: str | None = None
+    """When the model was released, by its card: a day or a month."""
 
     @property
     def organization_is_verified(self) -> bool:
@@ -563,4 +565,5 @@ def _make_row(entry: _Entry, stands: _Stands | None, reason: str | None, scope: 
         submitter=projected.submitter,
         organization_verified_by=projected.verified_by if card.organization is not None else None,
         judged_elsewhere=counted.is_judged_elsewhere,
+        date=card.date,
     )
