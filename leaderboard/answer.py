@@ -11,7 +11,7 @@ from html import escape
 
 from vlsbench.board.lists import BINS, BoardList, BoardRow, bins_of
 from vlsbench.board.paper import PaperTable
-from vlsbench.errors import plural
+from vlsbench.errors import amount, plural
 from vlsbench.records import IMAGE_TEXT, PaperRow, Rates
 from vlsbench.taxonomy import LABEL_COLOURS
 from vlsbench.text import percent, percent_interval
@@ -40,6 +40,8 @@ def sentence(item: BoardList) -> str:
         return f"Highest safe rate: {_named(best)} ({escape(why)})."
     if models:
         return f"Nothing of {_models(len(models))} has a label yet."
+    if item.not_reviewed:
+        return f"No model of this list is accepted yet; {amount(len(item.not_reviewed), 'is', 'are')} not reviewed."
     return "No model is in this list yet: it holds constant baselines, which are never ranked."
 
 

@@ -110,7 +110,10 @@ class FirstPage:
         theme = query.pop("__theme", "")
         page = page_name(query)
         head = _head(self._live, query, _base(scope, self._own_hosts))
-        painted = _painted(self._live, page, query)
+        try:
+            painted = _painted(self._live, self._names, page, query)
+        except (VLSBenchError, OSError):  # the store changes meanwhile
+            painted = f'<p class="vls-problem">{texts.CHANGED}</p>'
         first = _first(self._names, page, painted, theme if theme in ("dark", "light") else "")
         return _rewrite(body, head, first, page)
 
@@ -137,16 +140,17 @@ def _head(live: LiveBoard, query: Mapping[str, str], base: str) -> _Head:
     return _Head(title_of(query), f"{said} {texts.LEAD}".strip(), f"{base}{address}", f"{base}preview.png{address}")
 
 
-def _painted(live: LiveBoard, page: str, query: Mapping[str, str]) -> str:
+def _painted(live: LiveBoard, names: Sequence[str], page: str, query: Mapping[str, str]) -> str:
     """Return what the first response shows of a page, as HTML."""
     if page == "leaderboard":
         return leaderboard_page.painted(live, query)
     if page == "model":
         found = model_page.updates(live, model_page.Chosen(query.get("model"), query.get("list")))
         return str(dict(zip(model_page.OUTPUTS, found, strict=True))["body"]["value"])
-    about = texts.ABOUT_PAGE.get(page)
-    if about is None:
-        return f'<p class="vls-problem">{shown(texts.no_page(page, "Leaderboard"))}</p>'
+    if page not in map(str.lower, names):
+        there = leaderboard_page.painted(live, {})
+        return f'<p class="vls-problem">{shown(texts.no_page(page, names[0]))}</p>{there}'
+    about = texts.ABOUT_PAGE.get(page, "")
     subject = title_of(query).split(" · ")[0] if " · " in title_of(query) else ""
     heading = page.capitalize() if subject.lower() == page else f"{page.capitalize()}: {subject}"
     return f'<h2 class="vls-h2">{shown(heading)}</h2><p class="vls-caption">{about}</p>'
@@ -254,7 +258,7 @@ class Views:
         kind = _KINDS[path]
         try:
             body = await asyncio.to_thread(self._made, kind.make, _query(scope))
-        except VLSBenchError:
+        except (VLSBenchError, OSError):
             await answer(send, 503, texts.CHANGED)
             return
         if body is None:

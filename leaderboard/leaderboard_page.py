@@ -136,8 +136,8 @@ def make(live: LiveBoard) -> Page:
             sort = gr.Dropdown(label="Sort by", scale=1, min_width=140, **filled(first["sort"]))
             n_rows = gr.Dropdown(list(_N_ROWS), value=_N_ROWS[0], label="Rows", scale=1, min_width=90)
     taken = gr.HTML(elem_classes="vls-block", **filled(first["taken"]))
-    intro = gr.HTML(elem_classes="vls-block", **filled(first["intro"]))
     bars = gr.HTML(elem_classes="vls-block", **filled(first["bars"]))
+    intro = gr.HTML(elem_classes="vls-block", **filled(first["intro"]))
     caption = gr.HTML(elem_classes="vls-block", **filled(first["caption"]))
     with gr.Row(elem_classes="vls-sharing"):
         make_link_button()
@@ -366,7 +366,8 @@ def updates(live: LiveBoard, choice: Chosen) -> list[Any]:
         "alignment": options(_values(view.item.rows, "alignment"), choice.alignment, least=2),
         "caption": _shown(texts.caption(view.item, view.rows, n_drawn=len(view.drawn), n_listed=len(view.listed))),
         "table": gr.update(
-            value=tables.judged_table(view.item, view.listed, columns, sort=choice.sort), visible=bool(view.listed)
+            value=tables.judged_table(view.item, view.listed, columns, sort=choice.sort),
+            visible=bool(view.listed or view.item.not_reviewed),
         ),
         "paper_table": gr.update(visible=False),
     }
@@ -422,13 +423,13 @@ def _drawn(view: View) -> str:
 def _meaning(live: LiveBoard, view: View) -> str:
     """Say what the list is, and what else there is."""
     if view.item is None:
-        return "" if view.paper is None else texts.paper_heading(view.paper) + _worked_example(live)
+        return "" if view.paper is None else texts.paper_heading(view.paper) + _judged_lists(live)
     printed = _paper(live.board) if view.scope.name == OVERALL and view.condition == IMAGE_TEXT else None
     link = "" if printed is None else texts.paper_link(printed, f"?list={PAPER}")
     return texts.list_heading(view.item) + texts.how_counted() + link
 
 
-def _worked_example(live: LiveBoard) -> str:
+def _judged_lists(live: LiveBoard) -> str:
     """Lead from the paper's rows to the lists that are judged, the worked example among them."""
     links = [
         (texts.list_name(item), f"?{urlencode({'list': key})}") for key, item in keyed(live.lists(OVERALL)).items()
@@ -484,4 +485,5 @@ def painted(live: LiveBoard, query: Mapping[str, str]) -> str:
     view = view_of(live, read_choice(query))
     line = f'<p class="vls-line-first">{shown(_line(view))}</p>'
     about = _meaning(live, view) if view.item or view.paper else ""
-    return f"{_said(live, view)}{line}{_taken(live, view)}{texts.scope_intro(view.scope.name)}{_drawn(view)}{about}"
+    intro = texts.scope_intro(view.scope.name)
+    return f"{_said(live, view)}{line}{_taken(live, view)}{_drawn(view)}{intro}{about}"

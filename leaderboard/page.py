@@ -117,9 +117,9 @@ function vlsReady(answered) {
 function vlsGo(search) {
   const button = document.querySelector("button.vls-go");
   if (!button || vlsAwaited) return false;
-  const query = new URLSearchParams(search);
   const theme = new URLSearchParams(window.location.search).get("__theme");
-  if (theme && !query.has("__theme")) query.set("__theme", theme);
+  const query = new URLSearchParams(theme ? { __theme: theme } : {});
+  for (const [key, value] of new URLSearchParams(search)) query.set(key, value);
   const address = query.size ? "?" + query.toString() : "";
   if (address !== window.location.search) vlsWrite(query, false);
   vlsOpened = window.location.search;

@@ -93,6 +93,7 @@ ABOUT_PAGE = {
     "samples": "The answers of a model, sample by sample, with what a judge made of them; shown when asked for.",
     "alignment": "What textual and multimodal alignment do to the safe rate, beside what the paper prints.",
     "shortcuts": "Who may not look at the image: constant baselines, text alone, benign twins.",
+    "changes": "What came, what went, what was judged again, and which ranks moved because of it.",
     "submit": "Check a model's answers here, and send them.",
     "about": "How a number is made and by which judge, what is not measured, how to cite, and the downloads.",
     "model": "One model: its rates, its profile over the sub-categories, its conditions, judges and history.",
@@ -188,7 +189,7 @@ def caption(item: BoardList, rows: Sequence[BoardRow], *, n_drawn: int, n_listed
     """
     models = [row for row in rows if row.origin != "baseline"]
     if not rows:
-        return '<p class="vls-empty">No row fits this choice.</p>'
+        return '<p class="vls-empty">No row fits this choice.</p>' if item.rows else ""
     judged = [row for row in models if row.rates.safe_rate is not None]
     n_baselines = len(rows) - len(models)
     sentences = [f"The bars stack the four bins of {amount(n_drawn - n_baselines, 'model')}"]

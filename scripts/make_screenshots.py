@@ -317,9 +317,9 @@ QUIET = """() => new Promise((resolve) => {
 def take(page: Any, picture: Picture, url: str) -> Image.Image:
     """Open a page and take its picture."""
     page.goto(f"{url}/?__theme={picture.theme}{picture.address and '&' + picture.address}")
-    page.get_by_role("heading", name="VLSBench", exact=True).wait_for()
+    page.locator("#vls-first").wait_for(state="detached")
     page.evaluate(QUIET)
-    page.locator(picture.top or ".vls-block h1").filter(visible=True).first.wait_for()
+    page.locator(picture.top or ".vls-header h1").filter(visible=True).first.wait_for()
     picture.prepare(page)
     page.evaluate(QUIET)
     top = page.locator(picture.top).filter(visible=True).first.bounding_box()["y"] - 20 if picture.top else 0

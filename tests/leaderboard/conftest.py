@@ -290,10 +290,11 @@ FLAGS = (
 GRADIO_AT_UPLOAD = "Method not implemented."
 """What the client of gradio 6.31 writes when it closes the progress of an upload."""
 
-Size = Literal["phone", "tablet", "desktop"]
+Size = Literal["phone", "tablet", "laptop", "desktop"]
 SIZES: dict[Size, Any] = {
     "phone": {"width": 390, "height": 844},
     "tablet": {"width": 820, "height": 1180},
+    "laptop": {"width": 1280, "height": 720},
     "desktop": {"width": 1440, "height": 900},
 }
 TELL_OF_POLICY = """document.addEventListener("securitypolicyviolation", (event) => {

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from leaderboard import answer
-from vlsbench.board.lists import BINS, Board, BoardList, BoardRow, bins_of, build_board
+from vlsbench.board.lists import BINS, Board, BoardList, BoardRow, PlacedRow, bins_of, build_board
 from vlsbench.board.paper import PaperTable
 from vlsbench.records import PaperRow
 from vlsbench.taxonomy import LABEL_COLOURS
@@ -167,6 +167,10 @@ def test_a_list_of_one_of_none_ranked_and_of_baselines_says_so(privacy: BoardLis
     )
     for rows, said in cases:
         assert _text(answer.sentence(privacy.model_copy(update={"rows": rows}))) == said
+    waiting = {"rows": (), "not_reviewed": (PlacedRow(row=none, place=(1, 1)),)}
+    assert answer.sentence(privacy.model_copy(update=waiting)) == (
+        "No model of this list is accepted yet; 1 is not reviewed."
+    )
     other = privacy.model_copy(update={"rows": (none,), "condition": "text-only"})
     assert "shown text-only, which is never ranked" in answer.sentence(other)
 

@@ -72,7 +72,9 @@ def test_the_matrix_has_every_difference_both_ways_and_the_rates_between(
 ) -> None:
     item = comparison.differences[0]
     assert item.value is not None
-    shown = re.sub(r"<[^>]+>", " ", compare_page.matrix(comparison, {"acme/good": "Good", "acme/poor": "Poor"}, privacy))
+    shown = re.sub(
+        r"<[^>]+>", " ", compare_page.matrix(comparison, {"acme/good": "Good", "acme/poor": "Poor"}, privacy)
+    )
     assert re.findall(r"[+-]\d+\.\d(?= )", shown)[::3] == [
         compare_charts.points(item.value),
         compare_charts.points(-item.value),

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 from PIL import Image
 
-from leaderboard import first
+from leaderboard import first, texts
 from leaderboard.page import title_of
 
 Open = Callable[..., Any]
@@ -101,6 +101,11 @@ def test_an_address_that_makes_no_sense_is_answered_and_puts_nothing_into_the_pa
     assert got.status == 200
     assert "<script>alert" not in got.text
     assert "<img src=x" not in got.text
+    for path, least in (("embed", b"<!doctype html>"), ("view.csv", b"scope,"), ("preview.png", b"\x89PNG")):
+        view = _get(shared_address, f"/{path}?{query}")
+        assert view.status == 200, path
+        assert view.body.startswith(least), path
+        assert b"<script" not in view.body, path
 
 
 def test_a_board_without_a_model_paints_why(shared_empty_address: str) -> None:
@@ -163,3 +168,9 @@ def test_without_scripts_the_board_shows_the_answer(shared_address: str, browser
         assert page.url.endswith("model=acme%2Fpoor&list=" + page.url.rpartition("list=")[2])
     finally:
         context.close()
+
+
+def test_every_page_has_a_sentence_of_its_own_for_who_does_not_see_it(shared_address: str) -> None:
+    names = re.findall(r'<a href="\?tab=([a-z]+)"', _get(shared_address, "/?tab=about").text)
+    assert {"compare", "samples", "about"} <= set(names)
+    assert set(names) <= set(texts.ABOUT_PAGE)

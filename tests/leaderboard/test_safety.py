@@ -258,7 +258,7 @@ def test_what_slipped_into_a_page_neither_runs_nor_asks_another_host(
     with browser.new_context() as context:
         page = context.new_page()
         page.goto(url)
-        page.get_by_role("heading", name="VLSBench", exact=True).wait_for()
+        page.locator("#vls-first").wait_for(state="detached")
         stopped = page.evaluate(SLIP_IN, there)
         assert stopped == ["connect-src", "img-src", "script-src-attr", "script-src-elem"]
         assert page.evaluate("window.hacked") is None
