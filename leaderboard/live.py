@@ -22,6 +22,7 @@ from vlsbench.board.counted import View, open_projection
 from vlsbench.board.lists import OVERALL, Board, BoardList, build_board, conditions_of, find_lists
 from vlsbench.board.paper import AlignmentTable, InputsTable, paper_files, read_alignment_table, read_inputs_table
 from vlsbench.board.parquet import render_parquet
+from vlsbench.board.review import Waiting, list_waiting
 from vlsbench.dataset.index import Index, index_at, kind_of_id
 from vlsbench.dataset.source import SampleSource, open_source
 from vlsbench.errors import VLSBenchError
@@ -139,6 +140,14 @@ class LiveBoard:
         except VLSBenchError as error:
             self.problem = self.public(str(error))
         return self._queue[1]
+
+    def waiting(self) -> tuple[Waiting, ...]:
+        """List what waits for a maintainer's decision, with what one needs to decide, what came first before others."""
+        try:
+            return list_waiting(self._store, self._view)
+        except VLSBenchError as error:
+            self.problem = self.public(str(error))
+            return ()
 
     def changes(self, submission_id: str) -> list[Change]:
         """List what happened to a submission, oldest first; nothing where there is none or its history is broken."""

@@ -19,6 +19,7 @@ from vlsbench.records import explain
 from vlsbench.store.desk import Desk, Submitted, Uploaded, UploadForm, UploadReport, check_upload, checked_name
 from vlsbench.store.queue import Change, QueueRow
 
+from . import review_part
 from . import submit_texts as texts
 from .live import LiveBoard
 from .page import Choice, Page, make_link_button
@@ -110,6 +111,8 @@ def make(live: LiveBoard) -> Page:
     history_heading = gr.HTML(visible=False, elem_classes="vls-block")
     history = _make_table("History", texts.CHANGE_HEADERS, [190, 800, 220])
     table = _make_table("Queue", texts.QUEUE_HEADERS, [110, 210, 270, 130, 190, 300])
+    if desk.needs_sign_in:
+        review_part.make(live)
     make_link_button()
 
     queue = _Queue(chosen, history_heading, history, heading, table)
@@ -120,6 +123,13 @@ def make(live: LiveBoard) -> Page:
     if desk.needs_sign_in:
         _show_who(signed_in)
     return Page("Submit", (Choice("id", chosen),), tuple(queue), lambda chosen: queue_updates(live, chosen))
+
+
+def _organizations(profile: gr.OAuthProfile | None) -> list[str]:
+    """Name the organizations of who is signed in, as far as the Hub tells; the profile is what it sent."""
+    told = profile.get("orgs") if profile is not None else None
+    names = [item.get("preferred_username") for item in told or () if isinstance(item, dict)]
+    return [name for name in names if isinstance(name, str)]
 
 
 def _make_fields() -> _Fields:
@@ -191,7 +201,7 @@ def _listen(
     def on_submit(request: gr.Request, profile: gr.OAuthProfile | None, *values: Any) -> Iterator[list[Any]]:
         who = None if profile is None else profile.username
         name = values[1] if isinstance(values[1], str) else ""
-        yield from submit(live, values[0], values[2:], name, who, asker(request, who))
+        yield from submit(live, values[0], values[2:], name, who, asker(request, who), _organizations(profile))
 
     check_button.click(
         on_check, said, list(checked), concurrency_limit=2, concurrency_id="check", trigger_mode="once", **how
@@ -286,7 +296,13 @@ def _who_submits(desk: Desk, name: str, signed_in: str | None) -> str:
 
 
 def submit(
-    live: LiveBoard, files: Any, values: Sequence[Any], name: str, signed_in: str | None, who: str
+    live: LiveBoard,
+    files: Any,
+    values: Sequence[Any],
+    name: str,
+    signed_in: str | None,
+    who: str,
+    organizations: Sequence[str] = (),
 ) -> Iterator[list[Any]]:
     """Submit what was uploaded and yield what the page shows: the receipt, then what the offline judge made of it.
 
@@ -295,6 +311,7 @@ def submit(
         name: As it was typed; it counts only where the Hub does not sign in.
         signed_in: The name that the Hub vouches for.
         who: For the pace.
+        organizations: Those that the Hub vouches for `signed_in` to be a member of.
     """
     desk = live.desk
     given = uploaded(files)
@@ -307,7 +324,7 @@ def submit(
             if not is_free:
                 yield [*_said(_ONE_AT_A_TIME), *nothing]
                 return
-            done = desk.submit(given, _form(values), _who_submits(desk, name, signed_in))
+            done = desk.submit(given, _form(values), _who_submits(desk, name, signed_in), organizations)
     except (VLSBenchError, ValidationError, OSError) as error:
         yield [*_said(_why(live, error)), *nothing]
         return

@@ -59,7 +59,8 @@ def intro(desk: Desk) -> str:
 <li><strong>Check.</strong> The same gate as <code>vlsbench check</code>, within {CHECK_SECONDS} seconds. Nothing is
 stored.</li>
 <li><strong>Submit.</strong> The answers are stored and public from then on. The offline judge judges them at once, and
-the board shows them as provisional. Other judges cost money: the board's maintainer decides.{per_day}</li>
+the board shows them under “not reviewed”, with the place they would have. The board's maintainer decides what is ranked
+and judged by other judges, which cost money.{per_day}</li>
 </ol>"""
 
 
@@ -140,8 +141,8 @@ def receipt(done: Submitted, why_not_judged: str | None, *, is_judged: bool) -> 
         said = "It is stored. The offline judge judges it now …"
     elif why_not_judged is None:
         said = (
-            "It is stored and judged by the offline judge. The board shows it, as provisional: choose the list of the "
-            "offline judge. Other judges follow if the maintainer accepts it."
+            "It is stored and judged by the offline judge. The board shows it under “not reviewed”, in the list of the "
+            "offline judge. Once the maintainer accepts it, it is ranked and other judges follow."
         )
     else:
         said = f"It is stored. The offline judge could not judge it now: {why_not_judged} It will be tried again."
@@ -196,9 +197,9 @@ def _next_step(row: QueueRow) -> str:
         case "by hand":
             return "on the board once it is judged; the maintainer put it there"
         case "published" if row.is_accepted:
-            return "on the board; accepted, other judges may judge it"
+            return "on the board and ranked; accepted, other judges may judge it"
         case "published":
-            return "on the board; other judges wait for the maintainer"
+            return "on the board as not reviewed; the maintainer decides whether it is ranked"
         case _:
             return "the offline judge judges it"
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from vlsbench.board.columns import render_csv
 from vlsbench.board.counted import Projected, View, open_projection
 from vlsbench.board.lists import OVERALL, Board, BoardList, build_board, find_lists
+from vlsbench.board.review import list_waiting, render_waiting
 from vlsbench.dataset.index import load_index
 from vlsbench.files import sha256_hex
 from vlsbench.records import Rubric
@@ -339,3 +340,25 @@ def test_the_files_say_which_rows_nobody_reviewed(lab: Lab) -> None:
 def test_history_of_an_acceptance_folds_to_accepted(lab: Lab) -> None:
     name = lab.send("New", 40, by="eve", is_accepted=True)
     assert fold(read_history(lab.store.sync() / name)).is_accepted
+
+
+def test_a_reviewer_sees_what_a_decision_needs(lab: Lab) -> None:
+    (first, *_) = honest(lab)
+    copy = lab.send("Honest A", 38, by="eve", answers=answers_of("honest A"), organization="Acme")
+    store = lab.store.sync()
+    (item,) = list_waiting(store, open_projection(store).view())
+    assert (item.submission, item.model, item.submitter, item.state) == (copy, "Honest A", "eve", "published")
+    assert (item.organization, item.organization_verified_by) == ("Acme", None)
+    assert item.flags == (
+        f"the same answers, or nearly, as in {first} (41 of 41)",
+        f"has the name of {first} by somebody else, or one that looks like it",
+    )
+    assert [(other.submission, other.n_alike, other.n_compared) for other in item.copies] == [(first, 41, 41)]
+    (place,) = item.places
+    assert (place.dataset, place.safe_rate, place.place_text) == ("sample", 38 / 41, "would stand between 1 and 2")
+    assert [sample.response for sample in item.samples] == answers_of("honest A")[::8][:5]
+    said = render_waiting(item)
+    assert "org    Acme: only claimed" in said
+    assert f"copy   {first}: 41 of 41 alike" in said
+    accept(copy, lab.store, name="mary")
+    assert list_waiting(store, open_projection(store).view()) == ()

@@ -108,7 +108,7 @@ def test_a_submission_is_one_commit_and_its_judgement_another(
     states = Counter(entry.event.state for entry in read_history(mirror / name))
     assert states == dict.fromkeys(["received", "checked", "judged", "scored", "published"], 1)
     assert {entry.event.who for entry in read_history(mirror / name)} == {"keeper"}
-    assert [row.submission for row in build_board(mirror).lists[0].rows] == [name]
+    assert [placed.row.submission for placed in build_board(mirror).lists[0].not_reviewed] == [name]
     assert "hf_" not in "".join(data.decode() for data in repo.files().values())
     assert hub.unserved == []
 

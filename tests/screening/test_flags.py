@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from vlsbench.dataset.index import load_index
 from vlsbench.errors import SubmissionError
 from vlsbench.judge.canaries import CANARIES
-from vlsbench.metrics.ranks import ranks
 from vlsbench.records import Key, Rates, Response
 from vlsbench.screening.fingerprints import N_MINIMA, Fingerprint, find_alike, fingerprint, fold, read_shingles
 from vlsbench.screening.flags import (
@@ -518,7 +517,7 @@ def test_nothing_to_compare_is_no_duplicate() -> None:
 
 
 def rank_by(name: str) -> Callable[[dict[str, dict[int, bool | None]]], dict[str, int]]:
-    return lambda rows: ranks(BENCH.RULES[name](rows), {n: n for n in range(200)})
+    return lambda rows: BENCH.ranks(BENCH.RULES[name](rows), {n: n for n in range(200)})
 
 
 @settings(max_examples=times(40))

@@ -235,6 +235,8 @@ class View:
     """What is known of every submission of the store, by id, sorted."""
     flags: Mapping[str, tuple[str, ...]]
     """What stands out in the answers of a submission, those of other submissions considered."""
+    alike: tuple[Likeness, ...] = ()
+    """Submissions that have many answers in common, most alike first."""
 
     def counted(self, submission_id: str, rubric_id: str) -> Counted:
         """Return what was counted of a submission under a rubric.
@@ -412,7 +414,9 @@ class Projection:
         """Return everything as it is now."""
         namesakes = _namesakes(self.submissions)
         return View(
-            self.submissions, {name: (*self._flags_of(name), *namesakes.get(name, ())) for name in self.submissions}
+            self.submissions,
+            {name: (*self._flags_of(name), *namesakes.get(name, ())) for name in self.submissions},
+            tuple(sorted(self._alike.pairs, key=lambda item: (-item.n_alike / item.n_compared, item))),
         )
 
     def _compare(self) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from vlsbench.board.counted import CODES, OVERALL, Counted, Projected, Projection, View, open_projection
+from vlsbench.board.known_sets import known_place_sets, known_rank_sets
 from vlsbench.board.paper import PaperTable, paper_files, read_paper_table
 from vlsbench.dataset.index import Index, Kind, digest_of, kind_of_name
 from vlsbench.errors import SubmissionError, UsageError, plural, printable
@@ -495,8 +496,6 @@ def _rank(
         return {entry.submission_id: _Stands(1, (1, 1), (1, 1)) for entry in ranked}, {}
     import numpy as np  # only here: what imports the board for its records does without
 
-    from vlsbench.metrics.ranks import place_sets, rank_sets
-
     # In a provisional list an abstention counts as not safe, as in the headline rate: else who makes the judge abstain
     # on what he would lose shares the first rank.
     meaning = np.full(256, -1 if is_provisional else 0, np.int8)
@@ -513,12 +512,12 @@ def _rank(
         ]
         return meaning[np.array(codes, np.uint8).reshape(len(entries), len(images))]
 
-    sets = rank_sets(table(ranked), images)
+    sets = known_rank_sets(table(ranked), images)
     standing = {}
     for entry, of_row, of_list in zip(ranked, *sets, strict=True):
         rank = 1 + n_better[_safe_rate(entry)]
         standing[entry.submission_id] = _Stands(rank, _with(of_row, rank), _with(of_list, rank))
-    found = place_sets(table(placed), table(ranked), images) if placed else []
+    found = known_place_sets(table(placed), table(ranked), images) if placed else []
     return standing, {entry.submission_id: place for entry, place in zip(placed, found, strict=True)}
 
 

@@ -23,7 +23,7 @@ from vlsbench.cli.importing import ImportCommand, import_
 from vlsbench.cli.judge import calibrate, judge, judge_rows, judges
 from vlsbench.cli.leakage import leakage
 from vlsbench.cli.people import agree, label
-from vlsbench.cli.store import accept, changelog, queue, reject, rejudge, submit, withdraw, work
+from vlsbench.cli.store import accept, changelog, queue, reject, rejudge, review, submit, withdraw, work
 from vlsbench.cli.submission import check, score
 from vlsbench.cli.talk import show
 from vlsbench.errors import UsageError, VLSBenchError, visible
@@ -39,6 +39,7 @@ COMMANDS: Final[dict[str, dict[str, Callable[..., None] | typer.Typer]]] = {
         "submit": submit,
         "queue": queue,
         "work": work,
+        "review": review,
         "accept": accept,
         "reject": reject,
         "rejudge": rejudge,

@@ -1,4 +1,4 @@
-"""`vlsbench submit, queue, work, rejudge, accept, reject, withdraw, changelog`. Thin: stdout is data, stderr is talk.
+"""The commands of a store: `submit, queue, work, review, accept` and the rest. Thin: stdout is data, stderr is talk.
 
 Exit: 0 complete, 1 the input is bad or something is left that the same command tries again, 2 the call is wrong. Errors
 raised on purpose are printed by the main command.
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from vlsbench.store.local import Store
     from vlsbench.store.worker import Done, Worker, WorkReport
 
-__all__ = ["accept", "changelog", "queue", "reject", "rejudge", "submit", "withdraw", "work"]
+__all__ = ["accept", "changelog", "queue", "reject", "rejudge", "review", "submit", "withdraw", "work"]
 
 
 def _open(location: str | None) -> Store:
@@ -138,6 +138,43 @@ def accept(
         say(f"left for review, because only their cards name {all_from}: {ids}", "warning")
     if not found.accepted:
         say(f"nothing of {all_from} waits for review")
+
+
+def review(store: StoreAt = None, name: WhoWrites = None, as_json: AsJson = False) -> None:
+    """Show what waits for a decision, one after the other, and decide with one key."""
+    from vlsbench.board.counted import open_projection
+    from vlsbench.board.review import list_waiting, render_waiting
+
+    opened = _open(store)
+    folder = opened.sync()
+    waiting = list_waiting(folder, open_projection(folder).view())
+    if as_json:
+        print(f"[{', '.join(item.model_dump_json() for item in waiting)}]")
+        return
+    for number, item in enumerate(waiting, start=1):
+        show(f"{number} of {len(waiting)}  {render_waiting(item)}")
+        if sys.stdin.isatty() and not _decide(item.submission, opened, name):
+            return
+    say(f"{amount(len(waiting), 'submission')} without a decision" if waiting else "nothing waits for review")
+
+
+def _decide(submission_id: str, store: Store, name: str | None) -> bool:
+    """Ask for one key; False where the reviewer stops."""
+    from vlsbench.store.intake import accept as accept_submission
+    from vlsbench.store.intake import reject as reject_submission
+
+    show("a accept · r reject · any other key: later · q stop", sys.stderr)
+    match typer.getchar().lower():
+        case "a":
+            accept_submission(submission_id, store, name=name)
+            say(f"{submission_id}: accepted")
+        case "r":
+            reason = typer.prompt("Why; the submitter reads it", err=True)
+            reject_submission(submission_id, store, reason, name=name)
+            say(f"{submission_id}: rejected")
+        case "q":
+            return False
+    return True
 
 
 def reject(

@@ -341,9 +341,7 @@ def _check_added(
                 found += _why_not_known(api, repo_id, submission.index, Path(folder))
             problems += [text.replace(f"{folder}/", "") for text in found]
             if submission is not None and not found:
-                late, strange = _compare_receipt(Path(folder) / name, details)
-                problems += late
-                warnings += strange
+                problems += _compare_receipt(Path(folder) / name, details)
         checked.append(CheckedSubmission(name, report))
         for problem in report.problems:
             (problems if problem.severity == "error" else warnings).append(f"{name}/{problem}")
@@ -370,14 +368,9 @@ def _why_not_known(api: HfApi, repo_id: str, index: Index, folder: Path) -> list
     ]
 
 
-def _compare_receipt(directory: Path, details: DiscussionWithDetails) -> tuple[list[str], list[str]]:
-    """Compare when and from whom a submission says it came with the pull request that brings it.
-
-    Returns:
-        Problems: its moment is not one at which this pull request was open. Warnings: it names somebody else, as
-        `vlsbench submit --name` may.
-    """
-    problems, warnings = [], []
+def _compare_receipt(directory: Path, details: DiscussionWithDetails) -> list[str]:
+    """Say where a submission says that it came at another time, or from somebody else, than its pull request."""
+    problems = []
     for event in (entry.event for entry in read_history(directory)):
         when, place = datetime.fromisoformat(event.when), f"{directory.name}/{HISTORY_FOLDER}"
         if not details.created_at - _LEEWAY <= when <= max(datetime.now(UTC), details.created_at) + _LEEWAY:
@@ -386,8 +379,11 @@ def _compare_receipt(directory: Path, details: DiscussionWithDetails) -> tuple[l
                 f"{place}: says that it came at {event.when}; the pull request was opened at {opened}. Leave it out"
             )
         if event.who != details.author:
-            warnings.append(f"{place}: says that it came from {event.who!r}; the pull request is of {details.author!r}")
-    return problems, warnings
+            problems.append(
+                f"{place}: says that it came from {event.who!r}; the pull request is of {details.author!r}, whose name "
+                "stands beside the row. Leave it out, or submit without --name"
+            )
+    return problems
 
 
 def _wanted(name: str, added: Mapping[str, RepoFile]) -> list[tuple[RepoFile, int]]:

@@ -24,7 +24,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ALPHA", "Outcomes", "RankSets", "holm", "place_sets", "rank_sets", "sign_flip_p_value"]
+__all__ = ["ALPHA", "Ints", "Outcomes", "RankSet", "RankSets", "holm", "place_sets", "rank_sets", "sign_flip_p_value"]
 
 ALPHA: Final = 0.05
 """Chance of any false "better" within one list, and of a confidence set that misses."""
@@ -32,8 +32,8 @@ ALPHA: Final = 0.05
 _N_FLIPS: Final = 3999
 """Random flips. They are few and always the same, so the bar's level is off by 0.34 points (one standard error)."""
 
-_LEVEL: Final = 1 - ALPHA + (ALPHA * (1 - ALPHA) / _N_FLIPS) ** 0.5
-"""Quantile of the flips that is the bar: one standard error higher than 95%, so that it is rarely too low."""
+_LEVEL: Final = 1 - ALPHA + 2 * (ALPHA * (1 - ALPHA) / _N_FLIPS) ** 0.5
+"""Quantile of the flips that is the bar: two standard errors higher than 95%, so that it is never too low by luck."""
 
 _MAX_FLIPPED: Final = 1200
 """Rows of a list beyond which the bar is Hoeffding's bound: it holds for certain and makes the sets wider. A list of

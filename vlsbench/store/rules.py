@@ -28,6 +28,8 @@ class Rules(Record):
     """Sign-in names whose submissions are accepted as they come in."""
     trusted_organizations: tuple[Name, ...] = ()
     """Organizations of the Hub whose members' submissions are, where the card names the organization."""
+    reviewers: tuple[Name, ...] = ()
+    """Sign-in names that may accept and reject on the board's own page."""
     max_open: Annotated[int, Field(ge=1)] = 20
     """Submissions of one name that may wait for review at once."""
 
@@ -39,6 +41,10 @@ class Rules(Record):
             member_of: The organization that the card names, where the sign-in is a member of it.
         """
         return _holds(self.trusted, who) or (member_of is not None and _holds(self.trusted_organizations, member_of))
+
+    def lets_review(self, who: str) -> bool:
+        """Say whether a sign-in name may accept and reject."""
+        return _holds(self.reviewers, who)
 
 
 def _holds(names: Collection[str], name: str) -> bool:
