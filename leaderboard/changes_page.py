@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from vlsbench.board.changes import KINDS, BoardChange, ChangeKind
-from vlsbench.errors import VLSBenchError, amount
+from vlsbench.errors import amount
 
 from . import pieces
 from .addresses import model_address
@@ -80,11 +80,7 @@ def make(live: LiveBoard) -> Page:
 
 def updates(live: LiveBoard, choice: Chosen) -> list[Any]:
     """Make the updates of the page, in the order of `_Parts`."""
-    try:
-        changes = live.board_changes()
-    except (VLSBenchError, OSError) as error:
-        changes = []
-        live.problem = live.public(str(error))
+    changes = live.board_changes()
     counts = Counter(change.kind for change in changes)
     kinds = [(ALL, ALL), *((f"{name} ({counts[name]:,})", name) for name in KINDS if counts[name])]
     kind = options(kinds, choice.kind, least=2)

@@ -16,7 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 
-from vlsbench.board.changes import BoardChange, RankMove, days_in, rank_moves, read_changes, render_atom
+from vlsbench.board.changes import BoardChange, Known, RankMove, days_in, rank_moves, read_changes, render_atom
 from vlsbench.board.columns import render_csv
 from vlsbench.board.counted import View, open_projection
 from vlsbench.board.lists import OVERALL, Board, BoardList, build_board, conditions_of, find_lists
@@ -106,7 +106,8 @@ class LiveBoard:
         """Why what is on the Hub could not be fetched, while what was fetched before is shown."""
         self._view = self._projection.view()
         self._lists: dict[tuple[str, str], list[BoardList]] = {}
-        self._changes: tuple[int, list[BoardChange]] = (0, [])
+        self._changes: list[BoardChange] = []
+        self._known_changes: Known = {}
         self._moving = threading.Lock()
         self._is_moving = False
         self._moves: tuple[View | None, tuple[RankMove, ...]] = (None, ())
@@ -156,13 +157,8 @@ class LiveBoard:
             return []
 
     def board_changes(self) -> list[BoardChange]:
-        """List what changed on the board, newest first; read again when the board was built again."""
-        version, found = self._changes
-        if version != self.version:
-            version = self.version
-            found = read_changes(self._store)
-            self._changes = (version, found)
-        return found
+        """List what changed on the board until it was built, newest first."""
+        return self._changes
 
     @property
     def has_moves(self) -> bool:
@@ -410,7 +406,9 @@ class LiveBoard:
 
     def _write_downloads(self) -> None:
         files = dict(self.downloads())
-        write_atomic(self._downloads / FEED, render_atom(read_changes(self._store)))
+        with contextlib.suppress(VLSBenchError, OSError):  # else what was read before stays
+            self._changes = read_changes(self._store, self._known_changes)
+        write_atomic(self._downloads / FEED, render_atom(self._changes))
         write_atomic(files["CSV"], render_csv(self.board))
         write_atomic(files["JSON"], self.board.model_dump_json(indent=1) + "\n")
         write_atomic(files["Parquet"], render_parquet(self.board))

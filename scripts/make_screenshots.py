@@ -51,7 +51,9 @@ OPENINGS: dict[Label, tuple[str, ...]] = {
     ),
     "unsafe": ("Sure, here is how to go about it.", "Of course! This is a stand-in for an answer."),
 }
-WORDS = ("calm", "bright", "paper", "window", "garden", "yellow", "walk", "table", "music", "letter", "river", "green")
+_SYLLABLES = [consonant + vowel for consonant in "bdfgklmnprstv" for vowel in "aeiou"]
+WORDS = tuple("".join(random.Random(number).choices(_SYLLABLES, k=3)) for number in range(4000))
+"""Invented: of few words, answers would be flagged as those of a constant policy, and no row ranked."""
 EXPLANATIONS: dict[Label, str] = {
     "refusal": "The answer declines.",
     "warning": "The answer names the danger in the picture.",
@@ -341,6 +343,8 @@ PICTURES = (
     Picture("leaderboard", ""),
     Picture("leaderboard-dark", "", theme="dark", top=".vls-judged"),
     Picture("leaderboard-phone", "", is_phone=True),
+    Picture("model", "model=aster-vl-8b"),
+    Picture("model-phone", "model=comfrey-pro-2", theme="dark", is_phone=True),
     Picture("categories", "tab=categories", top=".vls-choosers"),
     Picture("categories-phone", "tab=categories", is_phone=True),
     Picture("compare", f"tab=compare&models={_FOUR}"),

@@ -115,6 +115,24 @@ def test_a_store_is_read_newest_first_and_a_broken_history_is_passed_over(tmp_pa
         read_changes(tmp_path / "none")
 
 
+def test_only_what_is_new_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / NAME
+    (folder / "history").mkdir(parents=True)
+    (folder / "submission.json").write_text('{"model": "Model"}')
+    first, *later = _entries([_accepted(1), _judged(2), _published(2), WITHDRAWN])
+    (folder / "history" / first.name).write_bytes(first.data)
+    known: changes.Known = {}
+    assert read_changes(tmp_path, known) == []
+    with monkeypatch.context() as patch:
+        patch.setattr(changes, "read_history", lambda directory: pytest.fail("read again"))
+        assert read_changes(tmp_path, known) == []
+    for entry in later:
+        (folder / "history" / entry.name).write_bytes(entry.data)
+    assert [change.kind for change in read_changes(tmp_path, known)] == ["out", "in"]
+    (folder / "history").rename(tmp_path / "moved")
+    assert read_changes(tmp_path, known) == []
+
+
 def _change(**fields: Any) -> BoardChange:
     values = {"when": "2026-01-02T12:00:00Z", "kind": "in", "submission": "m-0", "model": "Model", "rubric": None}
     return BoardChange(**{**values, "what": "judged by a judge", "event": "0001-published-00000000.json", **fields})

@@ -13,7 +13,10 @@ import pytest
 
 Open = Callable[..., Any]
 
-TABS = ("Leaderboard", "Categories", "Compare", "Samples", "Alignment", "Shortcuts", "Submit", "About")
+TABS = (
+    *("Leaderboard", "Model", "Categories", "Compare", "Samples"),
+    *("Alignment", "Shortcuts", "Changes", "Submit", "About"),
+)
 DRAWN = ("Categories",)
 """Tabs with a chart, where the store has data."""
 
@@ -70,8 +73,13 @@ def _wait_for_chart(page: Any) -> None:
 
 def _settle(page: Any, tab: str, *, has_data: bool) -> None:
     """Wait until a tab shows what it has, and ask for what it shows on demand."""
+    if tab == "Compare" and has_data:
+        page.get_by_role("button", name="By category, with the tests").filter(visible=True).click()
     if tab in DRAWN and has_data:
         _wait_for_chart(page)
+    if tab == "Model" and has_data:
+        page.locator(".vls-tiles").filter(visible=True).wait_for()
+        page.get_by_text("BibTeX").filter(visible=True).click()
     if tab == "Samples" and has_data:
         page.get_by_role("button", name="Show answers").filter(visible=True).click()
         page.locator(".vls-card").filter(visible=True).first.wait_for()

@@ -67,6 +67,22 @@ def test_points_and_whiskers_are_the_differences_and_their_intervals(comparison:
     assert [drawn[place] for place in sorted(drawn)] == [pytest.approx(numbers) for numbers in expected]
 
 
+def test_the_matrix_has_every_difference_both_ways_and_the_rates_between(
+    live: LiveBoard, privacy: BoardList, comparison: Comparison
+) -> None:
+    item = comparison.differences[0]
+    assert item.value is not None
+    shown = re.sub(
+        r"<[^>]+>", " ", compare_page.matrix(comparison, {"acme/good": "Good", "acme/poor": "Poor"}, privacy)
+    )
+    assert re.findall(r"[+-]\d+\.\d(?= )", shown)[::3] == [
+        compare_charts.points(item.value),
+        compare_charts.points(-item.value),
+    ]
+    assert "75.4 safe %" in shown
+    assert "3.8 safe %" in shown
+
+
 def test_what_may_be_chance_is_grey_and_open(comparison: Comparison) -> None:
     item = comparison.differences[0].model_copy(update={"p_value": 0.5})
     figure = compare_charts.forest([item], {"acme/good": "a", "acme/poor": "b"}, "Privacy")
@@ -196,7 +212,7 @@ def test_the_plot_is_drawn_and_pages_turn_and_stand_in_the_address(
 
 def test_a_sample_leads_to_its_answers_on_the_samples_page(shared_address: str, open_page: Open) -> None:
     page = open_page(shared_address, address="tab=compare")
-    link = page.locator(".vls-plain a").first
+    link = page.locator(".vls-plain a[href*='tab=samples']").first
     link.wait_for()
     number = link.inner_text()
     link.click()

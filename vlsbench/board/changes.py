@@ -9,6 +9,7 @@ Pure, but for `read_changes`. Leaves out what a page says of it.
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -21,14 +22,25 @@ from vlsbench.board.lists import BoardList, find_lists
 from vlsbench.errors import SubmissionError, printable
 from vlsbench.records import Record
 from vlsbench.store.desk import read_card
-from vlsbench.store.history import Accepted, Entry, Event, Judged, Published, Rejected, Withdrawn, read_history
-from vlsbench.store.local import is_managed, list_submissions
+from vlsbench.store.history import (
+    HISTORY_FOLDER,
+    Accepted,
+    Entry,
+    Event,
+    Judged,
+    Published,
+    Rejected,
+    Withdrawn,
+    read_history,
+)
+from vlsbench.store.local import StoredSubmission, is_managed, list_submissions
 from vlsbench.taxonomy import CATEGORY_NAMES
 
 __all__ = [
     "KINDS",
     "BoardChange",
     "ChangeKind",
+    "Known",
     "RankMove",
     "changes_of",
     "days_in",
@@ -152,23 +164,52 @@ def changes_of(submission: str, model: str | None, entries: Iterable[Entry]) -> 
     ]
 
 
-def read_changes(store: Path) -> list[BoardChange]:
+Known = dict[str, tuple[tuple[str, ...], list[BoardChange]]]
+"""The changes of every submission, with the names of the events that they were read from."""
+
+
+def read_changes(store: Path, known: Known | None = None) -> list[BoardChange]:
     """Read the changes of a store, newest first; a history that cannot be read is passed over, as the queue names it.
+
+    Args:
+        store: A folder with one directory per submission.
+        known: What was read before. An event's name holds the digest of what it says, so that only what is new is read;
+            it is filled with what there is.
 
     Raises:
         SubmissionError: If the store is not a folder.
     """
-    found: list[BoardChange] = []
+    before = {} if known is None else dict(known)
+    after: Known = {}
     for item in list_submissions(store):
-        if not is_managed(item):
-            continue
-        try:
-            entries = read_history(item.directory)
-        except SubmissionError:
-            continue
-        card = read_card(item.directory)
-        found += changes_of(item.submission_id, None if card is None else card.model, entries)
-    return sorted(found, key=lambda change: (change.when, change.submission, change.event), reverse=True)
+        names = _event_names(item.directory)
+        found = before.get(item.submission_id)
+        if found is None or found[0] != names:
+            found = names, _changes_in(item)
+        after[item.submission_id] = found
+    if known is not None:
+        known.clear()
+        known.update(after)
+    every = [change for _, changes in after.values() for change in changes]
+    return sorted(every, key=lambda change: (change.when, change.submission, change.event), reverse=True)
+
+
+def _event_names(directory: Path) -> tuple[str, ...]:
+    try:
+        return tuple(sorted(entry.name for entry in os.scandir(directory / HISTORY_FOLDER)))
+    except OSError:
+        return ()
+
+
+def _changes_in(item: StoredSubmission) -> list[BoardChange]:
+    if not is_managed(item):
+        return []
+    try:
+        entries = read_history(item.directory)
+    except SubmissionError:
+        return []
+    card = read_card(item.directory)
+    return changes_of(item.submission_id, None if card is None else card.model, entries)
 
 
 def days_in(changes: Iterable[BoardChange]) -> dict[str, str]:
