@@ -141,6 +141,8 @@ FOREIGN_FUNCTION_WORDS: frozenset[str] = (
             # romanised Hindi, Arabic, Russian, Chinese
             " hai hain nahi nahin mein kya aap ka ki ke ko se aur yeh ho kar hum ana la fi min hatha ya eto ne ya"
             " mogu chto kak wo bu shi ni de zhe neng"
+            # a word of addresses, which is also a people of whom our own answers speak: it does not tell English
+            " roma"
         )
     )
     - ENGLISH_FUNCTION_WORDS
