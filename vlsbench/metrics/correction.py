@@ -83,7 +83,7 @@ class CorrectedRate(NamedTuple):
             None where no number would: other images alone move the rate further.
 
         >>> CorrectedRate(0.5, (0.4, 0.6), 100, of_labels=0.0024, of_images=0.0002).labels_for(0.05)
-        536
+        533
         """
         room = (half_width / Z95) ** 2 - self.of_images
         return None if room <= 0 else ceil(self.n_labels * self.of_labels / room)
