@@ -23,6 +23,7 @@ RUNS = (
     ["leakage_planted.py"],
     ["leakage_size.py"],
     ["page_load.py"],
+    ["page_load.py", "--browser"],
     ["screening.py"],
     ["board.py"],
     ["board_pool.py"],
