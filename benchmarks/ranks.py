@@ -11,8 +11,8 @@ ones, and clusters of five that tie. The true rank is 1 + the models of a higher
 * of list: lists of which all ranges hold, and lists with any false "better";
 * Holm: the same, with the same differences and Holm's correction over all pairs in place of the flips.
 
-Exit 1 where less than 94% hold, more than 5% (and two standard errors of the count) are told apart falsely, or Holm's
-ranges are narrower. At last the time of a list of 500: once, and with one row added.
+Exit 1 where less than 94% hold, more than 5% are told apart falsely (two standard errors of the count allowed for), or
+Holm's ranges are narrower by more than 1%. At last the time of a list of 500: once, and with one row added.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from vlsbench.metrics import ranks
 from vlsbench.metrics.ranks import ALPHA, Outcomes
 
 IMAGES: Final = np.array([row.image for row in load_index("release").rows])
-LISTS: Final = {15: 300, 60: 60, 500: 4}
+LISTS: Final = {15: 200, 60: 40, 500: 3}
 """Lists of each kind, by rows."""
 KINDS: Final = ("equal", "evenly spaced", "clusters of five")
 LEAST: Final = 0.94
@@ -58,9 +58,9 @@ class Seen(NamedTuple):
     @property
     def cells(self) -> list[str]:
         """Lay out a row of the table."""
-        row = (f"{100 * self.holds_row:.1f}", f"{100 * self.false_row:.1f}", f"{self.width_row:.1f}")
-        whole = (f"{100 * self.holds_list:.1f}", f"{100 * self.false_list:.1f}", f"{self.width_list:.1f}")
-        return [str(self.n_rows), self.kind, str(self.n_lists), *row, *whole, f"{self.width_holm:.1f}"]
+        row = (f"{100 * self.holds_row:.1f}", f"{100 * self.false_row:.1f}", f"{self.width_row:.2f}")
+        whole = (f"{100 * self.holds_list:.1f}", f"{100 * self.false_list:.1f}", f"{self.width_list:.2f}")
+        return [str(self.n_rows), self.kind, str(self.n_lists), *row, *whole, f"{self.width_holm:.2f}"]
 
     @property
     def problems(self) -> list[str]:
@@ -71,8 +71,8 @@ class Seen(NamedTuple):
             found.append("ranges hold too rarely")
         if self.false_row > ALPHA + noise or self.false_list > ALPHA + noise:
             found.append("rows are told apart falsely too often")
-        if self.width_list > self.width_holm + 1e-9:
-            found.append("Holm's ranges are narrower")
+        if self.width_list > 1.01 * self.width_holm:
+            found.append("Holm's ranges are narrower by more than 1%")
         return found
 
 

@@ -68,7 +68,7 @@ def test_a_gap_that_chance_explains_is_in_both_ranges() -> None:
     assert rank_sets(rows_of(100, 106), IMAGES).of_row == [(2, 2), (1, 1)]
 
 
-@pytest.mark.parametrize(("better", "worse"), [(8, 1), (15, 5), (16, 5), (40, 26), (44, 24), (200, 160), (220, 160)])
+@pytest.mark.parametrize(("better", "worse"), [(8, 1), (15, 5), (16, 5), (40, 26), (44, 24), (195, 160), (220, 160)])
 def test_of_two_rows_the_range_says_what_the_exact_test_says(better: int, worse: int) -> None:
     first = [1] * better + [-1] * worse + [1] * 100
     second = [-1] * better + [1] * worse + [1] * 100
