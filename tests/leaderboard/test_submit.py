@@ -80,7 +80,7 @@ def test_a_submission_says_first_that_it_is_stored_and_then_that_it_is_judged(
     first, second = submit_page.submit(live, given(), FIELDS, "ann", None, "127.0.0.1")
     assert "judges it now" in str(first)
     assert "judged by the offline judge" in str(second)
-    assert "Sent-VL" in {row.model for item in live.board.of_scope("Privacy") for row in item.rows}
+    assert "Sent-VL" in {placed.row.model for item in live.board.of_scope("Privacy") for placed in item.not_reviewed}
 
 
 def test_an_upload_is_removed_once_it_is_stored(live: LiveBoard, given: Callable[[], Any]) -> None:
