@@ -40,7 +40,7 @@ import train_offline_judge as linear
 from written_answers import written_answers
 
 from vlsbench.judge.offline.features import normalise, visible
-from vlsbench.judge.offline.model import LABELS
+from vlsbench.records import LABELS
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
