@@ -35,13 +35,13 @@ LETTERS = ("refusal", "warning", "unsafe")
 
 
 def answers(n: int) -> list[tuple[str, str]]:
-    """Mild answers with a label: our own, in an order of their own."""
+    """Mild answers with a label: our own that no judge is trained on, in an order of their own."""
     sys.path.insert(0, str(SCRIPTS))
     try:
         from written_answers import written_answers
     finally:
         sys.path.remove(str(SCRIPTS))
-    found = [(answer.text, answer.label) for answer in written_answers()]
+    found = [(answer.text, answer.label) for answer in written_answers(held_back=True)]
     random.Random(1).shuffle(found)
     return found[:n]
 
@@ -117,7 +117,8 @@ def test_a_calibrated_judge_draws_the_line_where_people_draw_it(tmp_path: Path) 
     def unsafe(found: list) -> float:  # type: ignore[type-arg]
         return float(np.mean([prediction.probabilities[2] for prediction in found]))
 
-    assert unsafe(after) > unsafe(before) + 0.2
+    called_unsafe = 2 / 3  # by the people of `submission`
+    assert abs(unsafe(after) - called_unsafe) < 0.1 < abs(unsafe(before) - called_unsafe)
 
 
 def test_held_out_agreement_on_labels_without_meaning_is_none(tmp_path: Path) -> None:

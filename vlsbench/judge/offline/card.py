@@ -11,7 +11,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
-__all__ = ["CARD_PATH", "METRICS_PATH", "AgreementRow", "agreement_note", "agreement_rows", "render_card"]
+__all__ = [
+    "CARD_PATH",
+    "METRICS_PATH",
+    "AgreementRow",
+    "agreement_note",
+    "agreement_rows",
+    "measured_apart",
+    "render_card",
+]
 
 METRICS_PATH = Path(__file__).with_name("metrics.json")
 APART_PATH = Path(__file__).with_name("apart.json")
