@@ -16,7 +16,7 @@ from vlsbench.align.recipes import Objective, Recipe, Sees
 from vlsbench.align.rows import TrainingData, TrainingRow
 from vlsbench.align.unlearning import make_unlearning_trainer
 from vlsbench.dataset.pictures import MAX_IMAGE_BYTES, Picture, mime_of, plain_picture, size_of
-from vlsbench.errors import UsageError
+from vlsbench.errors import ModelError, UsageError
 from vlsbench.files import read_regular, write_atomic
 
 if TYPE_CHECKING:
@@ -234,6 +234,11 @@ def _reward(data: TrainingData, reward: Reward) -> Callable[..., list[float | No
         given = list(reward([data.rows[number] for number in row], answers))
         if len(given) != len(answers):
             raise UsageError(f"the reward gave {len(given)} numbers for {len(answers)} answers; it owes one each.")
+        if all(number is None for number in given):
+            raise ModelError(
+                f"the reward could judge none of the {len(answers)} answers of a step: see whether its judge is "
+                "there. Checkpoints are kept, and the same command goes on."
+            )
         return given
 
     return rewarded

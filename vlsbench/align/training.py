@@ -19,6 +19,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from logging import ERROR, getLogger
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -44,7 +45,7 @@ from vlsbench.files import (
 )
 from vlsbench.leakage.weights import read_weights
 
-__all__ = ["OnStep", "Prepared", "Run", "Step", "prepare", "train"]
+__all__ = ["OnStep", "Prepared", "Run", "Step", "drawn", "prepare", "train"]
 
 
 class Step(NamedTuple):
@@ -107,7 +108,7 @@ def prepare(
     """Read and check everything, and load no weight; see `train`."""
     rows = data if isinstance(data, TrainingData) else read_rows(Path(data))
     base, folder = Path(model), Path(out)
-    rows, digest = _drawn(recipe, rows, weights)
+    rows, digest = drawn(recipe, rows, weights)
     problems = row_problems(rows, recipe)
     reader, plan = None, None
     try:
@@ -138,6 +139,7 @@ def train(
     audit: DataAudit | None = None,
     benchmark: Path | None = None,
     allow_contaminated: bool = False,
+    base_sha256: str | None = None,
     on_step: OnStep | None = None,
     on_stage: Callable[[str], None] = lambda stage: None,
     report_to: Reporter = "none",
@@ -155,6 +157,7 @@ def train(
         audit: What is known of the rows' texts; None has them audited.
         benchmark: Folder of the release, whose images must not be trained on either.
         allow_contaminated: Train on rows of VLSBench; the card says so.
+        base_sha256: What the digest of the base model's weights must be, where it is known.
         on_step: Told of every step.
         on_stage: Told what is done next.
         report_to: TRL's own reporter beside `metrics.jsonl`.
@@ -167,6 +170,7 @@ def train(
     if recipe.how.objective == "rl" and reward is None:
         raise UsageError(f"{recipe.method} is rewarded by somebody: name a judge with --reward, or hand in a callable.")
     folder = Path(out)
+    told = _Told(audit, reward, reward_name, base_sha256, on_step, on_stage, report_to)
     with _quiet():
         ready = prepare(recipe, model, data, out, weights=weights, benchmark=benchmark)
         if ready.problems or ready.reader is None:
@@ -175,47 +179,51 @@ def train(
         if (folder / CAPSULE).is_file():
             return Run(folder, read_capsule(folder))
         if not _is_first():
-            return _train(ready, ready.reader, folder, audit, reward, reward_name, on_step, on_stage, report_to)
+            return _train(ready, ready.reader, folder, told)
         with exclusive(folder / "recipe.json"):
             write_atomic(folder / "recipe.json", _claim(recipe, ready.rows))
             write_digests(folder, ready.rows.digests)
-            return _train(ready, ready.reader, folder, audit, reward, reward_name, on_step, on_stage, report_to)
+            return _train(ready, ready.reader, folder, told)
 
 
-def _train(
-    ready: Prepared,
-    reader: Reader,
-    folder: Path,
-    audit: DataAudit | None,
-    reward: Reward | None,
-    reward_name: str | None,
-    on_step: OnStep | None,
-    on_stage: Callable[[str], None],
-    report_to: Reporter,
-) -> Run:
+class _Told(NamedTuple):
+    """What a caller of `train` says beside recipe, model and rows."""
+
+    audit: DataAudit | None
+    reward: Reward | None
+    reward_name: str | None
+    base_sha256: str | None
+    on_step: OnStep | None
+    on_stage: Callable[[str], None]
+    report_to: Reporter
+
+
+def _train(ready: Prepared, reader: Reader, folder: Path, told: _Told) -> Run:
     """Do what `train` says with a run that may begin."""
     recipe, rows, start = ready.recipe, ready.rows, time.monotonic()
-    on_stage("auditing the rows")
-    audit = _audited(folder, rows, audit)
-    on_stage("loading the model")
+    told.on_stage("auditing the rows")
+    audit = _audited(folder, rows, told.audit)
+    told.on_stage("loading the model")
     loaded = load(ready.base, reader)
     base_digest = digest_weights(loaded.model.named_parameters())
+    if told.base_sha256 not in (None, base_digest):
+        raise DataError(f"{ready.base}: not the model that the run began from: its weights have another digest.")
     frozen = freeze(loaded, recipe)
     before = _digests(loaded, frozen)
     images = shown_images(rows, recipe.how.sees, folder / "pictures")
     trainer = make_trainer(
-        loaded, recipe, rows, images, base=ready.base, out=folder, reward=reward, report_to=report_to
+        loaded, recipe, rows, images, base=ready.base, out=folder, reward=told.reward, report_to=told.report_to
     )
-    first = _shuffled(trainer, loaded, ready, folder, "before", on_stage)
-    on_stage("training")
-    _run(trainer, folder, on_step)
-    last = _shuffled(trainer, loaded, ready, folder, "after", on_stage)
+    first = _shuffled(trainer, loaded, ready, folder, "before", told.on_stage)
+    told.on_stage("training")
+    _run(trainer, folder, told.on_step)
+    last = _shuffled(trainer, loaded, ready, folder, "after", told.on_stage)
     aligned = _merged(trainer)
     after = _digests(loaded._replace(model=aligned), frozen)
     moved = [part for part in frozen if before[part] != after[part]]
     if moved:
         raise ModelError(f"{recipe.method} must leave {' and '.join(moved)} as they are, and their weights moved.")
-    on_stage("saving")
+    told.on_stage("saving")
     capsule = Capsule(
         recipe=recipe,
         recipe_sha256=recipe.digest,
@@ -227,7 +235,7 @@ def _train(
         audit=audit,
         contaminated=ready.contaminated,
         weights=ready.weights,
-        reward=None if reward is None else (reward_name or getattr(reward, "__name__", type(reward).__name__)),
+        reward=_name_of(told),
         frozen={str(part): digest for part, digest in after.items()},
         shuffle_before=first,
         shuffle_after=last,
@@ -244,12 +252,19 @@ def _train(
     return Run(folder, capsule)
 
 
+def _name_of(told: _Told) -> str | None:
+    """Return what a reward is called."""
+    if told.reward is None:
+        return None
+    return told.reward_name or str(getattr(told.reward, "__name__", type(told.reward).__name__))
+
+
 def _is_first() -> bool:
     """Whether this process writes: the only one, or the first of several that accelerate or torchrun started."""
     return int(os.environ.get("RANK", "0")) == 0
 
 
-def _drawn(
+def drawn(
     recipe: Recipe, rows: TrainingData, weights: Mapping[str, float] | StrPath | None
 ) -> tuple[TrainingData, str | None]:
     """Draw the rows of `mm-sft-clean`; return them and the digest of the weights."""
@@ -419,6 +434,8 @@ def _quiet() -> Iterator[None]:
     datasets.disable_progress_bars()
     logging: Any = transformers.logging
     level = logging.get_verbosity()
+    trl, trl_level = getLogger("trl"), getLogger("trl").level
+    trl.setLevel(ERROR)  # it prints prompts and answers that could not be rewarded
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
@@ -428,6 +445,7 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logging.set_verbosity(level)
+        trl.setLevel(trl_level)
         if not shows_bars:
             datasets.enable_progress_bars()
         logging.enable_progress_bar()
