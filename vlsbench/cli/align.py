@@ -301,6 +301,7 @@ def _measured(
     max_new_tokens: int,
     batch_size: int,
 ) -> Scored:
+    from vlsbench.dataset.index import index_at
     from vlsbench.generate.directory import Asked
     from vlsbench.generate.models import TargetOptions
     from vlsbench.submission.pipeline import run_pipeline
@@ -309,7 +310,12 @@ def _measured(
         directory,
         f"transformers:{_model_of(run)}",
         judge,
-        Asked(data=data, conditions=("image+text", "text-only"), has_twins=True, limit=limit),
+        Asked(
+            data=data,
+            conditions=("image+text", "text-only"),
+            has_twins=limit is None and index_at(data).has_twins,
+            limit=limit,
+        ),
         options=TargetOptions(max_new_tokens=max_new_tokens, batch_size=batch_size),
         name=_run_name(run),
         protocol=protocol,
