@@ -99,7 +99,7 @@ def _align(
     read: _DataSettings,
 ) -> None:
     from vlsbench.align.recipes import make_recipe
-    from vlsbench.align.training import train
+    from vlsbench.align.training import is_first_process, train
 
     if report_to not in ("none", "trackio", "wandb"):
         raise UsageError(f"--report-to {report_to}: it is none, trackio or wandb.")
@@ -119,10 +119,12 @@ def _align(
             weights=read.weights,
             benchmark=read.release,
             allow_contaminated=read.allow_contaminated,
-            on_step=_Steps(),
+            on_step=_Steps() if is_first_process() else None,
             on_stage=_stage,
             report_to=report_to,  # type: ignore[arg-type]  # one of the three, see above
         )
+    if not is_first_process():
+        return
     _clear()
     print(visible((run.model / "README.md").read_text(encoding="utf-8").rstrip()))
     say(visible(f"written to {run.model}; its run is described by {run.folder / 'capsule.json'}"))
