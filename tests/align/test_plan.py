@@ -113,6 +113,19 @@ def test_bad_input_is_a_sentence_before_anything_is_trained(
     assert "no vision tower" in both
 
 
+def test_a_text_method_needs_no_image_to_be_there(
+    tiny_model: Callable[..., Path], rows: Callable[..., TrainingData], tmp_path: Path
+) -> None:
+    """As T-DPO takes SPA-VL: its images left out."""
+    absent = rows(image="img/absent.png")
+    ready = prepare(make_recipe("t-dpo"), tiny_model("llava"), absent, tmp_path / "run")
+    assert ready.problems == ()
+    assert ready.rows.digest == rows(image=None).digest
+    assert any(
+        "absent.png" in p for p in prepare(make_recipe("mm-dpo"), tiny_model("llava"), absent, tmp_path).problems
+    )
+
+
 def test_too_little_memory_or_disk_is_said(
     tiny_model: Callable[..., Path], rows: Callable[..., TrainingData], tmp_path: Path
 ) -> None:

@@ -82,6 +82,10 @@ class TrainingData:
             )
         return path
 
+    def without_images(self) -> TrainingData:
+        """Return the same rows as texts alone."""
+        return TrainingData(tuple(row.model_copy(update={"image": None}) for row in self.rows), self.folder, self.name)
+
     @cached_property
     def digests(self) -> tuple[RowDigest, ...]:
         """Digests by row, in order; images are read once each.

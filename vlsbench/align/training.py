@@ -268,11 +268,14 @@ def is_first_process() -> bool:
 def drawn(
     recipe: Recipe, rows: TrainingData, weights: Mapping[str, float] | StrPath | None
 ) -> tuple[TrainingData, str | None]:
-    """Draw the rows of `mm-sft-clean`; return them and the digest of the weights."""
+    """Return the rows that are trained on, and the digest of the weights they were drawn by.
+
+    A text method leaves the images out here, so that it needs none of them; `mm-sft-clean` draws.
+    """
     if recipe.method != "mm-sft-clean":
         if weights is not None:
             raise UsageError(f"{recipe.method} draws no rows; weights are of mm-sft-clean.")
-        return rows, None
+        return (rows if recipe.how.is_multimodal else rows.without_images()), None
     if weights is None:
         raise UsageError(
             "mm-sft-clean draws rows by weights: name them with --weights OUT.csv, made by "
