@@ -12,13 +12,8 @@ LOCAL ?= 1
 # Processes that run the tests: they wait as much as they compute, so three keep two cores busy. 2 GB of memory each.
 WORKERS ?= 3
 
-<<<<<<< HEAD
-# LOCAL=0 leaves torch, transformers and diffusers out; the tests of local models then skip and say so.
-EXTRAS := leaderboard,leakage,inspect,ray,train,test$(if $(filter 1,$(LOCAL)),$(comma)local$(comma)construct)
-=======
-# LOCAL=0 leaves torch and transformers out; the tests of local models then skip and say so.
-EXTRAS := leaderboard,leakage,inspect,ray,train,test$(if $(filter 1,$(LOCAL)),$(comma)local$(comma)align)
->>>>>>> align
+# LOCAL=0 leaves torch, transformers, trl and diffusers out; the tests of local models then skip and say so.
+EXTRAS := leaderboard,leakage,inspect,ray,train,test$(if $(filter 1,$(LOCAL)),$(comma)local$(comma)construct$(comma)align)
 
 .PHONY: install demo test check bench clean
 
