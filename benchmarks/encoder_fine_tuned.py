@@ -9,7 +9,7 @@ their probabilities. `low` adds products of rank 32 to the matrices of the upper
 norms, which is 1.3 MB; `full` changes all six layers. The first and the last 95 tokens of an answer are read. The
 encoder's temperature on one benchmark is fitted on the other, where both were run; else it is 1.
 
-What one run said is kept in `encoder-runs/`. One thread: 10 minutes of a core for both directions of `low`. Nothing is
+What one run said is kept in `encoder-runs/`. One thread: about 5 minutes of a core for a direction of `low`. Nothing is
 chosen by these figures.
 """
 
