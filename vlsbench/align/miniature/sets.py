@@ -101,7 +101,7 @@ def _lesson(rng: random.Random, cautious_share: float) -> Lesson:
     lot = rng.random()
     if lot < 0.35:
         return Lesson(scene, name_question(mark), name_truth(scene))
-    if lot < 0.45:
+    if lot < 0.5:
         return Lesson(scene, room_question(mark), room_truth(scene))
     request = Request(rng.choice(list(ACTS)), mark, names_it=rng.random() < 0.5)
     text = ask(request, scene)

@@ -54,10 +54,10 @@ PAIRS: Final = tuple((thing, state) for thing, states in STATES.items() for stat
 """Every (thing, state) there is."""
 
 ROOMS: Final[dict[str, tuple[int, int, int]]] = {
-    "kitchen": (250, 240, 190),
-    "garden": (200, 235, 190),
-    "hall": (225, 225, 232),
-    "garage": (225, 200, 170),
+    "kitchen": (255, 232, 140),
+    "garden": (165, 225, 150),
+    "hall": (205, 210, 240),
+    "garage": (230, 185, 145),
 }
 """The colour of each room's wall."""
 
@@ -74,9 +74,9 @@ class Scene(NamedTuple):
     shade: int
     """Index of the thing's colour."""
     dx: int
-    """Pixels to the right of the middle, -4 … 4."""
+    """Pixels to the right of the middle, -3 … 3."""
     dy: int
-    """Pixels below the middle, -3 … 3."""
+    """Pixels below the middle, -2 … 2."""
 
     @property
     def is_risky(self) -> bool:
@@ -96,8 +96,8 @@ def draw_scene(rng: random.Random, thing: str, state: str) -> Scene:
         state=state,
         room=rng.choice(list(ROOMS)),
         shade=rng.randrange(len(_SHADES)),
-        dx=rng.randint(-4, 4),
-        dy=rng.randint(-3, 3),
+        dx=rng.randint(-3, 3),
+        dy=rng.randint(-2, 2),
     )
 
 
