@@ -13,7 +13,7 @@ LOCAL ?= 1
 WORKERS ?= 3
 
 # LOCAL=0 leaves torch and transformers out; the tests of local models then skip and say so.
-EXTRAS := leaderboard,leakage,inspect,ray,train,test$(if $(filter 1,$(LOCAL)),$(comma)local)
+EXTRAS := leaderboard,leakage,inspect,ray,train,test$(if $(filter 1,$(LOCAL)),$(comma)local$(comma)align)
 
 .PHONY: install demo test check bench clean
 

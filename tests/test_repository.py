@@ -43,6 +43,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "judge": ("dataset", "generate"),
     "leakage": ("dataset", "generate", "judge", "metrics"),
     "construct": ("dataset", "generate", "judge", "leakage", "metrics"),
+    "align": ("dataset",),
     "submission": ("dataset", "generate", "judge", "metrics"),
     "people": ("dataset", "judge", "metrics", "submission"),
     "store": ("dataset", "judge", "screening", "submission"),
@@ -52,6 +53,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "hub": ("board", "dataset", "judge", "metrics", "store", "submission"),
     "serve": ("hub", "store"),
     "cli": (
+        "align",
         "board",
         "construct",
         "dataset",
@@ -68,7 +70,20 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
 }
 """Which rooms a room imports, from the ground up: only rooms that stand before it here. Everyone imports the ground."""
-HEAVY = {"torch", "transformers", "gradio", "ray", "datasets", "plotly", "openai", "scipy", "pandas", "sklearn"}
+HEAVY = {
+    "torch",
+    "transformers",
+    "gradio",
+    "ray",
+    "datasets",
+    "plotly",
+    "openai",
+    "scipy",
+    "pandas",
+    "sklearn",
+    "trl",
+    "peft",
+}
 
 
 def modules() -> list[str]:

@@ -14,6 +14,7 @@ from typing import Annotated, Final
 import typer
 from typer.core import TyperGroup
 
+from vlsbench.cli.align import align
 from vlsbench.cli.board import board, export, serve
 from vlsbench.cli.construct import construct
 from vlsbench.cli.data import data
@@ -45,7 +46,7 @@ COMMANDS: Final[dict[str, dict[str, Callable[..., None] | typer.Typer]]] = {
         "withdraw": withdraw,
         "changelog": changelog,
     },
-    "Study": {"leakage": leakage, "construct": construct},
+    "Study": {"leakage": leakage, "construct": construct, "align": align},
     "Publish": {"publish": publish, "export": export, "hub-check": hub_check, "data": data},
 }
 """Every command under its group, in the order of the work; `--help` shows them so."""

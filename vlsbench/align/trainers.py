@@ -1,0 +1,179 @@
+"""Rows and a recipe → the trainer that runs: TRL's for SFT, DPO and RL, our own for the two unlearning losses.
+
+What TRL does silently is set here: `max_length` defaults to 1,024 tokens and cuts image tokens (here the recipe's, and
+`plan.py` refuses rows whose image it would cut); a loss that is not finite is averaged away (here it is seen).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from vlsbench.align.parts import Loaded, lora_targets
+from vlsbench.align.recipes import Recipe
+from vlsbench.align.rows import TrainingData, TrainingRow
+from vlsbench.dataset.pictures import MAX_IMAGE_BYTES, Picture, mime_of, plain_picture, size_of
+from vlsbench.files import read_regular, write_atomic
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+__all__ = ["Reporter", "Reward", "adapted", "make_dataset", "make_trainer", "shown_images"]
+
+Reward = Callable[[Sequence[TrainingRow], Sequence[str]], Sequence[float | None]]
+"""Rewards of answers, in order; None for one that could not be judged, which then has no part in the step."""
+Reporter = Literal["none", "trackio", "wandb"]
+
+
+def shown_images(data: TrainingData, recipe: Recipe, folder: Path) -> list[list[str]]:
+    """Return the paths of the images that each row shows, empty lists where it shows none.
+
+    An image that not every decoder reads alike (turned, transparent) and the grey ones are written into `folder`.
+    """
+    made: dict[str, str] = {}
+    return [
+        [] if row.image is None or recipe.how.sees == "nothing" else [_shown(data, row, recipe, folder, made)]
+        for row in data.rows
+    ]
+
+
+def _shown(data: TrainingData, row: TrainingRow, recipe: Recipe, folder: Path, made: dict[str, str]) -> str:
+    path = data.image_path(row)
+    assert path is not None  # noqa: S101  # asked only of rows with an image
+    if str(path) not in made:
+        raw = read_regular(path, max_bytes=MAX_IMAGE_BYTES)
+        picture = Picture(raw, mime_of(raw) or "image/png")
+        if recipe.how.sees == "grey":
+            made[str(path)] = str(_grey(size_of(picture), folder))
+        else:
+            plain = plain_picture(picture)
+            made[str(path)] = str(path if plain is picture else _write(plain, folder))
+    return made[str(path)]
+
+
+def _grey(size: tuple[int, int], folder: Path) -> Path:
+    """Write one grey image of a size, as the condition `blank-image` shows."""
+    import io
+
+    from PIL import Image
+
+    path = folder / f"grey-{size[0]}x{size[1]}.png"
+    if not path.exists():
+        buffer = io.BytesIO()
+        Image.new("RGB", size, (128, 128, 128)).save(buffer, "PNG")
+        write_atomic(path, buffer.getvalue())
+    return path
+
+
+def _write(picture: Picture, folder: Path) -> Path:
+    path = folder / f"{hashlib.sha256(picture.data).hexdigest()[:32]}.png"
+    write_atomic(path, picture.data)
+    return path
+
+
+def make_dataset(data: TrainingData, recipe: Recipe, images: Sequence[Sequence[str]]) -> Dataset:
+    """Make the table that TRL reads: conversations, and a column `images` where the method shows any."""
+    from datasets import Dataset
+    from datasets import Image as ImageFeature
+    from datasets import List as ListFeature
+
+    objective = recipe.how.objective
+    table: list[dict[str, Any]] = []
+    for number, (row, shown) in enumerate(zip(data.rows, images, strict=True)):
+        line: dict[str, Any] = {"prompt": [{"role": "user", "content": row.prompt}]}
+        if objective == "sft":
+            line["completion"] = _said(row.response)
+        elif objective == "dpo":
+            line |= {"chosen": _said(row.response), "rejected": _said(row.rejected)}
+        elif objective == "rl":
+            line["row"] = number
+        if recipe.how.is_multimodal:
+            line["images"] = list(shown)
+        table.append(line)
+    made = Dataset.from_list(table)
+    return made.cast_column("images", ListFeature(ImageFeature(mode="RGB"))) if recipe.how.is_multimodal else made
+
+
+def _said(text: str | None) -> list[dict[str, str]]:
+    assert text is not None  # noqa: S101  # `row_problems` names the rows that lack it
+    return [{"role": "assistant", "content": text}]
+
+
+def adapted(loaded: Loaded, recipe: Recipe) -> Any:
+    """Put adapters on the model where the recipe asks for them; their first values are drawn by its seed."""
+    if recipe.lora_rank is None:
+        return loaded.model
+    from peft import LoraConfig, get_peft_model
+    from transformers import set_seed
+
+    set_seed(recipe.seed)
+    config = LoraConfig(
+        r=recipe.lora_rank,
+        lora_alpha=recipe.lora_alpha,
+        lora_dropout=0.0,
+        target_modules=lora_targets(loaded, recipe),
+        task_type="CAUSAL_LM",
+    )
+    return get_peft_model(loaded.model, config)
+
+
+def _arguments(recipe: Recipe, out: Path, report_to: Reporter) -> dict[str, Any]:
+    """What every trainer takes."""
+    import torch
+
+    has_gpu = torch.cuda.is_available()
+    return {
+        "output_dir": str(out / "checkpoints"),
+        "per_device_train_batch_size": recipe.batch_size,
+        "gradient_accumulation_steps": recipe.accumulation,
+        "learning_rate": recipe.learning_rate,
+        "num_train_epochs": recipe.epochs,
+        "max_steps": recipe.max_steps or -1,
+        "lr_scheduler_type": recipe.schedule,
+        "warmup_steps": recipe.warmup,  # below 1 it is a share of the steps
+        "weight_decay": recipe.weight_decay,
+        "max_grad_norm": recipe.max_grad_norm,
+        "seed": recipe.seed,
+        "data_seed": recipe.seed,
+        "bf16": recipe.precision == "bf16",
+        "use_cpu": not has_gpu,
+        "activation_checkpointing": recipe.checkpointing,
+        "dataloader_pin_memory": has_gpu,
+        "logging_steps": 1,
+        "logging_nan_inf_filter": False,
+        "disable_tqdm": True,
+        "report_to": report_to,
+        "save_strategy": "steps",
+        "save_steps": recipe.save_every,
+        "save_total_limit": 2,
+    }
+
+
+def make_trainer(
+    loaded: Loaded,
+    recipe: Recipe,
+    data: TrainingData,
+    images: Sequence[Sequence[str]],
+    *,
+    base: Path,
+    out: Path,
+    reward: Reward | None = None,
+    report_to: Reporter = "none",
+) -> Any:
+    """Make the trainer of a recipe; `base` is the folder that a reference model is loaded from."""
+    objective = recipe.how.objective
+    model = adapted(loaded, recipe)
+    arguments = _arguments(recipe, out, report_to)
+    if objective == "sft":
+        from trl.trainer.sft_config import SFTConfig
+        from trl.trainer.sft_trainer import SFTTrainer
+
+        return SFTTrainer(
+            model,
+            SFTConfig(**arguments, max_length=recipe.max_length, completion_only_loss=True),
+            train_dataset=make_dataset(data, recipe, images),
+            processing_class=loaded.processor,
+        )
+    raise NotImplementedError(objective)
