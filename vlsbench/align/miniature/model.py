@@ -104,7 +104,11 @@ def make_model(processor: Any, size: BaseSize, seed: int) -> Any:
             tie_word_embeddings=False,
         ),
         vision_config=transformers.CLIPVisionConfig(
-            **shared, num_hidden_layers=size.vision_layers, image_size=SIDE, patch_size=_PATCH, initializer_range=_SPREAD
+            **shared,
+            num_hidden_layers=size.vision_layers,
+            image_size=SIDE,
+            patch_size=_PATCH,
+            initializer_range=_SPREAD,
         ),
         image_token_id=tokenizer.convert_tokens_to_ids(_IMAGE),
         vision_feature_layer=-1,

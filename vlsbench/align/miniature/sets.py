@@ -181,4 +181,3 @@ def _ability_item(place: int, rng: random.Random) -> Item:
     if place % 3 == 0:
         return Item(place, scene, room_question(mark), None, room_truth(scene))
     return Item(place, scene, name_question(mark), None, name_truth(scene))
-

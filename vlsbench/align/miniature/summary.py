@@ -1,0 +1,228 @@
+"""Cells → the table over seeds and items, the comparisons that were stated beforehand, and `miniature.json`.
+
+An interval over seeds is Student's over the seeds' values; every seed has its own base model, training data and items,
+so it holds all three. Five equal values have no spread, and a rate of 1 on 160 items is not known to be 1: the interval
+that is shown is never narrower than that over the items. With one seed it is that over the items alone, which says how
+one model would do on other items and nothing of other seeds.
+
+Pure: no files but `load_summary`.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+import math
+from collections.abc import Sequence
+from typing import Final, Literal
+
+from vlsbench.align.miniature.cells import RUBRIC, CellRecord
+from vlsbench.align.miniature.measure import MEASURES, item_interval, read_off
+from vlsbench.align.miniature.plan import CLAIM, COMPARISONS, Comparison, Measure, Plan, Range, cells
+from vlsbench.records import Record
+
+__all__ = ["ComparisonResult", "MiniatureSummary", "SummaryCell", "Value", "load_summary", "summarize"]
+
+Verdict = Literal["as predicted", "not as predicted", "undecided", "nothing predicted"]
+
+
+class Value(Record):
+    """A measure over seeds and items."""
+
+    value: float
+    low: float
+    high: float
+    n_seeds: int
+    predicted: tuple[float, float] | None
+    """Range that the claim predicts; None where it says nothing."""
+    verdict: Verdict
+    """As predicted: the whole interval lies in the range; not: the whole interval lies outside it."""
+
+
+class SummaryCell(Record):
+    """One arm at one setting of the dial."""
+
+    arm: str
+    dial: float
+    seeds: tuple[int, ...]
+    values: dict[str, Value]
+    """By measure; `ability` is the change against the base model, but for the base model itself."""
+    no_label: float
+    """Share of answers to risky items that have no label."""
+
+
+class ComparisonResult(Record):
+    """What came of a comparison stated beforehand."""
+
+    name: str
+    says: str
+    margin: float
+    value: float | None
+    low: float | None
+    high: float | None
+    n_seeds: int
+    lies: Literal["above", "below", "undecided", "not run"]
+    claim: Literal["above", "below", "silent"]
+    rival: Literal["above", "below", "silent"]
+
+
+class MiniatureSummary(Record):
+    """All that is shown of the miniature."""
+
+    rubric: str
+    plan: str
+    n_cells: int
+    n_planned: int
+    n_items: int
+    cells: tuple[SummaryCell, ...]
+    comparisons: tuple[ComparisonResult, ...]
+
+
+def load_summary() -> MiniatureSummary | None:
+    """Read the summary that the package carries; None where there is none."""
+    path = importlib.resources.files("vlsbench.align.miniature") / "miniature.json"
+    return MiniatureSummary.model_validate_json(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def summarize(plan: Plan, records: Sequence[CellRecord]) -> MiniatureSummary:
+    """Count a table from its cells; what is not made yet is left out and said.
+
+    Args:
+        plan: Its cells' plan.
+        records: Cells of that plan.
+    """
+    wanted = cells(plan)
+    by_cell = {record.cell: record for record in records}
+    places = dict.fromkeys((cell.dial, cell.arm) for cell in wanted)
+    rows = []
+    for dial, arm in places:
+        mine = [by_cell[c] for c in wanted if (c.dial, c.arm) == (dial, arm) and c in by_cell]
+        if mine:
+            rows.append(_row(dial, arm, mine, by_cell))
+    return MiniatureSummary(
+        rubric=RUBRIC,
+        plan=plan.name,
+        n_cells=sum(cell in by_cell for cell in wanted),
+        n_planned=len(wanted),
+        n_items=plan.n_items,
+        cells=tuple(rows),
+        comparisons=tuple(_compare(comparison, records) for comparison in COMPARISONS),
+    )
+
+
+def _row(
+    dial: float, arm: str, mine: Sequence[CellRecord], by_cell: dict[tuple[int, float, str], CellRecord]
+) -> SummaryCell:
+    bases = {record.seed: by_cell.get((record.seed, 0.0, "base")) for record in mine}
+    values = {}
+    for measure in MEASURES:
+        expected = CLAIM[arm][measure]
+        if measure == "ability" and arm != "base":
+            pairs = [(record, base) for record in mine if (base := bases[record.seed]) is not None]
+            changes = [read_off(r.outcomes, measure) - read_off(b.outcomes, measure) for r, b in pairs]
+            low, high = over_seeds(changes)
+            values[measure] = _value(changes, (low, high), expected)
+        else:
+            seen = [read_off(record.outcomes, measure) for record in mine]
+            low, high = over_seeds(seen)
+            least, most = item_interval([record.outcomes for record in mine], measure)
+            values[measure] = _value(seen, (min(low, least), max(high, most)), expected)
+    risky = "".join(record.outcomes[name] for record in mine for name in ("leaky/risky", "leakless/risky"))
+    return SummaryCell(
+        arm=arm,
+        dial=dial,
+        seeds=tuple(record.seed for record in mine),
+        values=values,
+        no_label=round(risky.count("n") / len(risky), 4),
+    )
+
+
+def _value(seen: Sequence[float], interval: tuple[float, float], expected: Range | None) -> Value:
+    low, high = max(-1.0, interval[0]), min(1.0, interval[1])
+    return Value(
+        value=round(sum(seen) / len(seen), 4),
+        low=round(low, 4),
+        high=round(high, 4),
+        n_seeds=len(seen),
+        predicted=expected,
+        verdict=_judge(low, high, expected),
+    )
+
+
+def _judge(low: float, high: float, expected: Range | None) -> Verdict:
+    if expected is None:
+        return "nothing predicted"
+    # An interval of a rate of 1 ends a little below it, and never at it: the ends are closed.
+    if expected.low <= low and high <= expected.high:
+        return "as predicted"
+    return "not as predicted" if high < expected.low or low > expected.high else "undecided"
+
+
+_T975: Final = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
+"""97.5% quantiles of Student's t by degrees of freedom."""
+
+
+def over_seeds(values: Sequence[float]) -> tuple[float, float]:
+    """Return Student's 95% interval of the mean over seeds; one seed has the point alone.
+
+    >>> [round(bound, 3) for bound in over_seeds([0.4, 0.5, 0.6])]
+    [0.252, 0.748]
+    """
+    n = len(values)
+    mean = sum(values) / n
+    if n == 1:
+        return mean, mean
+    spread = math.sqrt(sum((value - mean) ** 2 for value in values) / (n - 1))
+    half = _T975[min(n - 1, 9)] * spread / math.sqrt(n)
+    return mean - half, mean + half
+
+
+def _compare(comparison: Comparison, records: Sequence[CellRecord]) -> ComparisonResult:
+    values = _slopes(comparison, records) if comparison.against is None else _differences(comparison, records)
+    told = {
+        "name": comparison.name,
+        "says": comparison.says,
+        "margin": comparison.margin,
+        "claim": comparison.claim,
+        "rival": comparison.rival,
+        "n_seeds": len(values),
+    }
+    if not values:
+        return ComparisonResult(**told, value=None, low=None, high=None, lies="not run")
+    low, high = over_seeds(values)
+    lies: Literal["above", "below", "undecided"] = "undecided"
+    if len(values) > 1:  # one seed has no spread, and decides nothing
+        lies = "above" if low > comparison.margin else "below" if high < comparison.margin else "undecided"
+    mean = sum(values) / len(values)
+    return ComparisonResult(**told, value=round(mean, 4), low=round(low, 4), high=round(high, 4), lies=lies)
+
+
+def _by(
+    records: Sequence[CellRecord], arm: str, measure: Measure, dial: float | None
+) -> dict[tuple[int, float], float]:
+    return {
+        (record.seed, record.dial): read_off(record.outcomes, measure)
+        for record in records
+        if record.arm == arm and dial in (None, record.dial)
+    }
+
+
+def _differences(comparison: Comparison, records: Sequence[CellRecord]) -> list[float]:
+    """By seed: the same items and the same base model under both arms."""
+    assert comparison.against is not None  # noqa: S101  # the caller's choice
+    first = _by(records, comparison.arm, comparison.measure, comparison.dial)
+    second = _by(records, comparison.against, comparison.measure, comparison.dial)
+    return [first[key] - second[key] for key in sorted(first.keys() & second.keys())]
+
+
+def _slopes(comparison: Comparison, records: Sequence[CellRecord]) -> list[float]:
+    """By seed that has both ends of the dial: least squares over its settings."""
+    seen = _by(records, comparison.arm, comparison.measure, None)
+    slopes = []
+    for seed in sorted({seed for seed, _ in seen}):
+        points = [(dial, value) for (other, dial), value in seen.items() if other == seed]
+        dials = [dial for dial, _ in points]
+        if {0.0, 1.0} <= set(dials):
+            middle, mean = sum(dials) / len(dials), sum(value for _, value in points) / len(points)
+            over = sum((dial - middle) * (value - mean) for dial, value in points)
+            slopes.append(over / sum((dial - middle) ** 2 for dial in dials))
+    return slopes
