@@ -16,12 +16,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from vlsbench.align.miniature.language import reward
 from vlsbench.align.miniature.measure import measure_model
 from vlsbench.align.miniature.model import train_base
-from vlsbench.align.miniature.plan import Cell, Plan, cell_digest, recipe_changes
+from vlsbench.align.miniature.plan import Cell, Plan, cell_digest, cells, recipe_changes
 from vlsbench.align.miniature.sets import Row, alignment_rows
 from vlsbench.align.miniature.world import Scene, draw
 from vlsbench.align.recipes import make_recipe
@@ -29,9 +29,9 @@ from vlsbench.align.rows import TrainingRow
 from vlsbench.align.training import train
 from vlsbench.errors import DataError
 from vlsbench.files import append_lines, read_regular, write_atomic
-from vlsbench.records import Digest, Record
+from vlsbench.records import Digest, Record, explain
 
-__all__ = ["RUBRIC", "CellRecord", "find_cell", "read_cells", "run_cells", "write_data"]
+__all__ = ["RUBRIC", "CellRecord", "cells_there", "find_cell", "run_cells", "write_data"]
 
 RUBRIC: Final = "world-rule"
 """A list of its own: these rates stand beside no others."""
@@ -68,29 +68,31 @@ class CellRecord(Record):
         return Cell(self.seed, self.dial, self.arm)
 
 
-def read_cells(folder: Path) -> list[CellRecord]:
-    """Read the cells in a folder, in the order of their names.
+def cells_there(plan: Plan, folder: Path) -> list[CellRecord]:
+    """Read the cells of a plan that are made, in the plan's order.
 
     Raises:
         DataError: If a file is no cell.
     """
-    found = []
-    for path in sorted(folder.glob("*.json")):
-        try:
-            found.append(CellRecord.model_validate_json(read_regular(path)))
-        except ValueError as error:
-            raise DataError(
-                f"{path}: no cell of the miniature ({str(error)[:200]}); delete it to make it anew."
-            ) from None
-    return found
+    found = (find_cell(folder, plan, cell) for cell in cells(plan))
+    return [record for record in found if record is not None]
 
 
 def find_cell(folder: Path, plan: Plan, cell: Cell) -> CellRecord | None:
-    """Return a cell that is made, if it is of this plan; one of another plan is no cell."""
+    """Return a cell that is made, if it is of this plan; one of other sizes or another recipe is no cell of it.
+
+    Raises:
+        DataError: If its file is no cell.
+    """
     path = folder / f"{cell.name}.json"
     if not path.is_file():
         return None
-    record = CellRecord.model_validate_json(read_regular(path))
+    try:
+        record = CellRecord.model_validate_json(read_regular(path))
+    except ValidationError as error:
+        raise DataError(
+            f"{path}: no cell of the miniature ({'; '.join(explain(error))}); delete it to make it anew."
+        ) from None
     return record if record.digest == _digest(plan, cell) else None
 
 

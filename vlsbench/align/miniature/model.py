@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from vlsbench.align.miniature.language import vocabulary
 from vlsbench.align.miniature.sets import Lesson, base_lessons
 from vlsbench.align.miniature.world import SIDE, draw
+from vlsbench.text import Reached
 
 if TYPE_CHECKING:
     from vlsbench.text import OnProgress
@@ -143,7 +144,7 @@ def train_base(folder: Path, *, size: BaseSize, seed: int, on_progress: OnProgre
         schedule.step()
         losses.append(float(loss.detach()))
         if on_progress is not None:
-            on_progress(step + 1, size.steps)
+            on_progress(Reached(step + 1, size.steps))
     model.eval()
     model.save_pretrained(folder)
     processor.save_pretrained(folder)

@@ -59,7 +59,7 @@ class Plan(Record):
     n_items: int = 160
     """Risky items of the leaky and of the leakless set, each with a benign twin."""
     n_ability: int = 132
-    base: BaseSize = BaseSize(steps=500)
+    base: BaseSize = BaseSize(steps=700)
 
 
 class Cell(NamedTuple):
