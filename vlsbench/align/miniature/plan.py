@@ -80,14 +80,14 @@ SFT_ARMS: Final = ("t-sft", "mm-sft", "mm-sft-blind", "mm-sft-clean")
 """The arms of the dial."""
 
 ARMS: Final[dict[str, dict[str, object]]] = {
-    "t-sft": {"learning_rate": 1e-3, "epochs": 3},
-    "mm-sft": {"learning_rate": 1e-3, "epochs": 3},
-    "mm-sft-blind": {"learning_rate": 1e-3, "epochs": 3},
-    "mm-sft-clean": {"learning_rate": 1e-3, "epochs": 3},
+    "t-sft": {"learning_rate": 1e-3, "epochs": 6},
+    "mm-sft": {"learning_rate": 1e-3, "epochs": 6},
+    "mm-sft-blind": {"learning_rate": 1e-3, "epochs": 6},
+    "mm-sft-clean": {"learning_rate": 1e-3, "epochs": 6},
     "t-dpo": {"learning_rate": 3e-4, "epochs": 3},
     "mm-dpo": {"learning_rate": 3e-4, "epochs": 3},
     "t-unlearning": {"learning_rate": 3e-4, "epochs": 3},
-    "t-safe-unlearning": {"learning_rate": 1e-3, "epochs": 3},
+    "t-safe-unlearning": {"learning_rate": 1e-3, "epochs": 6},
     "mm-rl": {"learning_rate": 1e-3, "max_steps": 100, "batch_size": 64, "n_answers": 8, "max_new_tokens": 16},
 }
 """What each arm changes of its recipe's defaults, which are made for models ten thousand times as large."""
