@@ -11,10 +11,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from vlsbench.align.parts import Loaded, lora_targets
+from vlsbench.align.parts import Loaded, load, lora_targets
 from vlsbench.align.recipes import Recipe
 from vlsbench.align.rows import TrainingData, TrainingRow
+from vlsbench.align.unlearning import make_unlearning_trainer
 from vlsbench.dataset.pictures import MAX_IMAGE_BYTES, Picture, mime_of, plain_picture, size_of
+from vlsbench.errors import UsageError
 from vlsbench.files import read_regular, write_atomic
 
 if TYPE_CHECKING:
@@ -166,14 +168,78 @@ def make_trainer(
     objective = recipe.how.objective
     model = adapted(loaded, recipe)
     arguments = _arguments(recipe, out, report_to)
+    if objective in ("unlearning", "safe-unlearning"):
+        return make_unlearning_trainer(loaded, model, recipe, data, base=base, arguments=arguments)
+    dataset = make_dataset(data, recipe, images)
     if objective == "sft":
-        from trl.trainer.sft_config import SFTConfig
-        from trl.trainer.sft_trainer import SFTTrainer
+        return _sft(loaded, model, recipe, dataset, arguments)
+    if objective == "dpo":
+        return _dpo(loaded, model, recipe, dataset, arguments, base)
+    if reward is None:
+        raise UsageError(f"{recipe.method} is rewarded by somebody: name a judge with --reward, or hand in a callable.")
+    return _rl(loaded, model, recipe, dataset, arguments, _reward(data, reward))
 
-        return SFTTrainer(
-            model,
-            SFTConfig(**arguments, max_length=recipe.max_length, completion_only_loss=True),
-            train_dataset=make_dataset(data, recipe, images),
-            processing_class=loaded.processor,
+
+def _sft(loaded: Loaded, model: Any, recipe: Recipe, dataset: Dataset, arguments: dict[str, Any]) -> Any:
+    from trl.trainer.sft_config import SFTConfig
+    from trl.trainer.sft_trainer import SFTTrainer
+
+    args = SFTConfig(**arguments, max_length=recipe.max_length, completion_only_loss=True)
+    return SFTTrainer(model, args, train_dataset=dataset, processing_class=loaded.processor)
+
+
+def _dpo(loaded: Loaded, model: Any, recipe: Recipe, dataset: Dataset, arguments: dict[str, Any], base: Path) -> Any:
+    from trl.trainer.dpo_config import DPOConfig
+    from trl.trainer.dpo_trainer import DPOTrainer
+
+    args = DPOConfig(**arguments, max_length=recipe.max_length, beta=recipe.beta)
+    # Loaded by us, so that it is the model before training also where a killed run goes on.
+    reference = load(base).model if recipe.lora_rank is None else None
+    return DPOTrainer(model, reference, args, train_dataset=dataset, processing_class=loaded.processor)
+
+
+def _rl(loaded: Loaded, model: Any, recipe: Recipe, dataset: Dataset, arguments: dict[str, Any], reward: Any) -> Any:
+    """RLOO, or GRPO: a batch holds `batch_size` prompts with `n_answers` answers each."""
+    settings: dict[str, Any] = {
+        **arguments,
+        "per_device_train_batch_size": recipe.batch_size * recipe.n_answers,
+        "num_generations": recipe.n_answers,
+        "max_completion_length": recipe.max_new_tokens,
+        "temperature": recipe.temperature,
+        "beta": recipe.beta,
+    }
+    if recipe.algorithm == "rloo":
+        from trl.trainer.rloo_config import RLOOConfig
+        from trl.trainer.rloo_trainer import RLOOTrainer
+
+        return RLOOTrainer(
+            model, reward, RLOOConfig(**settings), train_dataset=dataset, processing_class=loaded.processor
         )
-    raise NotImplementedError(objective)
+    from trl.trainer.grpo_config import GRPOConfig
+    from trl.trainer.grpo_trainer import GRPOTrainer
+
+    return GRPOTrainer(model, reward, GRPOConfig(**settings), train_dataset=dataset, processing_class=loaded.processor)
+
+
+def _reward(data: TrainingData, reward: Reward) -> Callable[..., list[float | None]]:
+    """Put a reward as TRL asks it: by the row's number, with the text of each answer."""
+
+    def rewarded(completions: Sequence[Any], row: Sequence[int], **rest: Any) -> list[float | None]:
+        answers = [text_of(completion) for completion in completions]
+        given = list(reward([data.rows[number] for number in row], answers))
+        if len(given) != len(answers):
+            raise UsageError(f"the reward gave {len(given)} numbers for {len(answers)} answers; it owes one each.")
+        return given
+
+    return rewarded
+
+
+def text_of(completion: Any) -> str:
+    """Return the text of an answer as TRL hands it over: a string, or messages of strings or parts."""
+    if isinstance(completion, str):
+        return completion
+    contents = [message["content"] for message in completion]
+    return "".join(
+        content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
+        for content in contents
+    )
