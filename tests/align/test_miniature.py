@@ -171,6 +171,7 @@ def record(cell: Cell, **outcomes: str) -> CellRecord:
         dial=cell.dial,
         arm=cell.arm,
         digest="0" * 64,
+        recipe_sha256=None,
         outcomes={**told, **outcomes},
         first_loss=None,
         last_loss=None,

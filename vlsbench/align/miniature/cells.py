@@ -48,6 +48,8 @@ class CellRecord(Record):
     arm: str
     digest: Digest
     """Of all that decides it; see `plan.cell_digest`."""
+    recipe_sha256: Digest | None = None
+    """Of the whole recipe, defaults among them; None for the base model."""
     rubric: str = RUBRIC
     outcomes: dict[str, str]
     """By set, a letter an item; see `measure`."""
@@ -93,7 +95,7 @@ def find_cell(folder: Path, plan: Plan, cell: Cell) -> CellRecord | None:
         raise DataError(
             f"{path}: no cell of the miniature ({'; '.join(explain(error))}); delete it to make it anew."
         ) from None
-    return record if record.digest == _digest(plan, cell) else None
+    return record if record.digest == cell_digest(plan, cell) else None
 
 
 def run_cells(
@@ -137,13 +139,8 @@ def _run_logged(plan: Plan, cell: Cell, out: Path) -> CellRecord:
 
 def _log(path: Path, plan: Plan, cell: Cell, event: str, **more: object) -> None:
     when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    line = {"when": when, "plan": plan.name, "cell": cell.name, "digest": _digest(plan, cell)[:12], "event": event}
+    line = {"when": when, "plan": plan.name, "cell": cell.name, "digest": cell_digest(plan, cell)[:12], "event": event}
     append_lines(path, [json.dumps({**line, **more})])
-
-
-def _digest(plan: Plan, cell: Cell) -> str:
-    recipe = None if cell.arm == "base" else make_recipe(cell.arm, **recipe_changes(cell.arm, cell.seed)).digest
-    return cell_digest(plan, cell, recipe)
 
 
 def _make(plan: Plan, cell: Cell, out: Path) -> CellRecord:
@@ -153,7 +150,7 @@ def _make(plan: Plan, cell: Cell, out: Path) -> CellRecord:
     base = out / f"seed{cell.seed}" / "base"
     if cell.arm == "base":
         losses: Sequence[float] = train_base(base, size=plan.base, seed=cell.seed)
-        model = base
+        model, recipe = base, None
     else:
         folder = out / f"seed{cell.seed}" / f"dial{cell.dial:.2f}-{cell.arm}"
         data, scenes = write_data(plan, cell, folder.with_name(f"{folder.name}-data"))
@@ -161,8 +158,9 @@ def _make(plan: Plan, cell: Cell, out: Path) -> CellRecord:
         def pay(rows: Sequence[TrainingRow], answers: Sequence[str]) -> list[float | None]:
             return [reward(answer, scenes[row.id]) for row, answer in zip(rows, answers, strict=True)]
 
+        recipe = make_recipe(cell.arm, **recipe_changes(cell.arm, cell.seed))
         run = train(
-            make_recipe(cell.arm, **recipe_changes(cell.arm, cell.seed)),
+            recipe,
             base,
             data,
             folder,
@@ -175,7 +173,8 @@ def _make(plan: Plan, cell: Cell, out: Path) -> CellRecord:
         seed=cell.seed,
         dial=cell.dial,
         arm=cell.arm,
-        digest=_digest(plan, cell),
+        digest=cell_digest(plan, cell),
+        recipe_sha256=None if recipe is None else recipe.digest,
         outcomes=outcomes,
         first_loss=sum(losses[:tenth]) / tenth if losses else None,
         last_loss=sum(losses[-tenth:]) / tenth if losses else None,

@@ -84,8 +84,8 @@ ARMS: Final[dict[str, dict[str, object]]] = {
     "mm-sft": {"learning_rate": 1e-3, "epochs": 6},
     "mm-sft-blind": {"learning_rate": 1e-3, "epochs": 6},
     "mm-sft-clean": {"learning_rate": 1e-3, "epochs": 6},
-    "t-dpo": {"learning_rate": 3e-4, "epochs": 3},
-    "mm-dpo": {"learning_rate": 3e-4, "epochs": 3},
+    "t-dpo": {"learning_rate": 1e-3, "epochs": 6},
+    "mm-dpo": {"learning_rate": 1e-3, "epochs": 6},
     "t-unlearning": {"learning_rate": 3e-4, "epochs": 3},
     "t-safe-unlearning": {"learning_rate": 1e-3, "epochs": 6},
     "mm-rl": {"learning_rate": 1e-3, "max_steps": 100, "batch_size": 64, "n_answers": 8, "max_new_tokens": 16},
@@ -134,13 +134,10 @@ def cells(plan: Plan, *, seeds: tuple[int, ...] | None = None, dials: tuple[floa
     return made
 
 
-def cell_digest(plan: Plan, cell: Cell, recipe: str | None) -> str:
-    """Return the SHA-256 of all that decides a cell; a cell of another digest is made again, never mixed in.
-
-    Args:
-        recipe: Digest of its recipe; None for the base model.
-    """
+def cell_digest(plan: Plan, cell: Cell) -> str:
+    """Return the SHA-256 of all that decides a cell; a cell of another digest is made again, never mixed in."""
     told = plan.model_dump(mode="json", exclude={"name", "seeds", "dials", "arms"})
+    recipe = None if cell.arm == "base" else recipe_changes(cell.arm, cell.seed)
     return sha256_hex(canonical_json({"world": WORLD_VERSION, "plan": told, "cell": list(cell), "recipe": recipe}))
 
 
