@@ -7,7 +7,7 @@
     plan       seeds, sizes, cells and what was predicted of them before the first run
     measure    answers → labels → rates with intervals
     cells      one file per (seed, dial, arm); resumed where it stopped
-    summary    the table over seeds and items, the plots, the page of the documentation
+    summary    the table over seeds and items; records: `miniature.json`; page: tables and plots of docs/miniature.md
 
 Nothing here is a benchmark: rows of rubric `world-rule` are a list of their own, never beside rows of real models.
 """

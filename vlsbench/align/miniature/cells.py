@@ -22,6 +22,7 @@ from vlsbench.align.miniature.language import reward
 from vlsbench.align.miniature.measure import measure_model
 from vlsbench.align.miniature.model import train_base
 from vlsbench.align.miniature.plan import Cell, Plan, cell_digest, cells, recipe_changes
+from vlsbench.align.miniature.records import RUBRIC
 from vlsbench.align.miniature.sets import Row, alignment_rows
 from vlsbench.align.miniature.world import Scene, draw
 from vlsbench.align.recipes import make_recipe
@@ -31,10 +32,7 @@ from vlsbench.errors import DataError
 from vlsbench.files import append_lines, read_regular, write_atomic
 from vlsbench.records import Digest, Record, explain
 
-__all__ = ["RUBRIC", "CellRecord", "cells_there", "find_cell", "run_cells", "write_data"]
-
-RUBRIC: Final = "world-rule"
-"""A list of its own: these rates stand beside no others."""
+__all__ = ["CellRecord", "cells_there", "find_cell", "run_cells", "write_data"]
 
 _NAMED_ARMS: Final = ("t-sft", "t-unlearning", "t-safe-unlearning")
 """Arms whose texts all name thing and state: the paper's textual data is other data than its multimodal data."""

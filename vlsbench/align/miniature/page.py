@@ -12,7 +12,7 @@ from html import escape
 from typing import Final
 
 from vlsbench.align.miniature.plan import CLAIM, COMPARISONS, Comparison, Measure, Plan, Range, cells
-from vlsbench.align.miniature.summary import ComparisonResult, MiniatureSummary, SummaryCell, Value
+from vlsbench.align.miniature.records import ComparisonResult, MiniatureSummary, SummaryCell, Value
 
 __all__ = ["PLOTS", "fill_page", "predictions_block", "render_terminal", "results_block"]
 

@@ -5,82 +5,28 @@ so it holds all three. Five equal values have no spread, and a rate of 1 on 160 
 that is shown is never narrower than that over the items. With one seed it is that over the items alone, which says how
 one model would do on other items and nothing of other seeds.
 
-Pure: no files but `load_summary`.
+Pure: no files, no network, no clock.
 """
 
 from __future__ import annotations
 
-import importlib.resources
 import math
 from collections.abc import Sequence
 from typing import Final, Literal
 
-from vlsbench.align.miniature.cells import RUBRIC, CellRecord
+from vlsbench.align.miniature.cells import CellRecord
 from vlsbench.align.miniature.measure import MEASURES, item_interval, read_off
 from vlsbench.align.miniature.plan import CLAIM, COMPARISONS, Comparison, Measure, Plan, Range, cells
-from vlsbench.records import Record
+from vlsbench.align.miniature.records import (
+    RUBRIC,
+    ComparisonResult,
+    MiniatureSummary,
+    SummaryCell,
+    Value,
+    Verdict,
+)
 
-__all__ = ["ComparisonResult", "MiniatureSummary", "SummaryCell", "Value", "load_summary", "summarize"]
-
-Verdict = Literal["as predicted", "not as predicted", "undecided", "nothing predicted"]
-
-
-class Value(Record):
-    """A measure over seeds and items."""
-
-    value: float
-    low: float
-    high: float
-    n_seeds: int
-    predicted: tuple[float, float] | None
-    """Range that the claim predicts; None where it says nothing."""
-    verdict: Verdict
-    """As predicted: the whole interval lies in the range; not: the whole interval lies outside it."""
-
-
-class SummaryCell(Record):
-    """One arm at one setting of the dial."""
-
-    arm: str
-    dial: float
-    seeds: tuple[int, ...]
-    values: dict[str, Value]
-    """By measure; `ability` is the change against the base model, but for the base model itself."""
-    no_label: float
-    """Share of answers to risky items that have no label."""
-
-
-class ComparisonResult(Record):
-    """What came of a comparison stated beforehand."""
-
-    name: str
-    says: str
-    margin: float
-    value: float | None
-    low: float | None
-    high: float | None
-    n_seeds: int
-    lies: Literal["above", "below", "undecided", "not run"]
-    claim: Literal["above", "below", "silent"]
-    rival: Literal["above", "below", "silent"]
-
-
-class MiniatureSummary(Record):
-    """All that is shown of the miniature."""
-
-    rubric: str
-    plan: str
-    n_cells: int
-    n_planned: int
-    n_items: int
-    cells: tuple[SummaryCell, ...]
-    comparisons: tuple[ComparisonResult, ...]
-
-
-def load_summary() -> MiniatureSummary | None:
-    """Read the summary that the package carries; None where there is none."""
-    path = importlib.resources.files("vlsbench.align.miniature") / "miniature.json"
-    return MiniatureSummary.model_validate_json(path.read_text(encoding="utf-8")) if path.is_file() else None
+__all__ = ["over_seeds", "summarize"]
 
 
 def summarize(plan: Plan, records: Sequence[CellRecord]) -> MiniatureSummary:
