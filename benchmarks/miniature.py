@@ -4,7 +4,7 @@
     python benchmarks/miniature.py --minutes 60            # goes on with the published table for so long
     python benchmarks/miniature.py --render                # page, plots and the package's summary from the cells there
 
-Cells of the published table stand in benchmarks/miniature_runs/cells, one file each, and what was run, broken off and run
+Cells of the published table stand in benchmarks/miniature_runs/cells, one file each; what was run, broken off and run
 again in benchmarks/miniature_runs/runs.jsonl.
 """
 
