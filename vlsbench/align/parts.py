@@ -20,13 +20,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Loaded",
+    "Reader",
     "check_folder",
     "digest_weights",
+    "empty_model",
     "freeze",
     "load",
     "lora_targets",
     "part_of",
     "parts_of",
+    "read_processor",
     "with_first_token",
 ]
 
@@ -36,6 +39,19 @@ _PARTS: Final[tuple[tuple[Part, str], ...]] = (
     ("language", r"language_model|lm_head"),
 )
 """In order: Qwen2-VL's merger is inside `visual`, and it is its projector."""
+
+
+class Reader(NamedTuple):
+    """What turns conversations into tokens."""
+
+    processor: Any
+    """A model's processor; its tokenizer where it reads text only."""
+    has_vision: bool
+
+    @property
+    def tokenizer(self) -> Any:
+        """The tokenizer."""
+        return getattr(self.processor, "tokenizer", self.processor)
 
 
 class Loaded(NamedTuple):
@@ -102,50 +118,83 @@ def check_folder(folder: Path) -> dict[str, Any]:
     return config
 
 
-def load(folder: Path) -> Loaded:
-    """Load model and processor from a folder, in float32, on the CPU; the trainer moves them.
+def read_processor(folder: Path) -> Reader:
+    """Load the processor of a model, or the tokenizer of one that reads text only.
 
     Raises:
-        ModelError: If they cannot be loaded, or there is no chat template.
+        ModelError: If it cannot be loaded, or there is no chat template.
     """
-    import torch
     import transformers
 
-    config = check_folder(folder)
-    has_vision = "vision_config" in config
-    kind = transformers.AutoModelForImageTextToText if has_vision else transformers.AutoModelForCausalLM
-    reader = transformers.AutoProcessor if has_vision else transformers.AutoTokenizer
+    has_vision = "vision_config" in check_folder(folder)
+    kind: Any = transformers.AutoProcessor if has_vision else transformers.AutoTokenizer
     try:
-        model = kind.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
-        processor: Any = reader.from_pretrained(folder, local_files_only=True)
+        processor = kind.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, ImportError, KeyError) as error:
-        raise ModelError(f"{folder}: cannot be loaded ({str(error)[:300]}).") from None
+        raise ModelError(f"{folder}: its processor cannot be loaded ({str(error)[:300]}).") from None
     if getattr(processor, "chat_template", None) is None:
         raise ModelError(
             f"{folder}: its tokenizer has no chat template, so nobody knows how a question is put; add "
             "chat_template.jinja of the model's authors."
         )
-    loaded = Loaded(model, processor, has_vision)
-    if loaded.tokenizer.pad_token_id is None:
-        loaded.tokenizer.pad_token = loaded.tokenizer.eos_token
-    with_first_token(loaded)
-    return loaded
+    reader = Reader(processor, has_vision)
+    if reader.tokenizer.pad_token_id is None:
+        reader.tokenizer.pad_token = reader.tokenizer.eos_token
+    with_first_token(reader)
+    return reader
 
 
-def with_first_token(loaded: Loaded) -> None:
+def empty_model(folder: Path) -> Any:
+    """Make the model of a folder without its weights, to count and name them."""
+    import torch
+    import transformers
+
+    kind: Any = (
+        transformers.AutoModelForImageTextToText
+        if "vision_config" in check_folder(folder)
+        else (transformers.AutoModelForCausalLM)
+    )
+    with torch.device("meta"):
+        return kind.from_config(transformers.AutoConfig.from_pretrained(folder, local_files_only=True))
+
+
+def load(folder: Path, reader: Reader | None = None) -> Loaded:
+    """Load a model from a folder, in float32, on the CPU; the trainer moves it.
+
+    Args:
+        folder: Of the model.
+        reader: Its processor, where it is loaded already.
+
+    Raises:
+        ModelError: If it cannot be loaded.
+    """
+    import torch
+    import transformers
+
+    reader = reader or read_processor(folder)
+    kind: Any = transformers.AutoModelForImageTextToText if reader.has_vision else transformers.AutoModelForCausalLM
+    try:
+        model = kind.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+    except (OSError, ValueError, ImportError, KeyError) as error:
+        raise ModelError(f"{folder}: cannot be loaded ({str(error)[:300]}).") from None
+    return Loaded(model, reader.processor, reader.has_vision)
+
+
+def with_first_token(reader: Reader) -> None:
     """Let the chat template write the token that a tokenizer puts before every text, where it does not.
 
     TRL renders the template and tokenizes without special tokens; transformers' own pipelines add the first one. LLaVA
     1.5 would be trained without it and asked with it.
     """
-    tokenizer = loaded.tokenizer
+    tokenizer = reader.tokenizer
     bos = tokenizer.bos_token
     if bos is None or tokenizer("a")["input_ids"][:1] != [tokenizer.bos_token_id]:
         return
-    question = [{"role": "user", "content": [{"type": "text", "text": "a"}]}]
-    if not loaded.processor.apply_chat_template(question, tokenize=False).startswith(bos):
-        template = "{{ '" + bos + "' }}" + loaded.processor.chat_template
-        loaded.processor.chat_template = template
+    content: Any = [{"type": "text", "text": "a"}] if reader.has_vision else "a"
+    rendered = reader.processor.apply_chat_template([{"role": "user", "content": content}], tokenize=False)
+    if not rendered.startswith(bos):
+        template = "{{ '" + bos + "' }}" + reader.processor.chat_template
+        reader.processor.chat_template = template
         tokenizer.chat_template = template
 
 

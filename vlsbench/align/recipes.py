@@ -22,6 +22,7 @@ __all__ = [
     "Objective",
     "Part",
     "Recipe",
+    "Sees",
     "make_recipe",
     "method_named",
 ]
@@ -38,6 +39,7 @@ MethodName = Literal[
     "mm-sft-clean",
 ]
 Objective = Literal["sft", "dpo", "unlearning", "safe-unlearning", "rl"]
+Sees = Literal["nothing", "image", "grey"]
 Part = Literal["language", "projector", "vision"]
 """Parts of a model: the language model with its head, what joins the two, the vision tower."""
 
@@ -47,7 +49,7 @@ class Method(NamedTuple):
 
     name: MethodName
     objective: Objective
-    sees: Literal["nothing", "image", "grey"]
+    sees: Sees
     """What of a row's image is shown: nothing, the image, or a grey one of its size."""
     in_paper: str | None
     """The paper's name for it, None for an arm that the paper lacks."""

@@ -12,42 +12,41 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from vlsbench.align.parts import Loaded, load, lora_targets
-from vlsbench.align.recipes import Recipe
+from vlsbench.align.recipes import Objective, Recipe, Sees
 from vlsbench.align.rows import TrainingData, TrainingRow
 from vlsbench.align.unlearning import make_unlearning_trainer
 from vlsbench.dataset.pictures import MAX_IMAGE_BYTES, Picture, mime_of, plain_picture, size_of
-from vlsbench.errors import UsageError
+from vlsbench.errors import ModelError, UsageError
 from vlsbench.files import read_regular, write_atomic
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-__all__ = ["Reporter", "Reward", "adapted", "make_dataset", "make_trainer", "shown_images"]
+__all__ = ["Reporter", "Reward", "adapted", "line_of", "make_dataset", "make_trainer", "shown_images", "text_of"]
 
 Reward = Callable[[Sequence[TrainingRow], Sequence[str]], Sequence[float | None]]
 """Rewards of answers, in order; None for one that could not be judged, which then has no part in the step."""
 Reporter = Literal["none", "trackio", "wandb"]
 
 
-def shown_images(data: TrainingData, recipe: Recipe, folder: Path) -> list[list[str]]:
+def shown_images(data: TrainingData, sees: Sees, folder: Path) -> list[list[str]]:
     """Return the paths of the images that each row shows, empty lists where it shows none.
 
     An image that not every decoder reads alike (turned, transparent) and the grey ones are written into `folder`.
     """
     made: dict[str, str] = {}
     return [
-        [] if row.image is None or recipe.how.sees == "nothing" else [_shown(data, row, recipe, folder, made)]
-        for row in data.rows
+        [] if row.image is None or sees == "nothing" else [_shown(data, row, sees, folder, made)] for row in data.rows
     ]
 
 
-def _shown(data: TrainingData, row: TrainingRow, recipe: Recipe, folder: Path, made: dict[str, str]) -> str:
+def _shown(data: TrainingData, row: TrainingRow, sees: Sees, folder: Path, made: dict[str, str]) -> str:
     path = data.image_path(row)
     assert path is not None  # noqa: S101  # asked only of rows with an image
     if str(path) not in made:
         raw = read_regular(path, max_bytes=MAX_IMAGE_BYTES)
         picture = Picture(raw, mime_of(raw) or "image/png")
-        if recipe.how.sees == "grey":
+        if sees == "grey":
             made[str(path)] = str(_grey(size_of(picture), folder))
         else:
             plain = plain_picture(picture)
@@ -84,18 +83,24 @@ def make_dataset(data: TrainingData, recipe: Recipe, images: Sequence[Sequence[s
     objective = recipe.how.objective
     table: list[dict[str, Any]] = []
     for number, (row, shown) in enumerate(zip(data.rows, images, strict=True)):
-        line: dict[str, Any] = {"prompt": [{"role": "user", "content": row.prompt}]}
-        if objective == "sft":
-            line["completion"] = _said(row.response)
-        elif objective == "dpo":
-            line |= {"chosen": _said(row.response), "rejected": _said(row.rejected)}
-        elif objective == "rl":
+        line = line_of(row, objective)
+        if objective == "rl":
             line["row"] = number
         if recipe.how.is_multimodal:
             line["images"] = list(shown)
         table.append(line)
     made = Dataset.from_list(table)
     return made.cast_column("images", ListFeature(ImageFeature(mode="RGB"))) if recipe.how.is_multimodal else made
+
+
+def line_of(row: TrainingRow, objective: Objective) -> dict[str, Any]:
+    """Return a row as a conversation, as TRL reads it, without its image."""
+    line: dict[str, Any] = {"prompt": [{"role": "user", "content": row.prompt}]}
+    if objective == "sft":
+        line["completion"] = _said(row.response)
+    elif objective == "dpo":
+        line |= {"chosen": _said(row.response), "rejected": _said(row.rejected)}
+    return line
 
 
 def _said(text: str | None) -> list[dict[str, str]]:
@@ -229,6 +234,11 @@ def _reward(data: TrainingData, reward: Reward) -> Callable[..., list[float | No
         given = list(reward([data.rows[number] for number in row], answers))
         if len(given) != len(answers):
             raise UsageError(f"the reward gave {len(given)} numbers for {len(answers)} answers; it owes one each.")
+        if all(number is None for number in given):
+            raise ModelError(
+                f"the reward could judge none of the {len(answers)} answers of a step: see whether its judge is "
+                "there. Checkpoints are kept, and the same command goes on."
+            )
         return given
 
     return rewarded
