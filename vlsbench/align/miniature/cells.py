@@ -18,6 +18,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field, ValidationError
 
+from vlsbench.align.audit import DataAudit
 from vlsbench.align.miniature.language import reward
 from vlsbench.align.miniature.measure import measure_model
 from vlsbench.align.miniature.model import train_base
@@ -26,13 +27,13 @@ from vlsbench.align.miniature.records import RUBRIC
 from vlsbench.align.miniature.sets import Row, alignment_rows
 from vlsbench.align.miniature.world import Scene, draw
 from vlsbench.align.recipes import make_recipe
-from vlsbench.align.rows import TrainingRow
+from vlsbench.align.rows import TrainingData, TrainingRow, read_rows
 from vlsbench.align.training import train
 from vlsbench.errors import DataError
 from vlsbench.files import append_lines, read_regular, write_atomic
 from vlsbench.records import Digest, Record, explain
 
-__all__ = ["CellRecord", "cells_there", "find_cell", "run_cells", "write_data"]
+__all__ = ["CellRecord", "cells_there", "find_cell", "run_cells", "text_weights", "write_data"]
 
 _NAMED_ARMS: Final = ("t-sft", "t-unlearning", "t-safe-unlearning")
 """Arms whose texts all name thing and state: the paper's textual data is other data than its multimodal data."""
@@ -54,6 +55,8 @@ class CellRecord(Record):
     first_loss: float | None
     """Mean of the first tenth of the steps, and of the last."""
     last_loss: float | None
+    image_effect: float | None = None
+    """Of multimodal arms, after training: loss with permuted images less that with the right ones, nats a token."""
     steps: int
     cpu_seconds: Annotated[float, Field(ge=0)]
     """Of making and measuring it, all threads."""
@@ -148,10 +151,11 @@ def _make(plan: Plan, cell: Cell, out: Path) -> CellRecord:
     base = out / f"seed{cell.seed}" / "base"
     if cell.arm == "base":
         losses: Sequence[float] = train_base(base, size=plan.base, seed=cell.seed)
-        model, recipe = base, None
+        model, recipe, after = base, None, None
     else:
         folder = out / f"seed{cell.seed}" / f"dial{cell.dial:.2f}-{cell.arm}"
-        data, scenes = write_data(plan, cell, folder.with_name(f"{folder.name}-data"))
+        path, scenes = write_data(plan, cell, folder.with_name(f"{folder.name}-data"))
+        data = read_rows(path)
 
         def pay(rows: Sequence[TrainingRow], answers: Sequence[str]) -> list[float | None]:
             return [reward(answer, scenes[row.id]) for row, answer in zip(rows, answers, strict=True)]
@@ -162,9 +166,12 @@ def _make(plan: Plan, cell: Cell, out: Path) -> CellRecord:
             base,
             data,
             folder,
-            **({"reward": pay} if cell.arm == "mm-rl" else {}),
+            audit=_known(data),
+            reward=pay if cell.arm == "mm-rl" else None,
+            reward_name=RUBRIC if cell.arm == "mm-rl" else None,
+            weights=text_weights(data, cell.seed) if cell.arm == "mm-sft-clean" else None,
         )
-        losses, model = run.losses, run.model
+        losses, model, after = run.losses, run.model, run.capsule.shuffle_after
     outcomes = measure_model(model, plan, cell.seed)
     tenth = max(1, len(losses) // 10)
     return CellRecord(
@@ -176,6 +183,7 @@ def _make(plan: Plan, cell: Cell, out: Path) -> CellRecord:
         outcomes=outcomes,
         first_loss=sum(losses[:tenth]) / tenth if losses else None,
         last_loss=sum(losses[-tenth:]) / tenth if losses else None,
+        image_effect=None if after is None else round(after.difference, 6),
         steps=len(losses),
         cpu_seconds=round(time.process_time() - cpu, 1),
         seconds=round(time.monotonic() - wall, 1),
@@ -206,6 +214,47 @@ def write_data(plan: Plan, cell: Cell, folder: Path) -> tuple[Path, dict[str, Sc
     lines = [json.dumps(_line(number, row)) for number, row in enumerate(rows)]
     write_atomic(folder / "data.jsonl", "\n".join(lines) + "\n")
     return folder / "data.jsonl", {str(number): row.scene for number, row in enumerate(rows)}
+
+
+def _known(data: TrainingData) -> DataAudit:
+    """Say what the texts give away: the world is ours, so its one cue is counted and nothing has to be looked for."""
+    is_told = [(row.kind == "benign") == row.prompt.endswith("?") for row in data.rows]
+    harmful = sum(row.kind == "harmful" for row in data.rows) / len(data.rows)
+    return DataAudit(
+        auc=None,
+        cue="final question mark: benign",
+        cue_accuracy=sum(is_told) / len(is_told),
+        majority=max(harmful, 1 - harmful),
+        points_at_image=None,
+        notes=("rows of the drawn world; texts that name thing and state give their kind away by design",),
+    )
+
+
+def text_weights(data: TrainingData, seed: int) -> dict[str, float]:
+    """Weigh rows so that text tells less of their kind, as `vlsbench leakage --reweight` does.
+
+    That command takes all texts of one template as one group and holds out whole groups; here every text is of one of
+    two templates, and nothing could be held out. Groups are therefore images.
+
+    Returns:
+        Weight by row id; a row of weight 0 is left out.
+
+    Raises:
+        DataError: If there is nothing to weigh.
+    """
+    import numpy as np
+
+    from vlsbench.leakage.features import TextFeatures
+    from vlsbench.leakage.predictability import make_task
+    from vlsbench.leakage.reweight import reweight
+
+    images = {row.image: number for number, row in enumerate(data.rows)}
+    task = make_task("kind", [row.kind for row in data.rows], np.array([images[row.image] for row in data.rows]))
+    if isinstance(task, str):
+        raise DataError(f"{data.name}: {task}")
+    features = TextFeatures([row.prompt for row in data.rows])
+    found = reweight(task, features, features.sketch(seed), seed=seed).weights
+    return {row.id: float(weight) for row, weight in zip(data.rows, found, strict=True) if weight > 0}
 
 
 def _line(number: int, row: Row) -> dict[str, Any]:
