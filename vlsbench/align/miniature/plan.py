@@ -88,7 +88,7 @@ ARMS: Final[dict[str, dict[str, object]]] = {
     "mm-dpo": {"learning_rate": 1e-3, "epochs": 6},
     "t-unlearning": {"learning_rate": 3e-4, "epochs": 3},
     "t-safe-unlearning": {"learning_rate": 1e-3, "epochs": 6},
-    "mm-rl": {"learning_rate": 1e-3, "max_steps": 60, "batch_size": 16, "n_answers": 8, "max_new_tokens": 16},
+    "mm-rl": {"learning_rate": 1e-3, "max_steps": 40, "batch_size": 8, "n_answers": 8, "max_new_tokens": 16},
 }
 """What each arm changes of its recipe's defaults, which are made for models ten thousand times as large."""
 
