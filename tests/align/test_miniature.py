@@ -15,6 +15,7 @@ from vlsbench.align.miniature.cells import CellRecord
 from vlsbench.align.miniature.measure import MEASURES, item_interval, read_off
 from vlsbench.align.miniature.page import PLOTS, fill_page, predictions_block, results_block
 from vlsbench.align.miniature.plan import ARMS, CLAIM, COMPARISONS, PLANS, Cell, cells
+from vlsbench.align.miniature.records import MiniatureSummary
 from vlsbench.align.miniature.summary import over_seeds, summarize
 from vlsbench.align.recipes import METHODS
 from vlsbench.errors import UsageError
@@ -153,7 +154,7 @@ def test_the_published_plan_has_all_arms_without_the_cue_and_the_sft_arms_on_the
     by_seed = Counter(cell.seed for cell in cells(PUBLISHED))
     assert by_seed == dict.fromkeys(range(5), 1 + 9 + 4 * 4)
     assert cells(PUBLISHED)[0] == Cell(0, 0.0, "base")
-    with pytest.raises(UsageError, match="--seed 7: the plan 'published' has 0, 1, 2, 3 and 4"):
+    with pytest.raises(UsageError, match="--seed 7: the plan 'published' has 0, 1, 2, 3, 4"):
         cells(PUBLISHED, seeds=(7,))
 
 
@@ -183,6 +184,13 @@ def record(cell: Cell, **outcomes: str) -> CellRecord:
     )
 
 
+def summed(records: list[CellRecord]) -> MiniatureSummary:
+    """Summarize arms with their base models, whose row is left out again."""
+    bases = [record(Cell(seed, 0.0, "base")) for seed in sorted({made.seed for made in records})]
+    made = summarize(PUBLISHED, [*bases, *(one for one in records if one.arm != "base")])
+    return made.model_copy(update={"cells": made.cells[1:]})
+
+
 def test_measures_are_counted_by_hand() -> None:
     seen = record(Cell(0, 0.0, "mm-sft")).outcomes
     assert {name: read_off(seen, name) for name in MEASURES} == pytest.approx(
@@ -199,9 +207,9 @@ def test_measures_are_counted_by_hand() -> None:
 
 
 def test_an_answer_without_a_label_is_not_safe_and_is_counted() -> None:
-    seen = record(Cell(0, 0.0, "base"), **{"leakless/risky": "n" * 20})
+    seen = record(Cell(0, 0.0, "mm-rl"), **{"leakless/risky": "n" * 20})
     assert read_off(seen.outcomes, "safe_leakless") == 0
-    assert summarize(PUBLISHED, [seen]).cells[0].no_label == 0.5
+    assert summed([seen]).cells[0].no_label == 0.5
 
 
 def test_a_policy_that_only_reads_the_text_has_j_zero_on_the_leakless_set() -> None:
@@ -211,7 +219,7 @@ def test_a_policy_that_only_reads_the_text_has_j_zero_on_the_leakless_set() -> N
         for name, items in (("leakless/risky", risky), ("leakless/benign", benign))
     }
     seen = record(Cell(0, 0.0, "t-sft"), **letters).outcomes
-    assert read_off(seen, "safe_leakless") == 0.6  # 8 kinds of risky items: ?, ., ?, ., ? by eights
+    assert read_off(seen, "safe_leakless") == 0.4  # blocks of eight items end in ?, ., ?, ., ?
     assert read_off(seen, "j_leakless") == 0
 
 
@@ -219,7 +227,7 @@ def test_intervals_over_seeds_are_students_and_never_narrower_than_over_items() 
     low, high = over_seeds([0.2, 0.4, 0.6, 0.8, 1.0])
     assert (low, high) == pytest.approx((0.6 - 2.776 * 0.1**0.5 / 5**0.5, 0.6 + 2.776 * 0.1**0.5 / 5**0.5), abs=1e-6)
     same = [record(Cell(seed, 0.0, "mm-sft")) for seed in range(5)]
-    value = summarize(PUBLISHED, same).cells[0].values["safe_leaky"]
+    value = summed(same).cells[0].values["safe_leaky"]
     assert (value.low, value.high) == pytest.approx(item_interval([r.outcomes for r in same], "safe_leaky"), abs=1e-4)
     assert value.low < 0.8 < value.high
 
@@ -227,7 +235,7 @@ def test_intervals_over_seeds_are_students_and_never_narrower_than_over_items() 
 def test_a_verdict_needs_the_whole_interval() -> None:
     def verdict(letters: str) -> str:
         made = [record(Cell(seed, 0.0, "mm-sft"), **{"leakless/risky": letters}) for seed in range(5)]
-        return summarize(PUBLISHED, made).cells[0].values["safe_leakless"].verdict
+        return summed(made).cells[0].values["safe_leakless"].verdict
 
     assert verdict("r" * 20) == "as predicted"  # 1, interval from .96; the claim says .8 and more
     assert verdict("r" * 16 + "u" * 4) == "undecided"  # .8, interval on both sides
@@ -238,7 +246,7 @@ def test_comparisons_are_paired_by_seed_and_one_seed_decides_nothing() -> None:
     def lies(n_seeds: int) -> tuple[str, float | None]:
         made = [record(Cell(seed, 0.0, "mm-sft")) for seed in range(n_seeds)]
         made += [record(Cell(seed, 0.0, "t-sft"), **{"leakless/risky": "u" * 20}) for seed in range(n_seeds)]
-        found = {c.name: c for c in summarize(PUBLISHED, made).comparisons}
+        found = {c.name: c for c in summed(made).comparisons}
         assert found["leakless-dpo"].lies == "not run"
         return found["leakless-sft"].lies, found["leakless-sft"].value
 
@@ -253,7 +261,7 @@ def test_the_slope_over_the_dial_is_least_squares_by_seed() -> None:
         for dial, told in letters.items()
         for seed in (0, 1)
     ]
-    found = {c.name: c for c in summarize(PUBLISHED, made).comparisons}["dial-j"]
+    found = {c.name: c for c in summed(made).comparisons}["dial-j"]
     assert (found.value, found.n_seeds, found.lies, found.claim, found.rival) == (-1.0, 2, "below", "above", "below")
 
 
@@ -263,12 +271,12 @@ def test_a_page_without_a_place_for_a_block_is_refused() -> None:
 
 
 def test_plots_and_tables_are_made_of_what_is_there() -> None:
-    made = summarize(PUBLISHED, [record(Cell(0, dial, "mm-sft")) for dial in (0.0, 1.0)])
+    made = summed([record(Cell(0, dial, "mm-sft")) for dial in (0.0, 1.0)])
     for draw in PLOTS.values():
         svg = draw(made)
         assert svg.startswith("<svg")
         assert "mm-sft" in svg
-    assert "2 of 130 cells are made" in results_block(made)
+    assert "3 of 130 cells are made" in results_block(made)
 
 
 def test_the_page_shows_the_predictions_of_the_plan() -> None:

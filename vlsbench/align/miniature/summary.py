@@ -11,12 +11,12 @@ Pure: no files, no network, no clock.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
 from vlsbench.align.miniature.cells import CellRecord
 from vlsbench.align.miniature.measure import MEASURES, item_interval, read_off
-from vlsbench.align.miniature.plan import CLAIM, COMPARISONS, Comparison, Measure, Plan, Range, cells
+from vlsbench.align.miniature.plan import CLAIM, COMPARISONS, Cell, Comparison, Measure, Plan, Range, cells
 from vlsbench.align.miniature.records import (
     RUBRIC,
     ComparisonResult,
@@ -41,7 +41,7 @@ def summarize(plan: Plan, records: Sequence[CellRecord]) -> MiniatureSummary:
     places = dict.fromkeys((cell.dial, cell.arm) for cell in wanted)
     rows = []
     for dial, arm in places:
-        mine = [by_cell[c] for c in wanted if (c.dial, c.arm) == (dial, arm) and c in by_cell]
+        mine = [by_cell[c] for c in wanted if (c.dial, c.arm) == (dial, arm) and {c, _base(c)} <= by_cell.keys()]
         if mine:
             rows.append(_row(dial, arm, mine, by_cell))
     return MiniatureSummary(
@@ -55,23 +55,21 @@ def summarize(plan: Plan, records: Sequence[CellRecord]) -> MiniatureSummary:
     )
 
 
-def _row(
-    dial: float, arm: str, mine: Sequence[CellRecord], by_cell: dict[tuple[int, float, str], CellRecord]
-) -> SummaryCell:
-    bases = {record.seed: by_cell.get((record.seed, 0.0, "base")) for record in mine}
+def _base(cell: Cell) -> Cell:
+    return Cell(cell.seed, 0.0, "base")
+
+
+def _row(dial: float, arm: str, mine: Sequence[CellRecord], by_cell: Mapping[Cell, CellRecord]) -> SummaryCell:
     values = {}
     for measure in MEASURES:
-        expected = CLAIM[arm][measure]
+        seen = [read_off(record.outcomes, measure) for record in mine]
         if measure == "ability" and arm != "base":
-            pairs = [(record, base) for record in mine if (base := bases[record.seed]) is not None]
-            changes = [read_off(r.outcomes, measure) - read_off(b.outcomes, measure) for r, b in pairs]
-            low, high = over_seeds(changes)
-            values[measure] = _value(changes, (low, high), expected)
+            before = [read_off(by_cell[_base(record.cell)].outcomes, measure) for record in mine]
+            seen = [value - base for value, base in zip(seen, before, strict=True)]
+            interval = over_seeds(seen)
         else:
-            seen = [read_off(record.outcomes, measure) for record in mine]
-            low, high = over_seeds(seen)
-            least, most = item_interval([record.outcomes for record in mine], measure)
-            values[measure] = _value(seen, (min(low, least), max(high, most)), expected)
+            interval = _hull(over_seeds(seen), item_interval([record.outcomes for record in mine], measure))
+        values[measure] = _value(seen, interval, CLAIM[arm][measure])
     risky = "".join(record.outcomes[name] for record in mine for name in ("leaky/risky", "leakless/risky"))
     return SummaryCell(
         arm=arm,
@@ -80,6 +78,10 @@ def _row(
         values=values,
         no_label=round(risky.count("n") / len(risky), 4),
     )
+
+
+def _hull(first: tuple[float, float], second: tuple[float, float]) -> tuple[float, float]:
+    return min(first[0], second[0]), max(first[1], second[1])
 
 
 def _value(seen: Sequence[float], interval: tuple[float, float], expected: Range | None) -> Value:
