@@ -43,7 +43,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "judge": ("dataset", "generate"),
     "leakage": ("dataset", "generate", "judge", "metrics"),
     "construct": ("dataset", "generate", "judge", "leakage", "metrics"),
-    "align": ("dataset",),
+    "align": ("dataset", "generate", "judge", "leakage", "metrics"),
     "submission": ("dataset", "generate", "judge", "metrics"),
     "people": ("dataset", "judge", "metrics", "submission"),
     "store": ("dataset", "judge", "screening", "submission"),

@@ -216,7 +216,7 @@ def _train(ready: Prepared, reader: Reader, folder: Path, told: _Told) -> Run:
     )
     first = _shuffled(trainer, loaded, ready, folder, "before", told.on_stage)
     told.on_stage("training")
-    _run(trainer, folder, told.on_step)
+    _run(trainer, folder, loaded if recipe.lora_rank is None else None, told.on_step)
     last = _shuffled(trainer, loaded, ready, folder, "after", told.on_stage)
     aligned = _merged(trainer)
     after = _digests(loaded._replace(model=aligned), frozen)
@@ -322,12 +322,25 @@ def _shuffled(
     return found
 
 
-def _run(trainer: Any, folder: Path, on_step: OnStep | None) -> None:
+def _restore(loaded: Loaded, checkpoint: Path) -> None:
+    """Put a checkpoint's weights into the model.
+
+    transformers saves some families (LLaVA) under the names of their first release, and its trainer takes the names of
+    a checkpoint as they are and passes over those that do not fit: it would go on from the base model, with a warning
+    at most. Loading renames them, and every name must be there.
+    """
+    loaded.model.load_state_dict(load(checkpoint, Reader(loaded.processor, loaded.has_vision)).model.state_dict())
+
+
+def _run(trainer: Any, folder: Path, loaded: Loaded | None, on_step: OnStep | None) -> None:
+    """Train, from the last whole checkpoint; `loaded` is None where only adapters are in it, which PEFT reads."""
     from transformers import PrinterCallback
 
     checkpoint = _last_checkpoint(folder / "checkpoints")
     if trainer.is_world_process_zero():
         _trim_metrics(folder / "metrics.jsonl", checkpoint)
+    if loaded is not None:
+        trainer._load_from_checkpoint = lambda path, model=None: _restore(loaded, Path(path))
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(_watch(folder / "metrics.jsonl", on_step))
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
