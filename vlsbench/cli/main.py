@@ -14,7 +14,7 @@ from typing import Annotated, Final
 import typer
 from typer.core import TyperGroup
 
-from vlsbench.cli.align_group import align
+from vlsbench.cli.align import align
 from vlsbench.cli.board import board, export, serve
 from vlsbench.cli.construct import construct
 from vlsbench.cli.data import data
