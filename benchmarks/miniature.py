@@ -64,21 +64,30 @@ def _say(cell: Cell, how: str) -> None:
         print(time.strftime("%H:%M:%S"), cell.name, how, flush=True)
 
 
-def render() -> None:
-    """Write the page's blocks, its plots, and the summary that the package carries."""
+def rendered() -> dict[Path, str]:
+    """Make the page, its plots and the summary that the package carries from the cells that are there, by file."""
     plan = PLANS["published"]
     records = cells_there(plan, TABLE / "cells")
     summary = summarize(plan, records)
     cpu = sum(record.cpu_seconds for record in records)
-    extra = f"They took {cpu / 60:.0f} minutes of one core."
     page = ROOT / "docs" / "miniature.md"
-    blocks = {"predictions": predictions_block(plan), "results": results_block(summary, extra)}
-    write_atomic(page, fill_page(page.read_text(encoding="utf-8"), blocks))
-    for name, draw in PLOTS.items():
-        write_atomic(page.with_name(name), draw(summary))
-    package = ROOT / "vlsbench" / "align" / "miniature" / "miniature.json"
-    write_atomic(package, summary.model_dump_json(indent=1) + "\n")
-    print(render_terminal(summary))
+    blocks = {
+        "predictions": predictions_block(plan),
+        "results": results_block(summary, f"They took {cpu / 60:.0f} minutes of one core."),
+    }
+    return {
+        page: fill_page(page.read_text(encoding="utf-8"), blocks),
+        **{page.with_name(name): draw(summary) for name, draw in PLOTS.items()},
+        ROOT / "vlsbench" / "align" / "miniature" / "miniature.json": summary.model_dump_json(indent=1) + "\n",
+    }
+
+
+def render() -> None:
+    """Write what is rendered, and print the table."""
+    for path, text in rendered().items():
+        write_atomic(path, text)
+    plan = PLANS["published"]
+    print(render_terminal(summarize(plan, cells_there(plan, TABLE / "cells"))))
 
 
 if __name__ == "__main__":
