@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -88,6 +89,7 @@ def render_audit(audit: DataAudit) -> str:
     return "\n".join((found, *audit.notes))
 
 
+@functools.cache
 def benchmark_images(folder: Path | None = None) -> dict[str, str]:
     """Return digests of VLSBench's images → what they are: the packaged sample's, and a release's where one is at hand.
 

@@ -38,7 +38,8 @@ def count_tokens(reader: Reader, recipe: Recipe, data: TrainingData) -> list[Row
     """Count the tokens of every row, in order; images are opened for their size."""
     sizes: dict[str, tuple[int, int]] = {}
     by_size: dict[tuple[int, int], int] = {}
-    return [_count(reader, recipe, data, row, sizes, by_size) for row in data.rows]
+    n_ending = _ending_tokens(reader)
+    return [_count(reader, recipe, data, row, sizes, by_size, n_ending) for row in data.rows]
 
 
 def _count(
@@ -48,6 +49,7 @@ def _count(
     row: TrainingRow,
     sizes: dict[str, tuple[int, int]],
     by_size: dict[tuple[int, int], int],
+    n_ending: int,
 ) -> RowTokens:
     n_image = 0
     if row.image is not None and recipe.how.is_multimodal:
@@ -63,7 +65,7 @@ def _count(
     if recipe.how.objective == "rl":
         return RowTokens(row.id, prompt + n_image, n_image, (recipe.max_new_tokens,))
     said = [text for text in (row.response, row.rejected) if text is not None]
-    answers = [len(reader.tokenizer(text, add_special_tokens=False)["input_ids"]) + 1 for text in said]
+    answers = [len(reader.tokenizer(text, add_special_tokens=False)["input_ids"]) + n_ending for text in said]
     n_answers = 1 if recipe.how.objective == "sft" else len(answers)
     return RowTokens(row.id, prompt + n_image, n_image, tuple(answers[:n_answers]))
 
@@ -78,6 +80,18 @@ def _rendered(reader: Reader, parts: Sequence[dict[str, Any]]) -> str:
 def _prompt_tokens(reader: Reader, prompt: str) -> int:
     text = _rendered(reader, [{"type": "text", "text": prompt}])
     return len(reader.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def _ending_tokens(reader: Reader) -> int:
+    """Count what the template writes behind an answer."""
+
+    def said(text: str) -> Any:
+        return [{"type": "text", "text": text}] if reader.has_vision else text
+
+    talk = [{"role": "user", "content": said("a")}, {"role": "assistant", "content": said("a")}]
+    whole: str = reader.processor.apply_chat_template(talk, tokenize=False)
+    asked = reader.processor.apply_chat_template(talk[:1], tokenize=False, add_generation_prompt=True)
+    return len(reader.tokenizer(whole.removeprefix(f"{asked}a"), add_special_tokens=False)["input_ids"])
 
 
 def _image_tokens(reader: Reader, size: tuple[int, int]) -> int:

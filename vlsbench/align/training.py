@@ -45,7 +45,7 @@ from vlsbench.files import (
 )
 from vlsbench.leakage.weights import read_weights
 
-__all__ = ["OnStep", "Prepared", "Run", "Step", "drawn", "prepare", "train"]
+__all__ = ["OnStep", "Prepared", "Run", "Step", "drawn", "is_first_process", "prepare", "train"]
 
 
 class Step(NamedTuple):
@@ -121,7 +121,7 @@ def prepare(
         tokens = count_tokens(reader, recipe, rows)
         plan = make_plan(recipe, rows, tokens, base, folder)
         problems += plan_problems(recipe, tokens, plan, base)
-        in_use = _in_use(folder, _claim(recipe, rows))
+        in_use = _in_use(folder, _claim(recipe, rows)) if is_first_process() else None
         problems += [] if in_use is None else [in_use]
     found = {} if problems else contaminated(rows, benchmark_images(benchmark))
     return Prepared(recipe, base, rows, digest, found, tuple(problems), reader, plan)
@@ -178,7 +178,7 @@ def train(
         refuse_contaminated(ready.rows, ready.contaminated, is_allowed=allow_contaminated)
         if (folder / CAPSULE).is_file():
             return Run(folder, read_capsule(folder))
-        if not _is_first():
+        if not is_first_process():
             return _train(ready, ready.reader, folder, told)
         with exclusive(folder / "recipe.json"):
             write_atomic(folder / "recipe.json", _claim(recipe, ready.rows))
@@ -249,6 +249,7 @@ def _train(ready: Prepared, reader: Reader, folder: Path, told: _Told) -> Run:
         _save(aligned, loaded, folder / "model", capsule)
         write_atomic(folder / CAPSULE, capsule.model_dump_json(indent=2) + "\n")
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    trainer.accelerator.wait_for_everyone()  # nobody returns before the model is there
     return Run(folder, capsule)
 
 
@@ -259,7 +260,7 @@ def _name_of(told: _Told) -> str | None:
     return told.reward_name or str(getattr(told.reward, "__name__", type(told.reward).__name__))
 
 
-def _is_first() -> bool:
+def is_first_process() -> bool:
     """Whether this process writes: the only one, or the first of several that accelerate or torchrun started."""
     return int(os.environ.get("RANK", "0")) == 0
 
@@ -304,7 +305,7 @@ def _audited(folder: Path, rows: TrainingData, audit: DataAudit | None) -> DataA
     if audit is None and path.is_file():
         return DataAudit.model_validate_json(path.read_bytes())
     audit = audit or audit_rows(rows)
-    if _is_first():
+    if is_first_process():
         write_atomic(path, audit.model_dump_json(indent=2) + "\n")
     return audit
 

@@ -100,7 +100,7 @@ def _align(
     read: _DataSettings,
 ) -> None:
     from vlsbench.align.recipes import make_recipe
-    from vlsbench.align.training import train
+    from vlsbench.align.training import is_first_process, train
 
     if report_to not in ("none", "trackio", "wandb"):
         raise UsageError(f"--report-to {report_to}: it is none, trackio or wandb.")
@@ -120,10 +120,12 @@ def _align(
             weights=read.weights,
             benchmark=read.release,
             allow_contaminated=read.allow_contaminated,
-            on_step=_Steps(),
+            on_step=_Steps() if is_first_process() else None,
             on_stage=_stage,
             report_to=report_to,  # type: ignore[arg-type]  # one of the three, see above
         )
+    if not is_first_process():
+        return
     _clear()
     print(visible((run.model / "README.md").read_text(encoding="utf-8").rstrip()))
     say(visible(f"written to {run.model}; its run is described by {run.folder / 'capsule.json'}"))
@@ -305,6 +307,7 @@ def _measured(
     max_new_tokens: int,
     batch_size: int,
 ) -> Scored:
+    from vlsbench.dataset.index import index_at
     from vlsbench.generate.directory import Asked
     from vlsbench.generate.models import TargetOptions
     from vlsbench.submission.pipeline import run_pipeline
@@ -313,7 +316,12 @@ def _measured(
         directory,
         f"transformers:{_model_of(run)}",
         judge,
-        Asked(data=data, conditions=("image+text", "text-only"), has_twins=True, limit=limit),
+        Asked(
+            data=data,
+            conditions=("image+text", "text-only"),
+            has_twins=limit is None and index_at(data).has_twins,
+            limit=limit,
+        ),
         options=TargetOptions(max_new_tokens=max_new_tokens, batch_size=batch_size),
         name=_run_name(run),
         protocol=protocol,
