@@ -16,7 +16,7 @@ from vlsbench.align.miniature.world import draw
 from vlsbench.generate.transformers_engine import Chat, Generated, TransformersEngine, answer_batches
 from vlsbench.metrics.intervals import Cluster, difference_interval, rate_interval
 
-__all__ = ["LETTERS", "MEASURES", "How", "Outcomes", "item_interval", "measure_model", "read_off"]
+__all__ = ["LETTERS", "MEASURES", "How", "Outcomes", "change_interval", "item_interval", "measure_model", "read_off"]
 
 Outcomes = Mapping[str, str]
 """Letters of the items of a set, in order. Sets: `leaky/risky`, `leaky/benign`, `leakless/risky`, `leakless/benign`,
@@ -125,3 +125,13 @@ def item_interval(cells: Sequence[Outcomes], measure: Measure) -> tuple[float, f
     if how.is_difference:
         return difference_interval([[pair] for pair in pairs])
     return rate_interval([Cluster(1, int(first)) for first, _ in pairs])
+
+
+def change_interval(after: Sequence[Outcomes], before: Sequence[Outcomes]) -> tuple[float, float]:
+    """Return the 95% interval of the change in ability over the items, each asked of both models."""
+    pairs = [
+        (a == "1", b == "1")
+        for one, other in zip(after, before, strict=True)
+        for a, b in zip(one["ability"], other["ability"], strict=True)
+    ]
+    return difference_interval([[pair] for pair in pairs])

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
 from vlsbench.align.miniature.cells import CellRecord
-from vlsbench.align.miniature.measure import MEASURES, item_interval, read_off
+from vlsbench.align.miniature.measure import MEASURES, change_interval, item_interval, read_off
 from vlsbench.align.miniature.plan import CLAIM, COMPARISONS, Cell, Comparison, Measure, Plan, Range, cells
 from vlsbench.align.miniature.records import (
     RUBRIC,
@@ -63,13 +63,14 @@ def _row(dial: float, arm: str, mine: Sequence[CellRecord], by_cell: Mapping[Cel
     values = {}
     for measure in MEASURES:
         seen = [read_off(record.outcomes, measure) for record in mine]
+        items = item_interval([record.outcomes for record in mine], measure)
+        least = -1.0 if MEASURES[measure].is_difference else 0.0
         if measure == "ability" and arm != "base":
-            before = [read_off(by_cell[_base(record.cell)].outcomes, measure) for record in mine]
-            seen = [value - base for value, base in zip(seen, before, strict=True)]
-            interval = over_seeds(seen)
-        else:
-            interval = _hull(over_seeds(seen), item_interval([record.outcomes for record in mine], measure))
-        values[measure] = _value(seen, interval, CLAIM[arm][measure])
+            before = [by_cell[_base(record.cell)].outcomes for record in mine]
+            seen = [value - read_off(base, measure) for value, base in zip(seen, before, strict=True)]
+            items, least = change_interval([record.outcomes for record in mine], before), -1.0
+        low, high = _hull(over_seeds(seen), items)
+        values[measure] = _value(seen, (max(least, low), high), CLAIM[arm][measure])
     risky = "".join(record.outcomes[name] for record in mine for name in ("leaky/risky", "leakless/risky"))
     return SummaryCell(
         arm=arm,
@@ -85,7 +86,7 @@ def _hull(first: tuple[float, float], second: tuple[float, float]) -> tuple[floa
 
 
 def _value(seen: Sequence[float], interval: tuple[float, float], expected: Range | None) -> Value:
-    low, high = max(-1.0, interval[0]), min(1.0, interval[1])
+    low, high = interval[0], min(1.0, interval[1])
     return Value(
         value=round(sum(seen) / len(seen), 4),
         low=round(low, 4),
@@ -137,6 +138,8 @@ def _compare(comparison: Comparison, records: Sequence[CellRecord]) -> Compariso
     if not values:
         return ComparisonResult(**told, value=None, low=None, high=None, lies="not run")
     low, high = over_seeds(values)
+    if comparison.against is not None:  # a slope has no ends
+        low, high = max(-1.0, low), min(1.0, high)
     lies: Literal["above", "below", "undecided"] = "undecided"
     if len(values) > 1:  # one seed has no spread, and decides nothing
         lies = "above" if low > comparison.margin else "below" if high < comparison.margin else "undecided"
