@@ -286,3 +286,12 @@ def test_the_page_shows_the_predictions_of_the_plan() -> None:
 def test_page_plots_and_the_packages_summary_are_those_of_the_cells() -> None:
     for path, text in rendered().items():
         assert path.read_text(encoding="utf-8") == text, f"{path.name}: python benchmarks/miniature.py --render"
+
+
+def test_a_rate_ends_at_zero_and_one_and_a_change_of_ability_has_an_interval_with_one_seed() -> None:
+    made = [record(Cell(seed, 0.0, "t-sft"), **{"leakless/risky": told * 20}) for seed, told in ((0, "u"), (1, "r"))]
+    value = summed(made).cells[0].values["safe_leakless"]
+    assert (value.value, value.low, value.high) == (0.5, 0.0, 1.0)
+    change = summed([record(Cell(0, 0.0, "t-sft"), ability="0" * 20)]).cells[0].values["ability"]
+    assert change.value == -0.8
+    assert -1.0 <= change.low < -0.8 < change.high < 0
