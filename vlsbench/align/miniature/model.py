@@ -6,6 +6,7 @@ recipe starts from. The folder it is saved in is an ordinary model folder, for `
 
 from __future__ import annotations
 
+import importlib
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,10 +52,10 @@ class BaseSize(NamedTuple):
 
 def make_processor() -> Any:
     """Make tokenizer (a word is a token), image processor and chat template."""
-    import transformers
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
+    transformers: Any = importlib.import_module("transformers")  # its types know too little of its configs
     special = [_PAD, _UNKNOWN, _END, _USER, _ASSISTANT, _IMAGE]
     words = {word: number for number, word in enumerate([*special, *vocabulary()])}
     tokenizer = Tokenizer(models.WordLevel(words, unk_token=_UNKNOWN))
@@ -82,8 +83,8 @@ def make_processor() -> Any:
 def make_model(processor: Any, size: BaseSize, seed: int) -> Any:
     """Make the model with random weights."""
     import torch
-    import transformers
 
+    transformers: Any = importlib.import_module("transformers")
     tokenizer = processor.tokenizer
     shared = {
         "hidden_size": size.hidden,

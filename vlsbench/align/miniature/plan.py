@@ -10,7 +10,7 @@ Rule of the room: pure.
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal, NamedTuple
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -110,7 +110,7 @@ PLANS: Final[dict[str, Plan]] = {
 """By name; `published` is the table of docs/miniature.md."""
 
 
-def recipe_changes(arm: str, seed: int) -> dict[str, object]:
+def recipe_changes(arm: str, seed: int) -> dict[str, Any]:
     """Return what `vlsbench align` is told of an arm."""
     return {**_SFT, **ARMS[arm], "seed": seed}
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from vlsbench.align.miniature.cells import CellRecord
 from vlsbench.align.miniature.measure import MEASURES, change_interval, item_interval, read_off
@@ -60,7 +60,7 @@ def _base(cell: Cell) -> Cell:
 
 
 def _row(dial: float, arm: str, mine: Sequence[CellRecord], by_cell: Mapping[Cell, CellRecord]) -> SummaryCell:
-    values = {}
+    values: dict[str, Value] = {}
     for measure in MEASURES:
         seen = [read_off(record.outcomes, measure) for record in mine]
         items = item_interval([record.outcomes for record in mine], measure)
@@ -127,7 +127,7 @@ def over_seeds(values: Sequence[float]) -> tuple[float, float]:
 
 def _compare(comparison: Comparison, records: Sequence[CellRecord]) -> ComparisonResult:
     values = _slopes(comparison, records) if comparison.against is None else _differences(comparison, records)
-    told = {
+    told: dict[str, Any] = {
         "name": comparison.name,
         "says": comparison.says,
         "margin": comparison.margin,
