@@ -20,7 +20,7 @@ from vlsbench.text import Reached
 if TYPE_CHECKING:
     from vlsbench.text import OnProgress
 
-__all__ = ["BaseSize", "make_model", "make_processor", "train_base"]
+__all__ = ["BaseSize", "encode", "make_model", "make_processor", "train_base"]
 
 _IMAGE, _USER, _ASSISTANT, _END, _PAD, _UNKNOWN = "<image>", "<user>", "<assistant>", "<end>", "<pad>", "<unk>"
 _TEMPLATE: Final = (

@@ -30,7 +30,9 @@ __all__ = [
     "Measure",
     "Plan",
     "Range",
+    "cell_digest",
     "cells",
+    "recipe_changes",
 ]
 
 WORLD_VERSION: Final = 1
