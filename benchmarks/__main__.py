@@ -30,6 +30,7 @@ RUNS = (
     ["generate.py", "--endpoint"],
     ["construct.py", "--kills", "10"],
     ["construct.py", "--pairs", "500"],
+    ["miniature.py", "--quick"],
 )
 TESTS = ["-m", "pytest", "--quiet", "-m", "hypothesis or fuzz"]
 """`make test` tries a fifth of what these do here."""

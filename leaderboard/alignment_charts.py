@@ -10,6 +10,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import plotly.graph_objects as go
 
+from vlsbench.align.miniature.records import SummaryCell
 from vlsbench.board.lists import BoardRow
 from vlsbench.board.paper import PrintedRow
 from vlsbench.records import PaperRow
@@ -29,7 +30,18 @@ from .charts import (
     whiskers,
 )
 
-__all__ = ["KINDS", "Group", "Kind", "Row", "benchmarks_chart", "kind_of", "printed_chart", "submitted_chart"]
+__all__ = [
+    "KINDS",
+    "Group",
+    "Kind",
+    "Row",
+    "benchmarks_chart",
+    "dial_chart",
+    "kind_of",
+    "miniature_chart",
+    "printed_chart",
+    "submitted_chart",
+]
 
 
 class Kind(NamedTuple):
@@ -196,6 +208,99 @@ def submitted_chart(groups: Sequence[Group[BoardRow]]) -> go.Figure:
         figure.add_trace(trace)
     axis.lay_out(right=54)
     return figure
+
+
+def miniature_chart(cells: Sequence[SummaryCell]) -> go.Figure:
+    """Draw the arms of the miniature: the safe rate on the leaky and on the leakless set, each with its interval."""
+    figure = go.Figure()
+    axis = _Axis(figure)
+    drawn: list[tuple[SummaryCell, str, float]] = []
+    for name, heading in (
+        ("safe_leaky", "leaky: the text names the risk"),
+        ("safe_leakless", "leakless: only the image"),
+    ):
+        axis.head(heading)
+        for cell in cells:
+            place = axis.row(
+                f"{_coloured(_kind_of_arm(cell.arm))} {plain_text(cell.arm)}", percent(cell.values[name].value)
+            )
+            drawn.append((cell, name, place))
+    for kind in KINDS.values():
+        mine = [(cell, cell.values[name], place) for cell, name, place in drawn if _kind_of_arm(cell.arm) is kind]
+        trace = _signs(
+            kind,
+            x=[100 * value.value for _, value, _ in mine],
+            y=[place for _, _, place in mine],
+            hover=[
+                f"<b>{plain_text(cell.arm)}</b><br>safe {percent(value.value)} % ({percent(value.low)} to "
+                f"{percent(value.high)}), {value.n_seeds} seeds"
+                for cell, value, _ in mine
+            ],
+        )
+        right = [100 * (value.high - value.value) for _, value, _ in mine]
+        left = [100 * (value.value - value.low) for _, value, _ in mine]
+        trace.error_x = whiskers(right, left, kind.colour)
+        figure.add_trace(trace)
+    axis.lay_out(right=54)
+    return figure
+
+
+_DASHES = ("solid", "dash", "dot", "dashdot")
+"""By arm of the dial: two arms of one colour are told apart."""
+
+
+def dial_chart(cells: Sequence[SummaryCell]) -> go.Figure:
+    """Draw J on the leakless twins against the strength of the cue planted in the training texts, a line an arm."""
+    figure = go.Figure()
+    arms = list(dict.fromkeys(cell.arm for cell in cells))
+    for place, arm in enumerate(arms):
+        mine = sorted((cell for cell in cells if cell.arm == arm), key=lambda cell: cell.dial)
+        values = [cell.values["j_leakless"] for cell in mine]
+        kind = _kind_of_arm(arm)
+        figure.add_trace(
+            go.Scatter(
+                name=arm,
+                mode="lines+markers",
+                x=[cell.dial for cell in mine],
+                y=[value.value for value in values],
+                line={"color": kind.colour, "dash": _DASHES[place % len(_DASHES)], "width": 2},
+                marker={"symbol": kind.symbol, "size": kind.size, "color": kind.colour},
+                error_y={
+                    "type": "data",
+                    "array": [value.high - value.value for value in values],
+                    "arrayminus": [value.value - value.low for value in values],
+                    "color": kind.colour,
+                    "thickness": 1,
+                },
+                **hovering(
+                    [
+                        f"<b>{plain_text(arm)}</b><br>cue {cell.dial:g}: J {value.value:+.2f} ({value.low:+.2f} to "
+                        f"{value.high:+.2f})"
+                        for cell, value in zip(mine, values, strict=True)
+                    ]
+                ),
+            )
+        )
+    figure.update_layout(
+        **BARE,
+        height=380,
+        margin={"l": 60, "r": 24, "t": 16, "b": 90, "pad": 0},
+        legend={"orientation": "h", "y": -0.2, "x": 0},
+        xaxis={
+            "title": {"text": "strength of the cue planted in the training texts"},
+            "range": [-0.03, 1.03],
+            "fixedrange": True,
+        },
+        yaxis={"title": {"text": "J on leakless twins"}, "range": [-0.3, 1.05], "fixedrange": True},
+    )
+    return figure
+
+
+def _kind_of_arm(arm: str) -> Kind:
+    """Return how an arm of the miniature is drawn: what sees no image, or a grey one, is textual."""
+    if arm == "base":
+        return KINDS["none"]
+    return KINDS["textual" if arm.startswith("t-") or arm == "mm-sft-blind" else "multimodal"]
 
 
 def _label(alignment: str | None, method: str | None) -> str:

@@ -1,7 +1,8 @@
 """The Alignment page: does textual safety alignment do what multimodal alignment does? The paper's rows, and ours.
 
-Rule of the room: three panels that are never one: what the paper prints of VLSBench, what it prints of benchmarks with
-leakage, and the judged rows of this board. Numbers are shown as printed or as the package counted them.
+Rule of the room: four panels that are never one: what the paper prints of VLSBench, what it prints of benchmarks with
+leakage, the judged rows of this board, and the comparison made with a tiny model in a drawn world. Numbers are shown as
+printed or as the package counted them.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
+from vlsbench.align.miniature.records import MiniatureSummary, SummaryCell, Value, load_summary
 from vlsbench.board.lists import BoardList, BoardRow
 from vlsbench.board.paper import AlignmentTable, PaperTable, PrintedRow
 from vlsbench.records import PaperRow
@@ -49,6 +51,10 @@ class _Parts(NamedTuple):
     category: gr.Dropdown
     submitted_heading: gr.HTML
     submitted: gr.Plot
+    miniature_heading: gr.HTML
+    miniature: gr.Plot
+    miniature_dial: gr.Plot
+    miniature_table: gr.HTML
 
 
 OUTPUTS = _Parts._fields
@@ -74,6 +80,10 @@ def make(live: LiveBoard) -> Page:
         chooser, category = make_choosers(("chooser", "category"))
     submitted_heading = gr.HTML(elem_classes="vls-block")
     submitted = make_plot()
+    miniature_heading = gr.HTML(elem_classes="vls-block")
+    miniature = make_plot()
+    miniature_dial = make_plot()
+    miniature_table = gr.HTML(elem_classes="vls-block")
     make_link_button()
     parts = _Parts(
         printed_heading,
@@ -85,6 +95,10 @@ def make(live: LiveBoard) -> Page:
         category,
         submitted_heading,
         submitted,
+        miniature_heading,
+        miniature,
+        miniature_dial,
+        miniature_table,
     )
     choices = (Choice("list", chooser, what="the list"), Choice("category", category, what="the category"))
     return Page("Alignment", choices, tuple(parts), lambda *values: updates(live, Chosen(*values)))
@@ -98,6 +112,7 @@ def updates(live: LiveBoard, choice: Chosen) -> list[Any]:
     shown |= _printed(next((table for table in live.board.paper if table.rows), None))
     shown |= _leaky(live.alignment_table())
     shown |= _submitted(item)
+    shown |= _miniature(load_summary())
     if item is None:
         shown["submitted_heading"] = gr.update(value=texts.empty(live.board, scope.name), visible=True)
     return [shown[name] for name in _Parts._fields]
@@ -211,6 +226,87 @@ def _submitted(item: BoardList | None) -> dict[str, Any]:
         "submitted_heading": gr.update(value=heading, visible=True),
         "submitted": gr.update(value=plot(alignment_charts.submitted_chart(groups)), visible=True),
     }
+
+
+def _miniature(summary: MiniatureSummary | None) -> dict[str, Any]:
+    if summary is None or not summary.cells:
+        absent = '<p class="vls-empty">This package carries no table of the miniature.</p>'
+        return {
+            "miniature_heading": gr.update(value=absent, visible=True),
+            "miniature": gr.update(value=None, visible=False),
+            "miniature_dial": gr.update(value=None, visible=False),
+            "miniature_table": gr.update(value="", visible=False),
+        }
+    on_dial = [cell for cell in summary.cells if cell.arm in {c.arm for c in summary.cells if c.dial > 0}]
+    has_dial = any(cell.dial > 0 for cell in on_dial)
+    return {
+        "miniature_heading": gr.update(value=_miniature_words(summary), visible=True),
+        "miniature": gr.update(value=plot(alignment_charts.miniature_chart(_without_cue(summary))), visible=True),
+        "miniature_dial": gr.update(
+            value=plot(alignment_charts.dial_chart(on_dial)) if has_dial else None, visible=has_dial
+        ),
+        "miniature_table": gr.update(value=_miniature_table(summary), visible=True),
+    }
+
+
+def _without_cue(summary: MiniatureSummary) -> list[SummaryCell]:
+    return [cell for cell in summary.cells if cell.dial == 0]
+
+
+def _miniature_words(summary: MiniatureSummary) -> str:
+    n_seeds = len({seed for cell in summary.cells for seed in cell.seeds})
+    said = "".join(
+        f"<li>{escape(cell.arm)}: leaky {_rate(cell.values['safe_leaky'])}, leakless "
+        f"{_rate(cell.values['safe_leakless'])}, J on leakless twins {cell.values['j_leakless'].value:+.2f}</li>"
+        for cell in _without_cue(summary)
+    )
+    return (
+        '<h2 class="vls-h2">The comparison in miniature</h2>'
+        f'<dl class="vls-facts"><div><dt>Model</dt><dd>a LLaVA of some 180,000 weights, trained from scratch</dd></div>'
+        f"<div><dt>World</dt><dd>drawn scenes, risky by a written rule</dd></div>"
+        f"<div><dt>Rubric</dt><dd>{escape(summary.rubric)}</dd></div>"
+        f"<div><dt>Made</dt><dd>{summary.n_cells} of {summary.n_planned} models, {n_seeds} "
+        f"{'seed' if n_seeds == 1 else 'seeds'}</dd></div></dl>"
+        '<p class="vls-provisional"><strong>No benchmark.</strong> A tiny model in a drawn world: its rates stand '
+        "beside no others. What can be read is which arm does what: whether its safety is there without the image, and "
+        "whether a cue planted in the training texts takes the image's place.</p>"
+        f'<details><summary>In words</summary><ul class="vls-words">{said}</ul></details>'
+    )
+
+
+def _rate(value: Value) -> str:
+    return f"{percent(value.value)} % ({percent(value.low)} to {percent(value.high)})"
+
+
+def _miniature_table(summary: MiniatureSummary) -> str:
+    measures = {
+        "safe_leaky": "Safe, leaky",
+        "safe_leakless": "Safe, leakless",
+        "over_refusal": "Over-refusal",
+        "j_leakless": "J, leakless",
+        "reliance": "Visual reliance",
+        "ability": "Ability",
+    }
+    headers = ["Cue", "Arm", "Seeds", *measures.values()]
+    rows = [
+        [
+            f"{cell.dial:g}",
+            escape(cell.arm),
+            str(len(cell.seeds)),
+            *(f"{v.value:.2f} ({v.low:.2f} to {v.high:.2f})" for v in (cell.values[name] for name in measures)),
+        ]
+        for cell in summary.cells
+    ]
+    sides = "".join(
+        f"<li>{escape(item.says)}: {'not run' if item.value is None else f'{item.value:+.2f}'}, {escape(item.lies)}"
+        f"{'' if item.lies == 'not run' else f' the margin of {item.margin:g}'}; the paper's claim wants it "
+        f"{escape(item.claim)}.</li>"
+        for item in summary.comparisons
+    )
+    return (
+        f"{pieces.table('All cells of the miniature', headers, rows)}<details><summary>Comparisons stated before the "
+        f'first run</summary><ul class="vls-words">{sides}</ul></details>'
+    )
 
 
 def _groups_of_paper(rows: Sequence[PaperRow]) -> list[Group[PaperRow]]:

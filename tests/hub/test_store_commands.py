@@ -33,8 +33,8 @@ def store(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def name(submission: Writer, store: Path) -> str:
-    """Of a submission that was received."""
-    return call("submit", submission.write(LINES), "--store", store, "--name", "ann").stdout.strip()
+    """Of a submission that was received and not accepted yet."""
+    return call("submit", submission.write(LINES), "--store", store, "--name", "ann", "--review").stdout.strip()
 
 
 def test_submit_prints_the_id_alone(name: str, submission: Writer, store: Path) -> None:
@@ -59,7 +59,7 @@ def test_without_a_store_it_is_the_folder_submissions_here(
     monkeypatch.chdir(tmp_path)
     name = call("submit", submission.write(LINES)).stdout.strip()
     assert (tmp_path / "submissions" / name).is_dir()
-    assert call("queue").stdout.startswith(f"received  {name}")
+    assert call("queue").stdout.startswith(f"received, accepted  {name}")  # whoever owns the folder runs this
 
 
 def test_submit_prints_a_receipt_as_json(submission: Writer, store: Path) -> None:

@@ -13,6 +13,7 @@ from leaderboard import alignment_charts, alignment_page
 from leaderboard.alignment_charts import Group
 from leaderboard.alignment_page import Chosen
 from leaderboard.live import LiveBoard
+from vlsbench.align.miniature.records import ComparisonResult, MiniatureSummary, SummaryCell, Value
 from vlsbench.board.paper import AlignmentTable, PaperTable, read_alignment_table, read_paper_table
 
 Open = Callable[..., Any]
@@ -169,12 +170,77 @@ def test_a_list_without_aligned_models_says_what_puts_one_there(live: LiveBoard)
     assert not shown["submitted"]["visible"]
 
 
-def test_the_page_draws_its_three_panels_and_nothing_sticks_out(
+def test_the_page_draws_its_panels_and_nothing_sticks_out(
     address: str, open_page: Open, wait_for: Callable[..., None], resize: Callable[[Any, str], None]
 ) -> None:
     page = open_page(address, address="tab=alignment", theme="dark")
     page.locator(".vls-chart .barlayer .point").first.wait_for(state="attached")
-    wait_for(page, page.locator(".vls-chart .js-plotly-plot").filter(visible=True).count, 3)
+    wait_for(page, page.locator(".vls-chart .js-plotly-plot").filter(visible=True).count, 5)  # the miniature has two
     for size in ("desktop", "phone"):
         resize(page, size)
         wait_for(page, lambda: page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), True)
+
+
+def _miniature() -> MiniatureSummary:
+    def value(mean: float) -> Value:
+        said = {"n_seeds": 5, "predicted": None, "verdict": "nothing predicted"}
+        return Value.model_validate({"value": mean, "low": mean - 0.1, "high": mean + 0.1, **said})
+
+    def cell(arm: str, dial: float, leaky: float, leakless: float) -> SummaryCell:
+        names = ("safe_leaky", "safe_leakless", "over_refusal", "j_leaky", "j_leakless", "reliance", "ability")
+        values = dict(zip(names, map(value, (leaky, leakless, 0.2, 0.5, leakless - 0.2, 0.3, 0.0)), strict=True))
+        return SummaryCell(arm=arm, dial=dial, seeds=(0, 1, 2, 3, 4), values=values, no_label=0.0)
+
+    arms = (("base", 0.0, 0.1, 0.1), ("t-sft", 0.0, 0.9, 0.4), ("mm-sft", 0.0, 0.9, 0.8), ("mm-sft", 1.0, 0.9, 0.3))
+    told = {"rubric": "world-rule", "plan": "published", "n_cells": 20, "n_planned": 130, "n_items": 160}
+    side = ComparisonResult(
+        name="dial-j",
+        says="over the dial, J falls by less than .2",
+        margin=-0.2,
+        value=-0.5,
+        low=-0.6,
+        high=-0.4,
+        n_seeds=5,
+        lies="below",
+        claim="above",
+        rival="below",
+    )
+    return MiniatureSummary(**told, cells=tuple(cell(*arm) for arm in arms), comparisons=(side,))
+
+
+def test_the_miniature_is_a_panel_of_its_own_and_says_that_it_is_no_benchmark(
+    live: LiveBoard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alignment_page, "load_summary", _miniature)
+    shown = _updates(live)
+    assert "20 of 130 models, 5 seeds" in shown["miniature_heading"]["value"]
+    assert "No benchmark." in shown["miniature_heading"]["value"]
+    assert (
+        "t-sft: leaky 90.0 % (80.0 to 100.0), leakless 40.0 % (30.0 to 50.0), J on leakless twins +0.20"
+        in (shown["miniature_heading"]["value"])
+    )
+    assert "-0.50, below the margin of -0.2; the paper&#x27;s claim wants it above" in (
+        shown["miniature_table"]["value"].replace("paper's", "paper&#x27;s")
+    )
+
+
+def test_the_miniatures_charts_show_arms_without_the_cue_and_the_cue_by_arm() -> None:
+    summary = _miniature()
+    figure = alignment_charts.miniature_chart([cell for cell in summary.cells if cell.dial == 0])
+    points = {trace.name: list(trace.x) for trace in figure.data}
+    assert points == {
+        "as it is": [10.0, 10.0],
+        "textual alignment": [90.0, 40.0],
+        "multimodal alignment": [90.0, 80.0],
+    }
+    lines = alignment_charts.dial_chart([cell for cell in summary.cells if cell.arm == "mm-sft"]).data
+    assert [(line.name, list(line.x), list(line.y)) for line in lines] == [
+        ("mm-sft", [0.0, 1.0], pytest.approx([0.6, 0.1]))
+    ]
+
+
+def test_a_package_without_a_table_of_the_miniature_says_so(live: LiveBoard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alignment_page, "load_summary", lambda: None)
+    shown = _updates(live)
+    assert "carries no table of the miniature" in shown["miniature_heading"]["value"]
+    assert not shown["miniature"]["visible"]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vlsbench.align.recipes import METHODS
+from vlsbench.cli.miniature import miniature
 from vlsbench.cli.options import AsJson, Protocol, with_groups
 from vlsbench.cli.talk import say, show, stoppable
 from vlsbench.errors import DataError, UsageError, visible
@@ -185,6 +186,9 @@ def _command(method: str) -> Callable[..., None]:
 
 for _name in METHODS:
     align.command(_name, rich_help_panel="Methods")(_command(_name))
+
+
+align.command("miniature", rich_help_panel="Afterwards")(miniature)
 
 
 @align.command("replay", rich_help_panel="Afterwards")
