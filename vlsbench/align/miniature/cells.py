@@ -153,6 +153,8 @@ def _make(plan: Plan, cell: Cell, out: Path) -> CellRecord:
         losses: Sequence[float] = train_base(base, size=plan.base, seed=cell.seed)
         model, recipe, after = base, None, None
     else:
+        if not (base / "config.json").is_file():  # its cell may come from a copy of the table, without the weights
+            train_base(base, size=plan.base, seed=cell.seed)
         folder = out / f"seed{cell.seed}" / f"dial{cell.dial:.2f}-{cell.arm}"
         path, scenes = write_data(plan, cell, folder.with_name(f"{folder.name}-data"))
         data = read_rows(path)
