@@ -283,7 +283,7 @@ def test_one_process_per_name(folder: Path) -> None:
         ({"name": "../ann"}, "--name has letters"),
         ({"name": ""}, "--name has letters"),
         ({"name": "a" * 65}, "--name has letters"),
-        ({"name": "ann", "n": 41}, "labels 40 samples drawn (random) with seed 0"),
+        ({"name": "ann", "n": 41}, "labels 40 samples drawn .random. with seed 0"),
         ({"name": "ann", "seed": 1}, "Leave --n, --seed, --select and --rubric out"),
         ({"name": "ann", "rubric": "guard"}, "by the outcomes of fake-judge"),
         ({"name": "bob", "n": 3}, "--n is at least 4"),
