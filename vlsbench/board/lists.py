@@ -121,7 +121,7 @@ class BoardRow(Record):
     @property
     def unjudged_because(self) -> str:
         """The failures in words, most frequent first; empty where every sample has a label."""
-        return ", ".join(f"{count} {name}" for name, count in sorted(self.rates.failures.items(), key=lambda f: -f[1]))
+        return self.rates.unjudged_because
 
 
 class PlacedRow(Record):
