@@ -179,6 +179,11 @@ class BoardList(Record):
     is_judged_elsewhere: bool = False
     """The verdicts of its rows were made outside the store; rows judged in the store are in a list of their own."""
 
+    @property
+    def every_row(self) -> tuple[BoardRow, ...]:
+        """`rows`, then those that nobody has reviewed, then those that newer ones stand for."""
+        return (*self.rows, *(placed.row for placed in self.not_reviewed), *self.replaced)
+
 
 class LeftOut(Record):
     """A submission that is not on the board, and why."""
