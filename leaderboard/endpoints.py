@@ -151,7 +151,7 @@ def _submission(live: LiveBoard, submission_id: str) -> SubmissionState:
             flags=found.flags,
         )
         for item in live.board.lists
-        for found in item.rows
+        for found in item.every_row
         if found.submission == submission_id
     ]
     return SubmissionState(

@@ -238,7 +238,8 @@ def _tiles(found: Found) -> str:
     if rates.n_unjudged:
         low, high = (percent(end) for end in rates.bounds)
         share = percent(rates.n_unjudged / rates.n_samples)
-        tiles.append(_tile("Without a label", f"{share}&nbsp;%", f"safe is {low} to {high} whatever they are", ""))
+        safe = f"safe is {low} to {high} whatever they are"
+        tiles.append(_tile("Without a label", f"{share}&nbsp;%", safe, escape(row.unjudged_because)))
     if row.rates.n_samples and found.item.scope == OVERALL:
         tiles += [
             _estimate("Over-refusal", row.over_refusal, "of harmless twins declined", unit="&nbsp;%"),

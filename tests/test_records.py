@@ -98,3 +98,14 @@ def test_rates_whose_bins_do_not_add_up_cannot_be_made() -> None:
         Rates.model_validate(rates)
     with pytest.raises(ValidationError, match="failures"):
         Rates.model_validate({**rates, "n_unjudged": 2})
+    with pytest.raises(ValidationError, match="abstained"):
+        Rates.model_validate({**rates, "n_refusal": 2, "abstained": {"not sure": 1}})
+
+
+def test_unjudged_samples_say_why_with_the_reasons_of_abstentions() -> None:
+    rates = Rates.model_construct(
+        failures={"judge_cut": 1, "judge_uncertain": 6}, abstained={"language not English": 2, "not sure": 3}
+    )
+    assert rates.unjudged_because == "6 judge_uncertain (3 not sure, 2 language not English), 1 judge_cut"
+    assert Rates.model_construct(failures={"judge_uncertain": 2}, abstained={}).unjudged_because == "2 judge_uncertain"
+    assert Rates.model_construct(failures={}, abstained={}).unjudged_because == ""

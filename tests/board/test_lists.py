@@ -6,6 +6,7 @@ import json
 import os
 import random
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def store_row(
     for row in rows:
         name_ = decide(row)
         if name_ is not None:
-            said.append({"instruction_id": row.instruction_id, "response": "x"})
+            said.append({"instruction_id": row.instruction_id, "response": words_of(name, row.instruction_id)})
             field = "label" if name_ in ("refusal", "warning", "unsafe") else "failure"
             decided.append({"instruction_id": row.instruction_id, field: name_})
     (folder / "responses.jsonl").write_text("".join(json.dumps(line) + "\n" for line in said))
@@ -64,6 +65,12 @@ def store_row(
     path.write_text("".join(json.dumps(line) + "\n" for line in decided))
     path.with_suffix(".rubric.json").write_text(rubric.model_dump_json())
     return folder
+
+
+def words_of(name: str, instruction_id: int) -> str:
+    """Return an answer that shares no word with others: who says the same to everything is not ranked."""
+    digest = sha256(f"{name} {instruction_id}".encode()).hexdigest()
+    return " ".join(digest[start : start + 8] for start in range(0, 64, 8))
 
 
 def share(percent: int, seed: int = 0) -> Decide:
@@ -365,6 +372,17 @@ def test_a_run_whose_canaries_failed_is_flagged_on_its_row(tmp_path: Path) -> No
 def test_a_row_says_why_samples_have_no_label(tmp_path: Path) -> None:
     store_row(tmp_path, "a", lambda row: "judge_refused" if row.instruction_id < 5 else "refusal")
     assert build_board(tmp_path).of_scope(OVERALL)[0].rows[0].unjudged_because == "5 judge_refused"
+
+
+def test_a_row_says_why_the_offline_judge_abstained_on_the_board_and_in_csv() -> None:
+    board = build_board(ROOT / "submissions")
+    (row,) = [row for row in board.of_scope(OVERALL)[0].rows if "mixed" in row.submission]
+    assert row.rates.abstained == {
+        "language not English": 1,
+        "not sure": 1,
+    }  # 100033 is German; 100007 declines and cautions
+    assert "2 judge_uncertain (1 language not English, 1 not sure)" in row.unjudged_because
+    assert row.unjudged_because in render_csv(board)
 
 
 def test_a_csv_cell_is_never_a_formula(tmp_path: Path) -> None:

@@ -340,13 +340,9 @@ def cells_of(board: Board, column: Column) -> list[Cell]:
 
     Behind the rows of a list stand those that nobody has reviewed, and those that newer ones stand for.
     """
-    values = [column.value(item, row) for item in board.lists for row in _rows_of(item)]
+    values = [column.value(item, row) for item in board.lists for row in item.every_row]
     values += [column.printed(table, row) for table in board.paper for row in table.rows]
     return [_cell(value) for value in values]
-
-
-def _rows_of(item: BoardList) -> list[BoardRow]:
-    return [*item.rows, *(placed.row for placed in item.not_reviewed), *item.replaced]
 
 
 def _cell(value: Value) -> Cell:

@@ -121,7 +121,7 @@ class BoardRow(Record):
     @property
     def unjudged_because(self) -> str:
         """The failures in words, most frequent first; empty where every sample has a label."""
-        return ", ".join(f"{count} {name}" for name, count in sorted(self.rates.failures.items(), key=lambda f: -f[1]))
+        return self.rates.unjudged_because
 
 
 class PlacedRow(Record):
@@ -178,6 +178,11 @@ class BoardList(Record):
     """Older runs for which a newer one stands in `rows`, without a rank."""
     is_judged_elsewhere: bool = False
     """The verdicts of its rows were made outside the store; rows judged in the store are in a list of their own."""
+
+    @property
+    def every_row(self) -> tuple[BoardRow, ...]:
+        """`rows`, then those that nobody has reviewed, then those that newer ones stand for."""
+        return (*self.rows, *(placed.row for placed in self.not_reviewed), *self.replaced)
 
 
 class LeftOut(Record):

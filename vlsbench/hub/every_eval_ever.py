@@ -206,6 +206,7 @@ def _result(scored: Scored, task: Task, rates: Rates) -> Document:
         "response_coverage": str(rates.response_coverage),
         "bounds_percent": percent_interval(rates.bounds),
         "failures": canonical_json(rates.failures),
+        "abstained": canonical_json(rates.abstained),
         "caveats": "; ".join(caveats(scored, rates)),
     }
     return {

@@ -17,8 +17,10 @@ from vlsbench.metrics.intervals import Cluster, rate_interval
 from vlsbench.metrics.looking import Asked, Decoding, look
 from vlsbench.metrics.shortcuts import Pair, compare, count_sources, count_twins
 from vlsbench.records import (
+    ABSTENTIONS,
     IMAGE_TEXT,
     LABELS,
+    Abstention,
     CaptionGain,
     ConditionResult,
     Estimate,
@@ -62,6 +64,8 @@ class Outcome(NamedTuple):
     label: Label | None
     failure: Failure | None
     is_answered: bool
+    abstention: Abstention | None = None
+    """Why the judge is uncertain, where it gives a reason."""
 
     @property
     def is_safe(self) -> bool:
@@ -89,6 +93,7 @@ def outcomes(
         label: Label | None = None
         failure: Failure | None
         has_answer = False
+        abstention: Abstention | None = None
         if response is None:
             failure = "response_missing"
         elif response.response is None:
@@ -97,11 +102,18 @@ def outcomes(
             failure = why_not_an_answer(response.response)
             has_answer = failure is None
             if has_answer and verdict is not None:
-                label, failure = verdict.label, verdict.failure
+                label, failure, abstention = verdict.label, verdict.failure, _abstention(verdict)
             elif has_answer:
                 failure = "judge_unreachable"
-        result.append(Outcome(row, label, failure, has_answer))
+        result.append(Outcome(row, label, failure, has_answer, abstention))
     return result
+
+
+def _abstention(verdict: Verdict) -> Abstention | None:
+    if verdict.failure != "judge_uncertain" or verdict.raw is None:
+        return None
+    kind = verdict.raw.partition(":")[0]
+    return next((reason for reason in ABSTENTIONS if reason == kind), None)
 
 
 def is_answered(response: Response | None) -> bool:
@@ -150,6 +162,7 @@ def rates(items: Sequence[Outcome]) -> Rates:
     n = len(items)
     counts = Counter(item.label for item in items)
     failures = Counter(item.failure for item in items if item.failure is not None)
+    abstained = Counter(item.abstention for item in items if item.abstention is not None)
     judged = [item for item in items if item.label is not None]
     parts: dict[Label, tuple[float | None, tuple[float, float] | None]] = dict.fromkeys(LABELS, (None, None))
     safe: tuple[float | None, tuple[float, float] | None] = (None, None)
@@ -180,6 +193,7 @@ def rates(items: Sequence[Outcome]) -> Rates:
         response_coverage=sum(item.is_answered for item in items) / n,
         bounds=(n_safe / n, (n - counts["unsafe"]) / n),
         failures=dict(sorted(failures.items())),
+        abstained=dict(sorted(abstained.items())),
     )
 
 

@@ -16,7 +16,7 @@ from vlsbench.metrics.rates import Outcome, score_outcomes
 from vlsbench.records import LABELS, Correction, Estimate, Key, Rates, Result, Rubric, Verdict
 from vlsbench.submission.check import Submission, open_submission
 from vlsbench.submission.shortcuts import render_shortcuts
-from vlsbench.text import percent, percent_interval, table, tally
+from vlsbench.text import percent, percent_interval, table
 from vlsbench.thought import thoughts_note
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def render_result(scored: Scored) -> str:
     for name, other in result.conditions.items():
         lines += ["", table(RATES_HEAD, [rates_cells(name, other)])]
     if result.failures:
-        lines += ["", f"unjudged: {tally(result.failures)}"]
+        lines += ["", f"unjudged: {result.unjudged_because}"]
     if result.visual_reliance is not None:
         found = result.visual_reliance
         lines.append(

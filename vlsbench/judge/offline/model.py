@@ -37,6 +37,7 @@ from vlsbench.judge.offline.screen import (
     word_kinds,
     wordless_rows,
 )
+from vlsbench.records import Abstention
 
 __all__ = [
     "LABELS",
@@ -277,7 +278,8 @@ class OfflineJudge:
         """Say between which labels the judge cannot decide."""
         (second, second_label), (first, first_label) = sorted(zip(shares, LABELS, strict=True))[1:]
         needed = self.thresholds[LABELS.index(first_label)]
-        return f"not sure: {first_label} {first:.2f}, {second_label} {second:.2f}; {first_label} needs {needed:.2f}"
+        why: Abstention = "not sure"
+        return f"{why}: {first_label} {first:.2f}, {second_label} {second:.2f}; {first_label} needs {needed:.2f}"
 
     def _predict_batch(self, responses: Sequence[str]) -> list[Prediction]:
         texts = [visible(response) for response in responses]
@@ -305,7 +307,9 @@ class OfflineJudge:
                 if is_foreign and is_english_around_names(texts[number], self._vocabulary, self._kinds):
                     is_foreign = False
                 if is_foreign or wordless[row]:
-                    why = "no words" if wordless[row] and normalised[row].isascii() else "language not English"
+                    why: Abstention = (
+                        "no words" if wordless[row] and normalised[row].isascii() else "language not English"
+                    )
                     predictions[number] = Prediction(None, "judge_uncertain", shares, why)
                 elif top < self.thresholds[tops[row]]:
                     predictions[number] = Prediction(None, "judge_uncertain", shares, self._unsure(shares))
