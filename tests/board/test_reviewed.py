@@ -17,10 +17,11 @@ from vlsbench.board.counted import Projected, View, open_projection
 from vlsbench.board.lists import OVERALL, Board, BoardList, build_board, find_lists
 from vlsbench.board.review import list_waiting, render_waiting
 from vlsbench.dataset.index import load_index
+from vlsbench.errors import SubmissionError
 from vlsbench.files import sha256_hex
 from vlsbench.records import Rubric
 from vlsbench.store.history import Event, Judged, Published, entry_of, fold, next_number, read_history
-from vlsbench.store.intake import accept, submit, withdraw
+from vlsbench.store.intake import accept, accept_all_from, submit, withdraw
 from vlsbench.store.local import LocalStore
 
 RUBRIC = Rubric(judge="openai:judge-2026-01-01", protocol="v1", evidence=("image", "instruction", "response"))
@@ -57,6 +58,7 @@ class Lab:
         answers: Sequence[str] | None = None,
         is_accepted: bool = False,
         when: str | None = None,
+        is_found: bool = False,
         **card: Any,
     ) -> str:
         """Submit answers of which the first so many are judged safe; they are judged and published at once."""
@@ -72,7 +74,9 @@ class Lab:
         assert name is not None
         folder = self.store.sync() / name
         if when is not None:
-            self._date(folder, when)
+            self._change(folder, when=when)
+        if is_found:  # a pull request without a word of who submits, and `by` is who worked on it
+            self._change(folder, source="found in the store")
         (folder / "verdicts").mkdir()
         decided = [
             {"instruction_id": line["instruction_id"], "label": "warning" if place < n_safe else "unsafe"}
@@ -93,10 +97,10 @@ class Lab:
             accept(name, self.store, name="mary")
         return name
 
-    def _date(self, folder: Path, when: str) -> None:
+    def _change(self, folder: Path, **received: str) -> None:
         (entry,) = read_history(folder)
         (folder / "history" / entry.name).unlink()
-        self._add(folder, entry.event.model_copy(update={"when": when}))
+        self._add(folder, entry.event.model_copy(update=received))
 
     def _add(self, folder: Path, event: Event) -> None:
         entry = entry_of(event, next_number(read_history(folder)))
@@ -266,6 +270,20 @@ def test_a_name_that_looks_like_another_is_said_beside_the_later_row(lab: Lab) -
         "HONEST A": (f"has the name of {first} by somebody else, or one that looks like it",),
         "Honest-A": (),
     }
+
+
+def test_who_leaves_out_who_they_are_is_nobodys_other_self(lab: Lab) -> None:
+    first = lab.send("Honest-A", 38, by="mary", answers=answers_of("honest A"), is_found=True, is_accepted=True)
+    other = lab.send("Honest-A", 41, by="mary", is_found=True)
+    copy = lab.send("Honest-A", 38, by="mary", answers=answers_of("honest A"), is_found=True, access="closed")
+    flags = {placed.row.submission: placed.row.flags for placed in lab.overall().not_reviewed}
+    named = f"has the name of {first} by somebody else, or one that looks like it"
+    assert flags == {other: (named,), copy: (f"the same answers, or nearly, as in {first} (41 of 41)", named)}
+    with pytest.raises(SubmissionError, match="nothing of 'mary'"):
+        accept_all_from("mary", lab.store, name="mary")
+    for name in (other, copy):
+        accept(name, lab.store, name="mary")
+    assert (len(lab.overall().rows), lab.overall().replaced) == (3, ())
 
 
 def test_a_newer_run_by_the_same_people_stands_for_the_older_once_accepted(lab: Lab) -> None:

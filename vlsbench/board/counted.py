@@ -174,7 +174,7 @@ class Projected(Record):
     is_taken_down: bool = False
     """It was rejected or withdrawn: not shown, but others are still compared with its answers."""
     submitter: str | None = None
-    """Who submitted it; null where its folder was made by hand."""
+    """Who submitted it; null where its folder was made by hand, or nothing says so."""
     is_accepted: bool = True
     """A maintainer accepted it, or put it there by hand: only then is it ranked."""
     verified_by: Literal["member", "repository"] | None = None
@@ -611,7 +611,17 @@ def _is_copy(mine: Projected, other: Projected) -> bool:
 
 def _are_runs_of_one(first: Projected, second: Projected) -> bool:
     names = {found.counted[0].card.model.casefold() for found in (first, second) if found.counted}
-    return len(names) == 1 and first.submitter == second.submitter
+    return len(names) == 1 and _are_of_one(first, second)
+
+
+def _are_of_one(first: Projected, second: Projected) -> bool:
+    """Say whether two come from the same people; what lies there by hand is the maintainer's own.
+
+    Whoever brings a pull request may leave out who they are: nobody that is known is nobody's other self.
+    """
+    if first.submitter is None and (first.received is not None or second.received is not None):
+        return False
+    return first.submitter == second.submitter
 
 
 def _namesakes(submissions: Mapping[str, Projected]) -> dict[str, tuple[str, ...]]:
@@ -629,7 +639,7 @@ def _namesakes(submissions: Mapping[str, Projected]) -> dict[str, tuple[str, ...
     for name in waiting:
         mine = submissions[name]
         same = accepted.get(fold_name(mine.counted[0].card.model), ())
-        theirs = [other for other in same if submissions[other].submitter != mine.submitter]
+        theirs = [other for other in same if not _are_of_one(submissions[other], mine)]
         if theirs:
             flags[name] = (f"has the name of {numbered(theirs, limit=3)} by somebody else, or one that looks like it",)
     return flags

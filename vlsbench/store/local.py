@@ -327,7 +327,7 @@ def shown_submission(item: StoredSubmission) -> ShownSubmission | Withheld:
         counted,
         received=printable(received.when) if received is not None else None,
         checked_flags=tuple(map(printable, standing.checked.flags)) if standing.checked is not None else (),
-        submitter=printable(received.who) if received is not None and received.source == "submit" else None,
+        submitter=printable(who) if received is not None and (who := received.submitter) is not None else None,
         is_accepted=standing.is_accepted,
         member_of=received.member_of if received is not None else None,
     )
