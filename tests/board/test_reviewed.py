@@ -21,7 +21,7 @@ from vlsbench.errors import SubmissionError
 from vlsbench.files import sha256_hex
 from vlsbench.records import Rubric
 from vlsbench.store.history import Event, Judged, Published, entry_of, fold, next_number, read_history
-from vlsbench.store.intake import accept, accept_all_from, submit, withdraw
+from vlsbench.store.intake import accept, accept_all_from, reject, submit, withdraw
 from vlsbench.store.local import LocalStore
 
 RUBRIC = Rubric(judge="openai:judge-2026-01-01", protocol="v1", evidence=("image", "instruction", "response"))
@@ -59,6 +59,7 @@ class Lab:
         is_accepted: bool = False,
         when: str | None = None,
         is_found: bool = False,
+        is_again: bool = False,
         **card: Any,
     ) -> str:
         """Submit answers of which the first so many are judged safe; they are judged and published at once."""
@@ -69,7 +70,7 @@ class Lab:
         said = answers_of(f"{self.n}") if answers is None else answers
         lines = [{"instruction_id": i, "response": text} for i, text in zip(IDS, said, strict=False)]
         (source / "responses.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-        receipt = submit(source, self.store, name=by)
+        receipt = submit(source, self.store, name=by, is_again=is_again)
         name = receipt.submission_id
         assert name is not None
         folder = self.store.sync() / name
@@ -259,6 +260,17 @@ def test_a_copy_flags_the_later_row_only(lab: Lab) -> None:
     flags = {row.submission: row.flags for row in lab.overall().rows}
     assert flags[first] == ()
     assert flags[copy] == (f"the same answers, or nearly, as in {first} (41 of 41)",)
+
+
+def test_a_copy_that_is_rejected_moves_no_flag_of_the_original_whatever_day_it_says(lab: Lab) -> None:
+    (first, *_) = honest(lab)
+    copy = lab.send("Mine", 38, by="eve", answers=answers_of("honest A"), when="2001-01-01T00:00:00Z")
+    reject(copy, lab.store, "a copy", name="mary")
+    assert next(row.flags for row in lab.overall().rows if row.submission == first) == ()
+    later = {"answers": answers_of("honest A"), "when": "2099-01-01T00:00:00Z"}
+    again = lab.send("Again", 38, by="eve", is_accepted=True, is_again=True, **later)
+    (flag,) = next(row.flags for row in lab.overall().rows if row.submission == again)
+    assert f"{copy}, taken down (41 of 41)" in flag  # it came when the first was rejected already
 
 
 def test_a_name_that_looks_like_another_is_said_beside_the_later_row(lab: Lab) -> None:

@@ -173,6 +173,8 @@ class Projected(Record):
     """What the worker that checked it found; it may have had the dataset at hand."""
     is_taken_down: bool = False
     """It was rejected or withdrawn: not shown, but others are still compared with its answers."""
+    refused_at: str | None = None
+    """When it was taken down, if it was never accepted."""
     submitter: str | None = None
     """Who submitted it; null where its folder was made by hand, or nothing says so."""
     is_accepted: bool = True
@@ -537,7 +539,11 @@ def _count_stored(item: StoredSubmission) -> _CountedNow:
     shown = shown_submission(item)
     if isinstance(shown, Withheld):
         projected = Projected(
-            counted=(), left_out=(shown.reason,), is_taken_down=shown.is_taken_down, received=shown.received
+            counted=(),
+            left_out=(shown.reason,),
+            is_taken_down=shown.is_taken_down,
+            received=shown.received,
+            refused_at=shown.refused_at,
         )
         return _CountedNow(projected, is_certain=True)
     try:
@@ -601,6 +607,8 @@ def _is_copy(mine: Projected, other: Projected) -> bool:
     order nobody knows, each may have. Who runs a model again copies nobody, unless what is repeated was taken down.
     """
     if other.is_taken_down:
+        if mine.is_accepted and other.refused_at is not None:  # else a copy of the original, sent for that, flags it
+            return mine.received is not None and other.refused_at < mine.received
         return other.received is None or (mine.received is not None and other.received <= mine.received)
     if mine.is_taken_down or _are_runs_of_one(mine, other):
         return False
