@@ -267,8 +267,8 @@ def test_a_copy_that_is_rejected_moves_no_flag_of_the_original_whatever_day_it_s
     copy = lab.send("Mine", 38, by="eve", answers=answers_of("honest A"), when="2001-01-01T00:00:00Z")
     reject(copy, lab.store, "a copy", name="mary")
     assert next(row.flags for row in lab.overall().rows if row.submission == first) == ()
-    later = {"answers": answers_of("honest A"), "when": "2099-01-01T00:00:00Z"}
-    again = lab.send("Again", 38, by="eve", is_accepted=True, is_again=True, **later)
+    said, later = answers_of("honest A"), "2099-01-01T00:00:00Z"
+    again = lab.send("Again", 38, by="eve", answers=said, when=later, is_accepted=True, is_again=True)
     (flag,) = next(row.flags for row in lab.overall().rows if row.submission == again)
     assert f"{copy}, taken down (41 of 41)" in flag  # it came when the first was rejected already
 
