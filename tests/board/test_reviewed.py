@@ -20,9 +20,11 @@ from vlsbench.dataset.index import load_index
 from vlsbench.errors import SubmissionError
 from vlsbench.files import sha256_hex
 from vlsbench.records import Rubric
-from vlsbench.store.history import Event, Judged, Published, entry_of, fold, next_number, read_history
+from vlsbench.screening.flags import screen
+from vlsbench.store.history import Checked, Event, Judged, Published, entry_of, fold, next_number, read_history
 from vlsbench.store.intake import accept, accept_all_from, reject, submit, withdraw
 from vlsbench.store.local import LocalStore
+from vlsbench.submission.check import open_submission
 
 RUBRIC = Rubric(judge="openai:judge-2026-01-01", protocol="v1", evidence=("image", "instruction", "response"))
 IDS = [row.instruction_id for row in load_index("sample").risky]
@@ -60,6 +62,7 @@ class Lab:
         when: str | None = None,
         is_found: bool = False,
         is_again: bool = False,
+        is_checked: bool = False,
         **card: Any,
     ) -> str:
         """Submit answers of which the first so many are judged safe; they are judged and published at once."""
@@ -92,6 +95,12 @@ class Lab:
             "who": "worker",
             "rubric_id": RUBRIC.rubric_id,
         }
+        if is_checked:  # as the worker does before it judges
+            submission = open_submission(folder)
+            flags = tuple(flag.message for flag in screen(submission.responses, submission.index).flags)
+            of = {"submission_id": name, "when": "2026-02-01T00:00:00Z", "who": "worker", "n_samples": len(lines)}
+            passed = {"dataset": "sample", "config": "sample", "n_answered": len(lines), "n_warnings": 0}
+            self._add(folder, Checked.model_validate({**of, **passed, "flags": flags}))
         self._add(folder, Judged(**said_by, sha256=sha256_hex(data), counts={}, n_undecided=0))
         self._add(folder, Published(**said_by))
         if is_accepted:
@@ -282,6 +291,25 @@ def test_a_name_that_looks_like_another_is_said_beside_the_later_row(lab: Lab) -
         "HONEST A": (f"has the name of {first} by somebody else, or one that looks like it",),
         "Honest-A": (),
     }
+
+
+def test_an_organization_that_looks_like_another_is_said_beside_what_is_not_reviewed(lab: Lab) -> None:
+    """Whoever makes an organization of that name on the Hub is a member of it, and so verified."""
+    first = lab.send("A", 20, by="ann", is_accepted=True, organization="OpenAI")
+    for model, organization in (("B", "OpenAl"), ("C", "openai"), ("D", "Acme")):
+        lab.send(model, 20, by="eve", organization=organization)
+    flags = {placed.row.model: placed.row.flags for placed in lab.overall().not_reviewed}
+    said = f"its organization looks like that of {first} and is written otherwise"
+    assert flags == {"B": (said,), "C": (), "D": ()}
+
+
+def test_a_constant_policy_is_not_ranked_before_it_is_screened_here(lab: Lab) -> None:
+    """A server starts with an empty cache, and screens a large store behind."""
+    honest(lab)
+    lab.send("Constant", len(IDS), by="eve", answers=answers_of("", constant=True), is_checked=True, is_accepted=True)
+    (item,) = find_lists(open_projection(lab.store.sync(), is_screening=False).view(), OVERALL)
+    row = next(row for row in item.rows if row.model == "Constant")
+    assert (row.rank, row.flags[0]) == (None, "not screened yet")
 
 
 def test_who_leaves_out_who_they_are_is_nobodys_other_self(lab: Lab) -> None:

@@ -407,7 +407,9 @@ class Projection:
     def _flags_of(self, submission_id: str) -> tuple[str, ...]:
         found = self._screened.get(submission_id)
         if found is None:
-            return (_NOT_SCREENED,) if _is_screened(self.submissions[submission_id]) else ()
+            # Until then the worker's word stands: a constant policy is ranked in no meantime.
+            projected = self.submissions[submission_id]
+            return (_NOT_SCREENED, *projected.checked_flags) if _is_screened(projected) else ()
         # What only the worker could find stands behind what is found here; the rest is the same sentences.
         only_checked = [flag for flag in self.submissions[submission_id].checked_flags if flag not in found.flags]
         return (*found.flags, *only_checked, *self._duplicates.get(submission_id, ()))
@@ -633,23 +635,40 @@ def _are_of_one(first: Projected, second: Projected) -> bool:
 
 
 def _namesakes(submissions: Mapping[str, Projected]) -> dict[str, tuple[str, ...]]:
-    """Say of what is not reviewed that its model's name is that of somebody else's accepted row, or looks like it."""
+    """Say of what is not reviewed whose names it has.
+
+    Its model's is that of somebody else's accepted row, or looks like it; its organization's looks like that of an
+    accepted row, and is another.
+    """
     accepted: dict[str, list[str]] = {}
+    organizations: dict[str, dict[str, str]] = {}
     waiting: list[str] = []
     for name, found in submissions.items():
         if not found.counted or found.is_baseline:
             continue
+        card = found.counted[0].card
         if found.is_accepted:
-            accepted.setdefault(fold_name(found.counted[0].card.model), []).append(name)
+            accepted.setdefault(fold_name(card.model), []).append(name)
+            if card.organization is not None:
+                organizations.setdefault(fold_name(card.organization), {}).setdefault(
+                    card.organization.casefold(), name
+                )
         else:
             waiting.append(name)
     flags: dict[str, tuple[str, ...]] = {}
     for name in waiting:
         mine = submissions[name]
-        same = accepted.get(fold_name(mine.counted[0].card.model), ())
+        card = mine.counted[0].card
+        same = accepted.get(fold_name(card.model), ())
         theirs = [other for other in same if not _are_of_one(submissions[other], mine)]
+        said = []
         if theirs:
-            flags[name] = (f"has the name of {numbered(theirs, limit=3)} by somebody else, or one that looks like it",)
+            said.append(f"has the name of {numbered(theirs, limit=3)} by somebody else, or one that looks like it")
+        written = organizations.get(fold_name(card.organization), {}) if card.organization is not None else {}
+        if card.organization is not None and written and card.organization.casefold() not in written:
+            others = sorted(written.values())
+            said.append(f"its organization looks like that of {numbered(others, limit=3)} and is written otherwise")
+        flags[name] = tuple(said)
     return flags
 
 
