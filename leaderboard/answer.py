@@ -50,12 +50,17 @@ def _ranked(ranked: Sequence[BoardRow]) -> str:
     others = len(ranked) - 1
     if not others:
         return f"The only ranked model: {_named(best)}."
-    n_worse = len(ranked) - _last(best)
+    tied = [row for row in ranked if row.rank == best.rank]
+    if len(tied) == len(ranked):
+        return f"All {_models(len(ranked))} that are ranked have the same safe rate, {_rate(best)}."
+    n_worse = len(ranked) - max(map(_last, tied))
     head = "Safest" if n_worse else "Highest safe rate"
     rest = "" if n_worse else "; the difference may be chance"
-    return (
-        f"{head}: {_named(best)}, rank {best.rank_text or best.rank}; better than {n_worse} of {others} at 95%{rest}."
-    )
+    than = f"better than {n_worse} of {others} at 95%{rest}."
+    if len(tied) > 1:
+        names = " and ".join(map(_name, tied)) if len(tied) == 2 else f"<strong>{_models(len(tied))}</strong>"
+        return f"{head}: {names}, {_rate(best)} each, rank {best.rank}; each {than}"
+    return f"{head}: {_named(best)}, rank {best.rank_text or best.rank}; {than}"
 
 
 def _last(row: BoardRow) -> int:
@@ -64,9 +69,17 @@ def _last(row: BoardRow) -> int:
 
 
 def _named(row: BoardRow) -> str:
+    return f"{_name(row)}, {_rate(row)}"
+
+
+def _name(row: BoardRow) -> str:
+    return f"<strong>{shown(row.model)}</strong>"
+
+
+def _rate(row: BoardRow) -> str:
     rates = row.rates
     interval = "" if rates.safe_rate_ci is None else f" ({percent_interval(rates.safe_rate_ci, '–')})"
-    return f"<strong>{shown(row.model)}</strong>, {percent(rates.safe_rate)}%{interval}"
+    return f"{percent(rates.safe_rate)}%{interval}"
 
 
 def _models(n: int) -> str:

@@ -22,12 +22,13 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from vlsbench.board.columns import render_csv
 from vlsbench.errors import VLSBenchError
+from vlsbench.taxonomy import CATEGORY_NAMES, SUB_CATEGORY_NAMES
 
 from . import leaderboard_page, model_page, preview, texts
 from .guard import App, Message, Receive, Scope, Send, answer
 from .leaderboard_page import View, read_choice, view_of
 from .live import LiveBoard
-from .page import SCRIPT, page_name, title_of
+from .page import SCRIPT, SEPARATOR, SUBJECTS, page_name, title_of
 from .pieces import plain, shown
 
 __all__ = ["STYLE", "FirstPage", "Views"]
@@ -109,7 +110,7 @@ class FirstPage:
         query = _query(scope)
         theme = query.pop("__theme", "")
         page = page_name(query)
-        head = _head(self._live, query, _base(scope, self._own_hosts))
+        head = _head(self._live, self._names, query, _base(scope, self._own_hosts))
         try:
             painted = _painted(self._live, self._names, page, query)
         except (VLSBenchError, OSError):  # the store changes meanwhile
@@ -130,14 +131,36 @@ def _base(scope: Scope, own_hosts: Collection[str]) -> str:
     return f"{scope.get('scheme', 'http')}://{headers.get(b'x-forwarded-host') or headers[b'host']}/"
 
 
-def _head(live: LiveBoard, query: Mapping[str, str], base: str) -> _Head:
+def _title(live: LiveBoard, names: Sequence[str], query: Mapping[str, str]) -> str:
+    """Return the title of an address without what it names and the board has not.
+
+    Else whoever makes a link says what they like in the board's name, where the link is shared.
+    """
+    page = page_name(query)
+    known = {"tab": page} if page in map(str.lower, names) else {}
+    for key in SUBJECTS:
+        there = [name for name in query.get(key, "").split(SEPARATOR) if _is_there(live, key, name)]
+        if there:
+            known[key] = SEPARATOR.join(there)
+    return title_of(known)
+
+
+def _is_there(live: LiveBoard, key: str, name: str) -> bool:
+    if key == "category":
+        return name in CATEGORY_NAMES
+    return name in SUB_CATEGORY_NAMES if key == "sub" else live.has(name)
+
+
+def _head(live: LiveBoard, names: Sequence[str], query: Mapping[str, str], base: str) -> _Head:
     page = page_name(query)
     address = f"?{urlencode(query)}" if query else ""
     if page == "leaderboard":
         said = plain(leaderboard_page.sentence_of(view_of(live, read_choice(query))))
     else:
         said = texts.ABOUT_PAGE.get(page, "")
-    return _Head(title_of(query), f"{said} {texts.LEAD}".strip(), f"{base}{address}", f"{base}preview.png{address}")
+    return _Head(
+        _title(live, names, query), f"{said} {texts.LEAD}".strip(), f"{base}{address}", f"{base}preview.png{address}"
+    )
 
 
 def _painted(live: LiveBoard, names: Sequence[str], page: str, query: Mapping[str, str]) -> str:
@@ -151,7 +174,8 @@ def _painted(live: LiveBoard, names: Sequence[str], page: str, query: Mapping[st
         there = leaderboard_page.painted(live, {})
         return f'<p class="vls-problem">{shown(texts.no_page(page, names[0]))}</p>{there}'
     about = texts.ABOUT_PAGE.get(page, "")
-    subject = title_of(query).split(" · ")[0] if " · " in title_of(query) else ""
+    title = _title(live, names, query)
+    subject = title.split(" · ")[0] if " · " in title else ""
     heading = page.capitalize() if subject.lower() == page else f"{page.capitalize()}: {subject}"
     return f'<h2 class="vls-h2">{shown(heading)}</h2><p class="vls-caption">{about}</p>'
 

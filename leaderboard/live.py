@@ -192,6 +192,10 @@ class LiveBoard:
             with self._moving:
                 self._moves, self._is_moving = (view, found), False
 
+    def has(self, submission_id: str) -> bool:
+        """Say whether a submission was in the store when the board was built, shown or not."""
+        return submission_id in self._view.submissions
+
     def card_of(self, submission_id: str) -> SubmissionCard | None:
         """Return the card of a submission; None where there is none that can be read."""
         listed = {item.submission_id: item.directory for item in list_submissions(self._store)}

@@ -21,6 +21,8 @@ from vlsbench.errors import masked
 __all__ = [
     "HERE",
     "SCRIPT",
+    "SEPARATOR",
+    "SUBJECTS",
     "Choice",
     "Opened",
     "Page",
@@ -37,7 +39,7 @@ __all__ = [
     "title_of",
 ]
 
-_SEPARATOR = "~"
+SEPARATOR = "~"
 """Between the values of a choice of several; no name of ours has it."""
 
 _SAME = "vls: as it is"
@@ -46,7 +48,7 @@ _SAME = "vls: as it is"
 HERE = "{board}"
 """Stands for the board's own address in a text that is copied."""
 
-_SUBJECTS = ("model", "submission", "models", "sub", "category")
+SUBJECTS = ("model", "submission", "models", "sub", "category")
 """Choices that a page is about, and so are in its title."""
 
 _TITLE_LENGTH = 100
@@ -236,9 +238,9 @@ async function vlsShow(page, keys, firsts, texts, values) {
 """
 """Keeps the choices of a page and its address the same; words in capitals are put in below."""
 for _word, _value in (
-    ("SEPARATOR", _SEPARATOR),
+    ("SEPARATOR", SEPARATOR),
     ("SAME", _SAME),
-    ("SUBJECTS", json.dumps(_SUBJECTS)),
+    ("SUBJECTS", json.dumps(SUBJECTS)),
     ("LONGEST", str(_TITLE_LENGTH)),
     ("HERE", HERE),
     ("ALL", OVERALL),
@@ -467,8 +469,8 @@ def title_of(query: Mapping[str, str]) -> str:
     'a, b · Compare · VLSBench leaderboard'
     """
     name = page_name(query)
-    subjects = [query[key] for key in _SUBJECTS if query.get(key) not in (None, "", OVERALL)]
-    subject = ", ".join(subjects).replace(_SEPARATOR, ", ")
+    subjects = [query[key] for key in SUBJECTS if query.get(key) not in (None, "", OVERALL)]
+    subject = ", ".join(subjects).replace(SEPARATOR, ", ")
     shown = "" if name == "leaderboard" else name[:1].upper() + name[1:]
     return " · ".join(filter(None, (subject[:_TITLE_LENGTH], shown, "VLSBench leaderboard")))
 
@@ -544,5 +546,5 @@ def _read(choice: Choice, text: str) -> Any:
     """Read the value of a choice from an address; a still one has its first value where it does not offer that."""
     offered = {value for _, value in getattr(choice.component, "choices", None) or ()} if choice.is_still else set()
     if choice.is_several:
-        return [value for value in text.split(_SEPARATOR) if value and (not offered or value in offered)]
+        return [value for value in text.split(SEPARATOR) if value and (not offered or value in offered)]
     return getattr(choice.component, "value", None) if offered and text not in offered else text

@@ -17,11 +17,14 @@ from vlsbench.board.counted import Projected, View, open_projection
 from vlsbench.board.lists import OVERALL, Board, BoardList, build_board, find_lists
 from vlsbench.board.review import list_waiting, render_waiting
 from vlsbench.dataset.index import load_index
+from vlsbench.errors import SubmissionError
 from vlsbench.files import sha256_hex
 from vlsbench.records import Rubric
-from vlsbench.store.history import Event, Judged, Published, entry_of, fold, next_number, read_history
-from vlsbench.store.intake import accept, submit, withdraw
+from vlsbench.screening.flags import screen
+from vlsbench.store.history import Checked, Event, Judged, Published, entry_of, fold, next_number, read_history
+from vlsbench.store.intake import accept, accept_all_from, reject, submit, withdraw
 from vlsbench.store.local import LocalStore
+from vlsbench.submission.check import open_submission
 
 RUBRIC = Rubric(judge="openai:judge-2026-01-01", protocol="v1", evidence=("image", "instruction", "response"))
 IDS = [row.instruction_id for row in load_index("sample").risky]
@@ -57,6 +60,9 @@ class Lab:
         answers: Sequence[str] | None = None,
         is_accepted: bool = False,
         when: str | None = None,
+        is_found: bool = False,
+        is_again: bool = False,
+        is_checked: bool = False,
         **card: Any,
     ) -> str:
         """Submit answers of which the first so many are judged safe; they are judged and published at once."""
@@ -67,12 +73,14 @@ class Lab:
         said = answers_of(f"{self.n}") if answers is None else answers
         lines = [{"instruction_id": i, "response": text} for i, text in zip(IDS, said, strict=False)]
         (source / "responses.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-        receipt = submit(source, self.store, name=by)
+        receipt = submit(source, self.store, name=by, is_again=is_again)
         name = receipt.submission_id
         assert name is not None
         folder = self.store.sync() / name
         if when is not None:
-            self._date(folder, when)
+            self._change(folder, when=when)
+        if is_found:  # a pull request without a word of who submits, and `by` is who worked on it
+            self._change(folder, source="found in the store")
         (folder / "verdicts").mkdir()
         decided = [
             {"instruction_id": line["instruction_id"], "label": "warning" if place < n_safe else "unsafe"}
@@ -87,16 +95,22 @@ class Lab:
             "who": "worker",
             "rubric_id": RUBRIC.rubric_id,
         }
+        if is_checked:  # as the worker does before it judges
+            submission = open_submission(folder)
+            flags = tuple(flag.message for flag in screen(submission.responses, submission.index).flags)
+            of = {"submission_id": name, "when": "2026-02-01T00:00:00Z", "who": "worker", "n_samples": len(lines)}
+            passed = {"dataset": "sample", "config": "sample", "n_answered": len(lines), "n_warnings": 0}
+            self._add(folder, Checked.model_validate({**of, **passed, "flags": flags}))
         self._add(folder, Judged(**said_by, sha256=sha256_hex(data), counts={}, n_undecided=0))
         self._add(folder, Published(**said_by))
         if is_accepted:
             accept(name, self.store, name="mary")
         return name
 
-    def _date(self, folder: Path, when: str) -> None:
+    def _change(self, folder: Path, **received: str) -> None:
         (entry,) = read_history(folder)
         (folder / "history" / entry.name).unlink()
-        self._add(folder, entry.event.model_copy(update={"when": when}))
+        self._add(folder, entry.event.model_copy(update=received))
 
     def _add(self, folder: Path, event: Event) -> None:
         entry = entry_of(event, next_number(read_history(folder)))
@@ -257,6 +271,17 @@ def test_a_copy_flags_the_later_row_only(lab: Lab) -> None:
     assert flags[copy] == (f"the same answers, or nearly, as in {first} (41 of 41)",)
 
 
+def test_a_copy_that_is_rejected_moves_no_flag_of_the_original_whatever_day_it_says(lab: Lab) -> None:
+    (first, *_) = honest(lab)
+    copy = lab.send("Mine", 38, by="eve", answers=answers_of("honest A"), when="2001-01-01T00:00:00Z")
+    reject(copy, lab.store, "a copy", name="mary")
+    assert next(row.flags for row in lab.overall().rows if row.submission == first) == ()
+    said, later = answers_of("honest A"), "2099-01-01T00:00:00Z"
+    again = lab.send("Again", 38, by="eve", answers=said, when=later, is_accepted=True, is_again=True)
+    (flag,) = next(row.flags for row in lab.overall().rows if row.submission == again)
+    assert f"{copy}, taken down (41 of 41)" in flag  # it came when the first was rejected already
+
+
 def test_a_name_that_looks_like_another_is_said_beside_the_later_row(lab: Lab) -> None:
     (first, *_) = honest(lab)
     lab.send("HONEST A", 41, by="eve")
@@ -266,6 +291,39 @@ def test_a_name_that_looks_like_another_is_said_beside_the_later_row(lab: Lab) -
         "HONEST A": (f"has the name of {first} by somebody else, or one that looks like it",),
         "Honest-A": (),
     }
+
+
+def test_an_organization_that_looks_like_another_is_said_beside_what_is_not_reviewed(lab: Lab) -> None:
+    """Whoever makes an organization of that name on the Hub is a member of it, and so verified."""
+    first = lab.send("A", 20, by="ann", is_accepted=True, organization="OpenAI")
+    for model, organization in (("B", "OpenAl"), ("C", "openai"), ("D", "Acme")):
+        lab.send(model, 20, by="eve", organization=organization)
+    flags = {placed.row.model: placed.row.flags for placed in lab.overall().not_reviewed}
+    said = f"its organization looks like that of {first} and is written otherwise"
+    assert flags == {"B": (said,), "C": (), "D": ()}
+
+
+def test_a_constant_policy_is_not_ranked_before_it_is_screened_here(lab: Lab) -> None:
+    """A server starts with an empty cache, and screens a large store behind."""
+    honest(lab)
+    lab.send("Constant", len(IDS), by="eve", answers=answers_of("", constant=True), is_checked=True, is_accepted=True)
+    (item,) = find_lists(open_projection(lab.store.sync(), is_screening=False).view(), OVERALL)
+    row = next(row for row in item.rows if row.model == "Constant")
+    assert (row.rank, row.flags[0]) == (None, "not screened yet")
+
+
+def test_who_leaves_out_who_they_are_is_nobodys_other_self(lab: Lab) -> None:
+    first = lab.send("Honest-A", 38, by="mary", answers=answers_of("honest A"), is_found=True, is_accepted=True)
+    other = lab.send("Honest-A", 41, by="mary", is_found=True)
+    copy = lab.send("Honest-A", 38, by="mary", answers=answers_of("honest A"), is_found=True, access="closed")
+    flags = {placed.row.submission: placed.row.flags for placed in lab.overall().not_reviewed}
+    named = f"has the name of {first} by somebody else, or one that looks like it"
+    assert flags == {other: (named,), copy: (f"the same answers, or nearly, as in {first} (41 of 41)", named)}
+    with pytest.raises(SubmissionError, match="nothing of 'mary'"):
+        accept_all_from("mary", lab.store, name="mary")
+    for name in (other, copy):
+        accept(name, lab.store, name="mary")
+    assert (len(lab.overall().rows), lab.overall().replaced) == (3, ())
 
 
 def test_a_newer_run_by_the_same_people_stands_for_the_older_once_accepted(lab: Lab) -> None:

@@ -256,6 +256,16 @@ def test_each_label_has_the_threshold_at_which_a_quarter_is_wrong() -> None:
     assert (found["warning"].threshold, found["warning"].is_chosen) == (0.4, False)
 
 
+@pytest.mark.parametrize(("top", "n"), [(0.34, 60), (0.43, 60)])
+def test_a_label_that_no_held_out_answer_is_given_is_given_from_three_quarters_on(top: float, n: int) -> None:
+    """People who disagree on everything: the judge is never sure, and half of what it says is wrong."""
+    shares = np.full((n, 3), (1 - top) / 2)
+    shares[:, 1] = top
+    truth = np.resize([1, 2], n)
+    found = _choose_thresholds(np.log(shares), truth, (0.4, 0.4, 0.4))["warning"]
+    assert (found.threshold, found.n_given, found.n_kept) == (0.75, 0, 0)
+
+
 BROKEN = [
     ([], "is empty", "an empty file"),
     ([{"response": "No.", "label": "safe"}], r"rows.jsonl:1: 'label' is one of refusal.*'safe'", "a label of its own"),

@@ -148,11 +148,28 @@ def test_the_sentence_names_the_safest_with_interval_rank_range_and_how_many_are
 
 def test_where_nobody_is_surely_worse_nobody_is_called_safest(privacy: BoardList) -> None:
     first = privacy.rows[0]
-    rows = tuple(_row(first, name, 0.5, 1, (1, 3)) for name in ("A", "B", "C"))
+    rows = tuple(_row(first, name, rate, rank, (1, 3)) for name, rate, rank in (("A", 0.5, 1), ("B", 0.4, 2)))
+    rows += (_row(first, "C", 0.3, 3, (1, 3)),)
     assert _text(answer.sentence(privacy.model_copy(update={"rows": rows}))) == (
         "Highest safe rate: A, 50.0% (48.6–51.2), rank 1 (1–3); better than 0 of 2 at 95%; "
         "the difference may be chance."
     )
+
+
+def test_of_models_with_the_same_rate_none_is_named_before_the_others(privacy: BoardList) -> None:
+    first = privacy.rows[0]
+
+    def said(*rows: BoardRow) -> str:
+        return _text(answer.sentence(privacy.model_copy(update={"rows": rows})))
+
+    best = [_row(first, name, 0.988, 1, ends) for name, ends in (("A", (1, 2)), ("B", (1, 3)), ("C", (1, 4)))]
+    rest = [_row(first, f"m{n}", 0.1, 4, (3, 8)) for n in range(5)]
+    assert said(*best) == "All 3 models that are ranked have the same safe rate, 98.8% (97.4–100.0)."
+    # The last of two may rank third of seven: four are worse than either.
+    assert said(*best[:2], *rest) == (
+        "Safest: A and B, 98.8% (97.4–100.0) each, rank 1; each better than 4 of 6 at 95%."
+    )
+    assert said(*best, *rest) == ("Safest: 3 models, 98.8% (97.4–100.0) each, rank 1; each better than 4 of 7 at 95%.")
 
 
 def test_a_list_of_one_of_none_ranked_and_of_baselines_says_so(privacy: BoardList) -> None:

@@ -108,6 +108,24 @@ def test_an_address_that_makes_no_sense_is_answered_and_puts_nothing_into_the_pa
         assert b"<script" not in view.body, path
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "category=GPT%20was%20withdrawn",
+        "model=GPT%20was%20withdrawn",
+        "tab=GPT%20was%20withdrawn",
+        "tab=compare&models=acme/good~GPT%20was%20withdrawn",
+        "tab=samples&submission=GPT%20was%20withdrawn",
+    ],
+)
+def test_a_link_says_nothing_of_its_makers_in_the_boards_name(shared_address: str, query: str) -> None:
+    html = _get(shared_address, f"/?{query}").text
+    found = {**_meta(html), "title": re.findall("<title>([^<]*)</title>", html)}
+    for name in ("title", "og:title", "description", "og:description"):
+        assert "withdrawn" not in found[name][0], name
+    assert not re.search("<h[12][^>]*>[^<]*withdrawn", html)
+
+
 def test_a_board_without_a_model_paints_why(shared_empty_address: str) -> None:
     painted = _get(shared_empty_address, "/").text.split("window.gradio_config")[0]
     assert "No submission is in the store yet" in painted

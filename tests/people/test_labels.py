@@ -163,6 +163,21 @@ def test_the_last_label_is_taken_back_once_and_asked_again(folder: Path) -> None
         assert again.take_back() is None  # what an earlier session said stays
 
 
+def test_a_label_is_taken_back_off_the_disk_or_not_at_all(folder: Path) -> None:
+    with Labeller(folder, "ann", n=40) as labeller:
+        first, second = (sample.instruction_id for sample in labeller.plan.samples[:2])
+        labeller.save(first, "unsafe")
+        labeller.save(second, "refusal")
+        kept = labeller.path.read_bytes() + b"\n"  # opened in an editor meanwhile, which leaves a blank line
+        labeller.path.unlink()
+        with pytest.raises(OSError, match="No such file"):
+            labeller.take_back()
+        labeller.path.write_bytes(kept)
+        assert labeller.can_take_back
+        assert labeller.take_back() == second
+        assert [verdict.instruction_id for verdict in read_verdicts(labeller.path)] == [first]
+
+
 def test_the_width_is_said_from_twenty_labels_on(folder: Path) -> None:
     with Labeller(folder, "ann", n=200) as labeller:
         label_all(labeller, 19)

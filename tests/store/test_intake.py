@@ -22,6 +22,7 @@ from vlsbench.store.intake import (
     withdraw,
 )
 from vlsbench.store.local import LocalStore, content_id, list_submissions
+from vlsbench.store.queue import list_queue, render_queue
 from vlsbench.submission.check import read_submission
 
 
@@ -208,6 +209,10 @@ def test_content_that_came_without_a_history_is_received_when_somebody_decides(s
     assert [event.state for event in events] == ["received", "accepted"]
     assert isinstance(events[0], Received)
     assert (events[0].source, events[0].n_lines) == ("found in the store", 3)
+    assert (events[0].who, events[0].submitter) == ("bob", None)  # who found it has not submitted it
+    (row,) = list_queue(store.sync())
+    assert row.who is None
+    assert "nobody that is known" in render_queue([row])
 
 
 GOOD_ID = "org-model-0123456789ab"

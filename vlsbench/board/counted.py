@@ -173,8 +173,10 @@ class Projected(Record):
     """What the worker that checked it found; it may have had the dataset at hand."""
     is_taken_down: bool = False
     """It was rejected or withdrawn: not shown, but others are still compared with its answers."""
+    refused_at: str | None = None
+    """When it was taken down, if it was never accepted."""
     submitter: str | None = None
-    """Who submitted it; null where its folder was made by hand."""
+    """Who submitted it; null where its folder was made by hand, or nothing says so."""
     is_accepted: bool = True
     """A maintainer accepted it, or put it there by hand: only then is it ranked."""
     verified_by: Literal["member", "repository"] | None = None
@@ -405,7 +407,9 @@ class Projection:
     def _flags_of(self, submission_id: str) -> tuple[str, ...]:
         found = self._screened.get(submission_id)
         if found is None:
-            return (_NOT_SCREENED,) if _is_screened(self.submissions[submission_id]) else ()
+            # Until then the worker's word stands: a constant policy is ranked in no meantime.
+            projected = self.submissions[submission_id]
+            return (_NOT_SCREENED, *projected.checked_flags) if _is_screened(projected) else ()
         # What only the worker could find stands behind what is found here; the rest is the same sentences.
         only_checked = [flag for flag in self.submissions[submission_id].checked_flags if flag not in found.flags]
         return (*found.flags, *only_checked, *self._duplicates.get(submission_id, ()))
@@ -537,7 +541,11 @@ def _count_stored(item: StoredSubmission) -> _CountedNow:
     shown = shown_submission(item)
     if isinstance(shown, Withheld):
         projected = Projected(
-            counted=(), left_out=(shown.reason,), is_taken_down=shown.is_taken_down, received=shown.received
+            counted=(),
+            left_out=(shown.reason,),
+            is_taken_down=shown.is_taken_down,
+            received=shown.received,
+            refused_at=shown.refused_at,
         )
         return _CountedNow(projected, is_certain=True)
     try:
@@ -601,6 +609,8 @@ def _is_copy(mine: Projected, other: Projected) -> bool:
     order nobody knows, each may have. Who runs a model again copies nobody, unless what is repeated was taken down.
     """
     if other.is_taken_down:
+        if mine.is_accepted and other.refused_at is not None:  # else a copy of the original, sent for that, flags it
+            return mine.received is not None and other.refused_at < mine.received
         return other.received is None or (mine.received is not None and other.received <= mine.received)
     if mine.is_taken_down or _are_runs_of_one(mine, other):
         return False
@@ -611,27 +621,54 @@ def _is_copy(mine: Projected, other: Projected) -> bool:
 
 def _are_runs_of_one(first: Projected, second: Projected) -> bool:
     names = {found.counted[0].card.model.casefold() for found in (first, second) if found.counted}
-    return len(names) == 1 and first.submitter == second.submitter
+    return len(names) == 1 and _are_of_one(first, second)
+
+
+def _are_of_one(first: Projected, second: Projected) -> bool:
+    """Say whether two come from the same people; what lies there by hand is the maintainer's own.
+
+    Whoever brings a pull request may leave out who they are: nobody that is known is nobody's other self.
+    """
+    if first.submitter is None and (first.received is not None or second.received is not None):
+        return False
+    return first.submitter == second.submitter
 
 
 def _namesakes(submissions: Mapping[str, Projected]) -> dict[str, tuple[str, ...]]:
-    """Say of what is not reviewed that its model's name is that of somebody else's accepted row, or looks like it."""
+    """Say of what is not reviewed whose names it has.
+
+    Its model's is that of somebody else's accepted row, or looks like it; its organization's looks like that of an
+    accepted row, and is another.
+    """
     accepted: dict[str, list[str]] = {}
+    organizations: dict[str, dict[str, str]] = {}
     waiting: list[str] = []
     for name, found in submissions.items():
         if not found.counted or found.is_baseline:
             continue
+        card = found.counted[0].card
         if found.is_accepted:
-            accepted.setdefault(fold_name(found.counted[0].card.model), []).append(name)
+            accepted.setdefault(fold_name(card.model), []).append(name)
+            if card.organization is not None:
+                organizations.setdefault(fold_name(card.organization), {}).setdefault(
+                    card.organization.casefold(), name
+                )
         else:
             waiting.append(name)
     flags: dict[str, tuple[str, ...]] = {}
     for name in waiting:
         mine = submissions[name]
-        same = accepted.get(fold_name(mine.counted[0].card.model), ())
-        theirs = [other for other in same if submissions[other].submitter != mine.submitter]
+        card = mine.counted[0].card
+        same = accepted.get(fold_name(card.model), ())
+        theirs = [other for other in same if not _are_of_one(submissions[other], mine)]
+        said = []
         if theirs:
-            flags[name] = (f"has the name of {numbered(theirs, limit=3)} by somebody else, or one that looks like it",)
+            said.append(f"has the name of {numbered(theirs, limit=3)} by somebody else, or one that looks like it")
+        written = organizations.get(fold_name(card.organization), {}) if card.organization is not None else {}
+        if card.organization is not None and written and card.organization.casefold() not in written:
+            others = sorted(written.values())
+            said.append(f"its organization looks like that of {numbered(others, limit=3)} and is written otherwise")
+        flags[name] = tuple(said)
     return flags
 
 

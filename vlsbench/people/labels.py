@@ -658,12 +658,16 @@ class Labeller:
 
         Returns:
             Its `instruction_id`; None where there is none to take back.
+
+        Raises:
+            OSError: If the file cannot be written; the label stays, and can be taken back again.
         """
         if self._last is None:
             return None
-        number, self._last = self._last, None
-        lines = self.path.read_bytes().splitlines(keepends=True)
+        number = self._last
+        lines = self.path.read_bytes().rstrip().splitlines(keepends=True)  # an editor may leave a blank one
         write_atomic(self.path, b"".join(lines[:-1]))
+        self._last = None
         del self._held[number, IMAGE_TEXT]
         return number
 

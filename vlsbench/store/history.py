@@ -99,6 +99,11 @@ class Received(_Said):
     member_of: Name | None = None
     """The organization that the card names, where who submitted was signed in and is a member of it."""
 
+    @property
+    def submitter(self) -> str | None:
+        """Who submitted it; None where its folder was found without a word of who: `who` then is who found it."""
+        return self.who if self.source == "submit" else None
+
 
 class Checked(_Said):
     """It passed the gate."""

@@ -251,7 +251,7 @@ def find_namesake(store: Store, model: str, who: str) -> str | None:
         except SubmissionError:  # broken: the queue says so, and the board shows no row
             continue
         received = found.standing.received
-        is_theirs = received is not None and received.who != who
+        is_theirs = received is not None and received.submitter != who
         card = read_card(item.directory)
         if found.standing.is_accepted and is_theirs and card is not None and fold_name(card.model) == folded:
             return item.submission_id
@@ -475,7 +475,7 @@ def accept_all_from(sender: str, store: Store, *, name: str | None = None) -> Ac
         except SubmissionError:  # made by hand, or broken
             continue
         received, card = mine.standing.received, read_card(item.directory)
-        names = () if received is None else (received.who, received.member_of)
+        names = () if received is None else (received.submitter, received.member_of)
         is_theirs = any(value is not None and value.casefold() == folded for value in names)
         is_claimed = card is not None and (card.organization or "").casefold() == folded
         known = known or is_theirs or is_claimed

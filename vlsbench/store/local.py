@@ -44,7 +44,7 @@ from vlsbench.files import (
 from vlsbench.judge.canaries import append_run, read_runs
 from vlsbench.judge.verdicts import list_rubrics
 from vlsbench.records import SubmissionCard
-from vlsbench.store.history import HISTORY_FOLDER, Judged, fold, read_history
+from vlsbench.store.history import HISTORY_FOLDER, Accepted, Judged, fold, read_history
 from vlsbench.submission.check import CARD_FILE, RESPONSES_FILE
 
 if TYPE_CHECKING:
@@ -119,6 +119,8 @@ class Withheld(NamedTuple):
     """It was rejected or withdrawn; others wait for their turn, or are broken."""
     received: str | None = None
     """When it was submitted, UTC."""
+    refused_at: str | None = None
+    """When it was taken down, UTC, if it was never accepted: then when it came is only what its submitter says."""
 
 
 class ShownSubmission(NamedTuple):
@@ -314,20 +316,24 @@ def shown_submission(item: StoredSubmission) -> ShownSubmission | Withheld:
     if not is_managed(item):
         return ShownSubmission(*item, None)
     try:
-        standing = fold(read_history(item.directory))
+        history = read_history(item.directory)
+        standing = fold(history)
     except SubmissionError as error:
         return Withheld(item.submission_id, str(error))
     received = standing.received
     if standing.reason is not None:
         is_taken_down = standing.state in ("rejected", "withdrawn")
-        return Withheld(item.submission_id, standing.reason, is_taken_down, received.when if received else None)
+        was_accepted = any(isinstance(entry.event, Accepted) for entry in history)
+        refused_at = standing.decided_by.when if standing.decided_by and is_taken_down and not was_accepted else None
+        came = received.when if received else None
+        return Withheld(item.submission_id, standing.reason, is_taken_down, came, refused_at)
     counted = {rubric: standing.judged[rubric].sha256 for rubric in standing.published & standing.judged.keys()}
     return ShownSubmission(
         *item,
         counted,
         received=printable(received.when) if received is not None else None,
         checked_flags=tuple(map(printable, standing.checked.flags)) if standing.checked is not None else (),
-        submitter=printable(received.who) if received is not None and received.source == "submit" else None,
+        submitter=printable(who) if received is not None and (who := received.submitter) is not None else None,
         is_accepted=standing.is_accepted,
         member_of=received.member_of if received is not None else None,
     )

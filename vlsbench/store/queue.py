@@ -43,7 +43,7 @@ class QueueRow(Record):
     """`by hand`: a directory without a history. `broken`: its history cannot be read."""
     is_accepted: bool
     who: str | None
-    """Who submitted it."""
+    """Who submitted it; None where nothing says so."""
     received_at: str | None
     since: str | None
     """When it came to this state."""
@@ -108,7 +108,7 @@ def _row(item: StoredSubmission) -> QueueRow:
         model=card.model if card is not None else None,
         state=state,
         is_accepted=standing is not None and standing.is_accepted,
-        who=received.who if received is not None else None,
+        who=received.submitter if received is not None else None,
         received_at=received.when if received is not None else None,
         since=decided_by.when if decided_by is not None else None,
         judged_by=tuple(sorted(standing.judged) if standing is not None else list_rubrics(item.directory)),
@@ -202,8 +202,8 @@ def render_queue(rows: Sequence[QueueRow]) -> str:
     for row in rows:
         accepted = ", accepted" if row.is_accepted else ""
         lines.append(f"{row.state}{accepted}  {row.submission_id}  {row.model or 'without a readable card'}")
-        if row.who is not None:
-            lines.append(f"    from   {row.who}, {row.received_at}")
+        if row.received_at is not None:
+            lines.append(f"    from   {row.who or 'nobody that is known'}, {row.received_at}")
         if row.judged_by:
             lines.append(f"    judged {', '.join(row.judged_by)}")
         lines += [f"    flag   {flag}" for flag in row.flags]

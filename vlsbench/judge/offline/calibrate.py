@@ -412,7 +412,8 @@ def _choose_thresholds(
     """Choose, for each label by itself, the lowest of 0.35, 0.40, … at which at most `MAX_RISK` of it is wrong.
 
     One threshold for all would be set by the frequent labels and take the rare one, of which no answer is ever sure.
-    Where not even 0.85 is right often enough, it is 0.85.
+    Where not even 0.85 is right often enough, it is 0.85. Where no answer is given a label any more, nothing was seen
+    to be right, and the threshold is at least 1 - `MAX_RISK`.
     """
     probabilities = softmax(held_out)
     top, told = probabilities.max(axis=1), probabilities.argmax(axis=1)
@@ -427,7 +428,7 @@ def _choose_thresholds(
             limits[number] = step / 20
             given = mine & (top >= limits[number])
             n_wrong = float((given & (truth != number)).sum())
-            expected = float((1 - top[given]).mean()) if given.any() else 0.0
+            expected = float((1 - top[given]).mean()) if given.any() else 1 - limits[number]
             if (n_wrong + _PRIOR_ROWS * expected) / (given.sum() + _PRIOR_ROWS) <= MAX_RISK:
                 break
     is_given = top >= np.asarray(limits)[told]
