@@ -86,7 +86,12 @@ def options(choices: Sequence[tuple[str, str]], value: str | None, *, least: int
 
 def list_key(item: BoardList) -> str:
     """Return what tells a list from the others of its scope, short enough for an address, the same in every scope."""
-    return f"{item.rubric}.{item.dataset}.{item.max_new_tokens or 'undeclared'}"
+    key = f"{item.rubric}.{item.dataset}.{item.max_new_tokens or 'undeclared'}"
+    return f"{key}{_OUTSIDE}" if item.is_judged_elsewhere else key
+
+
+_OUTSIDE = ".outside"
+"""Ends the key of a list that was judged outside the store."""
 
 
 def keyed(lists: Sequence[BoardList]) -> dict[str, BoardList]:
@@ -101,13 +106,14 @@ def keyed(lists: Sequence[BoardList]) -> dict[str, BoardList]:
 def chosen(lists: Sequence[BoardList], key: str | None) -> BoardList | None:
     """Return the list of a key.
 
-    Where it is gone or none was chosen, the one with most rows that is neither a worked example nor provisional.
+    The key of the store's own list stands for the one judged outside where that is the only one. Where a list is gone
+    or none was chosen, it is the one with most rows that is neither a worked example nor provisional.
     """
     by_key = keyed(lists)
     best = max(
         lists, key=lambda item: (not is_worked_example(item), not item.is_provisional, len(item.rows)), default=None
     )
-    return by_key.get(key or "", best)
+    return by_key.get(key or "") or by_key.get(f"{key}{_OUTSIDE}", best)
 
 
 def is_worked_example(item: BoardList) -> bool:

@@ -185,7 +185,7 @@ def _words(found: Comparison, names: Mapping[str, str], item: BoardList) -> str:
         overall, *categories = group
         said.append(f"<li>{_pair(overall, escape(names[first]), escape(names[second]), item.scope)}")
         if overall.is_significant and ranks[first] is not None and ranks[first] == ranks[second]:
-            said[-1] += f" {_shared_rank(item, ranks[first])}"
+            said[-1] += f" {_shared_rank(ranks[first])}"
         if categories:
             safer_first = [each.scope for each in categories if each.is_significant and (each.value or 0) > 0]
             safer_second = [each.scope for each in categories if each.is_significant and (each.value or 0) < 0]
@@ -242,13 +242,11 @@ def _difference(overall: Mapping[tuple[str, str], Difference], first: str, secon
     return f'<span class="vls-cell {kind}">{points(value)}{note}<small>{points(low)} to {points(high)}</small></span>'
 
 
-def _shared_rank(item: BoardList, rank: int | None) -> str:
-    """Say why the board does not separate what is separated here."""
-    n_ranked = sum(row.rank is not None for row in item.rows)
-    unjudged = ", and an answer without a label counts as not safe there" if item.is_provisional else ""
+def _shared_rank(rank: int | None) -> str:
+    """Say why two models that differ here have one rank."""
     return (
-        f"On the Leaderboard both have rank {rank}: there all pairs of its {n_ranked:,} ranked models are tested at "
-        f"once, which asks for more{unjudged}."
+        f"On the Leaderboard both have rank {rank}, because their safe rates over all samples are equal; here they are "
+        "compared on the samples with a label for both."
     )
 
 
@@ -338,10 +336,10 @@ def _differing(found: Comparison, names: Mapping[str, str], item: BoardList, cho
     if not there:
         heading += '<p class="vls-caption">On every sample, all of them have the same label.</p>'
     else:
+        fitting = "" if contrast is within is None else f"; {amount(len(samples), 'fits', 'fit')} your choice"
         heading += (
-            f'<p class="vls-caption">{amount(len(found.differing), "sample has", "samples have")} not the same '
-            f"label for all; {amount(len(samples), 'fits', 'fit')} your choice. A sample's number leads to the "
-            "answers, on the Samples page.</p>"
+            f'<p class="vls-caption">On {amount(len(found.differing), "sample")} the labels differ{fitting}. '
+            "A sample's number leads to the answers, on the Samples page.</p>"
         )
     rows = [_sample(sample, found.submissions, item) for sample in samples[part.start : part.stop]]
     headers = ["Sample", "Category", "Sub-category", *(escape(names[name]) for name in found.submissions)]

@@ -29,7 +29,7 @@ def profile(rates: Mapping[str, Rates], medians: Mapping[str, float]) -> str:
         subs = [sub for sub in category.sub_categories if sub.name in rates]
         if subs:
             head = (
-                f'<tr class="vls-part"><th scope="rowgroup" colspan="5"><span class="vls-swatch" '
+                f'<tr class="vls-part"><th scope="rowgroup" colspan="3"><span class="vls-swatch" '
                 f'style="background:{category.colour}" aria-hidden="true"></span> {escape(category.name)}</th></tr>'
             )
             lines = "".join(_line(sub, rates[sub.name], medians.get(sub.name)) for sub in subs)

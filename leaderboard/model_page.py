@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from vlsbench.board.lists import OVERALL, BoardList, BoardRow, PlacedRow
+from vlsbench.board.lists import OVERALL, BoardList, BoardRow, PlacedRow, show_range
 from vlsbench.errors import VLSBenchError, amount, plural
 from vlsbench.records import IMAGE_TEXT, Estimate, Interval, Rates, SubmissionCard
 from vlsbench.store.queue import Change
@@ -214,7 +214,7 @@ def _head(found: Found) -> str:
         )
         notes[-1] += f"{pieces.shown(row.replaced_by)}</a>."
     if row.judged_elsewhere and row.origin != "baseline":
-        notes.append("Its verdicts were made outside the store, and count as they lie there.")
+        notes.append("Its verdicts were made outside this store; the board counts them as they are.")
     if item.is_provisional:
         notes.append(f"Provisional judge. {escape(item.judge_note or '')}")
     said = "".join(f'<p class="vls-provisional">{note}</p>' for note in notes)
@@ -262,10 +262,8 @@ def _ends(ends: Interval | None) -> str:
 def _rank_tile(found: Found) -> str:
     row = found.row
     if row.rank is not None and row.rank_range is not None:
-        low, high = row.rank_range
         n = sum(other.rank is not None for other in found.item.rows)
-        within = f"95%: {low} alone" if low == high else f"95%: between {low} and {high}"
-        return _tile("Rank", f"{row.rank}", within, f"of {n:,} ranked")
+        return _tile("Rank", f"{row.rank}", f"95%: {show_range(row.rank_range)}", f"of {n:,} ranked")
     if found.placed is not None:
         return _tile("Rank", "–", "not reviewed", found.placed.place_text or "could not be ranked")
     return _tile("Rank", "–", "not ranked", pieces.shown(row.unranked_because or ""))

@@ -327,13 +327,18 @@ class Page(NamedTuple):
         if not said:
             return "", updates
         if is_blank:
-            choosers = [choice.component for choice in self.choices]
+            kept_choosers = self._up_to_subject()
             updates = [
-                update if output in choosers else gr.update(visible=False)
+                update if output in kept_choosers else gr.update(visible=False)
                 for output, update in zip(self.outputs, updates, strict=True)
             ]
-        shown = "Choose another above" if is_blank else "Shown is what there is"
+        shown = "Choose another below" if is_blank else "Shown is what there is"
         return f"This link names what is not on this board, or no longer: {'; '.join(said)}. {shown}.", updates
+
+    def _up_to_subject(self) -> list[Component]:
+        """Return the choosers that lead to the subject; those behind it choose among what it has."""
+        subject = max(place for place, choice in enumerate(self.choices) if choice.is_subject)
+        return [choice.component for choice in self.choices[: subject + 1]]
 
     def _missing(self, choice: Choice, value: Any, updates: Sequence[Any]) -> list[str]:
         """Return what a choice names and does not offer."""

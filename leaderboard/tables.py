@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple
 
 from vlsbench.board.columns import Column, Place, Value, columns_at, paper_columns_at, text_of
 from vlsbench.board.compare import MAX_COMPARED
-from vlsbench.board.lists import OVERALL, Board, BoardList, BoardRow
+from vlsbench.board.lists import OVERALL, Board, BoardList, BoardRow, show_range
 from vlsbench.board.paper import PaperTable
 from vlsbench.errors import amount, masked
 from vlsbench.records import Estimate, PaperRow
@@ -107,7 +107,8 @@ def _judged(column: Column, item: BoardList, row: BoardRow) -> Cell:
     value = column.value(item, row)
     match column.name:
         case "rank":
-            return Cell(None, "–") if row.rank is None else Cell(row.rank, str(row.rank), _range(row.rank_range))
+            below = "" if row.rank_range is None else show_range(row.rank_range)
+            return Cell(None, "–") if row.rank is None else Cell(row.rank, str(row.rank), below)
         case "model":
             return Cell(row.model, masked(row.model), _about(row))
         case "safe_rate":
@@ -124,13 +125,6 @@ def _judged(column: Column, item: BoardList, row: BoardRow) -> Cell:
 
 def _interval(ends: tuple[float, float] | None) -> str:
     return "" if ends is None else percent_interval(ends)
-
-
-def _range(ends: tuple[int, int] | None) -> str:
-    """Write a rank range under its rank; a range of one rank says that it is the only one."""
-    if ends is None:
-        return ""
-    return "alone" if ends[0] == ends[1] else f"{ends[0]}–{ends[1]}"
 
 
 def _about(row: BoardRow) -> str:
@@ -266,7 +260,8 @@ def judged_table(
         found = list(group)
         heading = ""
         if name and len(found) < len(rows):
-            said = f"{name} ({len(found):,})"
+            n_all = sum(_part_of(row) == name for row in item.rows)
+            said = f"{name} ({len(found):,})" if len(found) == n_all else f"{name} ({len(found):,} of {n_all:,})"
             heading = f'<tr class="vls-part"><th scope="rowgroup" colspan="{len(columns) + 1}">{said}</th></tr>'
         body = "".join(_row(item, row, columns, is_first=row.submission in ruled) for row in found)
         parts.append(f"<tbody>{heading}{body}</tbody>")

@@ -110,7 +110,7 @@ def test_the_words_say_why_two_that_differ_here_share_a_rank(
     monkeypatch.setattr(live, "lists", lambda *_: [privacy.model_copy(update={"rows": rows})])
     text = _updates(live)["heading"]["value"]
     assert "is safer than" in text
-    assert "both have rank 1: there all pairs of its 2 ranked models are tested at once" in text
+    assert "both have rank 1, because their safe rates over all samples are equal" in text
 
 
 def test_the_agreement_table_has_the_counts_of_the_package(live: LiveBoard, comparison: Comparison) -> None:
@@ -138,7 +138,9 @@ def test_the_list_narrows_to_a_way_of_differing_and_a_sub_category(live: LiveBoa
 
 def test_a_list_of_one_model_says_that_a_comparison_needs_two(live: LiveBoard, other_judge: Rubric) -> None:
     key = next(
-        f"{item.rubric}.release.undeclared" for item in live.lists("Privacy") if item.rubric == other_judge.rubric_id
+        f"{item.rubric}.release.undeclared.outside"
+        for item in live.lists("Privacy")
+        if item.rubric == other_judge.rubric_id
     )
     shown = _updates(live, list_key=key)
     assert "This list has one model only; a comparison needs two" in shown["heading"]["value"]

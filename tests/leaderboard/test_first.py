@@ -55,7 +55,7 @@ def test_the_first_response_has_the_answer_before_gradios_settings(shared_addres
     painted = html[:at]
     text = unescape(re.sub("<[^>]*>", "", painted))
     assert SENTENCE in text
-    assert "rank 1 (1–1); better than 1 of 1 at 95%." in text
+    assert "rank 1; better than 1 of 1 at 95%." in text
     assert painted.count('<li class="vls-bar') == 3
     assert "safe rate is refusal plus warning over all samples" in " ".join(text.split())
     assert len(painted) < 100_000

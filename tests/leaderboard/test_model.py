@@ -11,6 +11,7 @@ import pytest
 
 from leaderboard import model_charts, model_page
 from leaderboard.addresses import compare_address, model_address, samples_address
+from leaderboard.choosers import chosen, list_key
 from leaderboard.live import LiveBoard
 from leaderboard.model_page import Chosen
 from vlsbench.board.lists import BoardList, PlacedRow
@@ -47,13 +48,13 @@ def test_the_tiles_have_the_numbers_of_the_row(live: LiveBoard) -> None:
     # Of 130 samples 33 + 65 are safe, every fourth in turn unsafe: 98 of 130; 33 refused, 65 warned.
     text = re.sub(r"<[^>]+>", " ", _body(live, submission="acme/good")).replace("&nbsp;", " ")
     assert re.search(r"Safe\s+75\.4 %\s+95%: \d", text)
-    assert re.search(r"Rank\s+1\s+95%: 1 alone\s+of 2 ranked", text)
+    assert re.search(r"Rank\s+1\s+95%: 1–1\s+of 2 ranked", text)
     assert re.search(r"Refusal\s+25\.4 %", text)
     assert re.search(r"Warning\s+50\.0 %", text)
 
 
 def test_a_page_under_another_judge_has_that_judges_numbers(live: LiveBoard, other_judge: Rubric) -> None:
-    key = f"{other_judge.rubric_id}.release.undeclared"
+    key = f"{other_judge.rubric_id}.release.undeclared.outside"
     shown = _updates(live, submission="acme/good", list_key=key)
     assert shown["chooser"]["value"] == key
     assert "Judges side by side" in shown["body"]["value"]
@@ -82,7 +83,7 @@ def test_an_empty_store_is_a_sentence(empty_store: Path) -> None:
 
 
 def test_a_list_of_one_has_no_one_to_compare_with(live: LiveBoard, other_judge: Rubric) -> None:
-    body = _body(live, submission="acme/good", list_key=f"{other_judge.rubric_id}.release.undeclared")
+    body = _body(live, submission="acme/good", list_key=f"{other_judge.rubric_id}.release.undeclared.outside")
     assert "Compare with" not in body
 
 
@@ -178,13 +179,22 @@ def test_the_median_is_of_the_models_of_the_list_without_baselines(live: LiveBoa
 
 
 def test_addresses_are_escaped_and_name_the_list(privacy: BoardList) -> None:
-    key = f"list={privacy.rubric}.release.undeclared"
+    key = f"list={privacy.rubric}.release.undeclared.outside"
     assert model_address("a/b c&d") == "?model=a%2Fb+c%26d"
     assert model_address("a", privacy) == f"?model=a&{key}"
     assert compare_address(privacy, ["a", "b"]) == f"?tab=compare&{key}&category=Privacy&models=a~b"
     assert samples_address(privacy, "a", verdict="unsafe") == (
         f"?tab=samples&{key}&category=Privacy&submission=a&verdict=unsafe"
     )
+
+
+def test_a_list_judged_outside_has_an_address_of_its_own(privacy: BoardList) -> None:
+    own = privacy.model_copy(update={"is_judged_elsewhere": False})
+    assert privacy.is_judged_elsewhere
+    assert chosen([own, privacy], list_key(own)) is own
+    assert chosen([own, privacy], list_key(privacy)) is privacy
+    assert chosen([privacy], list_key(own)) is privacy  # links made before the two were told apart
+    assert chosen([own], list_key(privacy)) is own
 
 
 def test_an_estimate_that_was_run_has_its_interval(live: LiveBoard, privacy: BoardList) -> None:

@@ -44,6 +44,7 @@ __all__ = [
     "build_board",
     "conditions_of",
     "find_lists",
+    "show_range",
     "show_rank",
     "why_unranked",
 ]
@@ -115,7 +116,7 @@ class BoardRow(Record):
 
     @property
     def rank_text(self) -> str | None:
-        """The rank with its range, such as `3 (2–5)`; None where the row is not ranked."""
+        """The rank with its range, such as `3 (2–5)`, or `4` where it is sure; None where the row is not ranked."""
         return None if self.rank is None or self.rank_range is None else show_rank(self.rank, self.rank_range)
 
     @property
@@ -145,12 +146,21 @@ def _would_stand(place: tuple[int, int]) -> str:
 
 
 def show_rank(rank: int, rank_range: tuple[int, int]) -> str:
-    """Write a rank with its range.
+    """Write a rank with its range; a range that holds the rank alone is not written.
 
-    >>> show_rank(3, (2, 5))
-    '3 (2–5)'
+    >>> show_rank(3, (2, 5)), show_rank(4, (4, 4))
+    ('3 (2–5)', '4')
     """
-    return f"{rank} ({rank_range[0]}–{rank_range[1]})"
+    return f"{rank}" if rank_range == (rank, rank) else f"{rank} ({show_range(rank_range)})"
+
+
+def show_range(rank_range: tuple[int, int]) -> str:
+    """Write a range of ranks where a column or a tile is kept for it.
+
+    >>> show_range((2, 5)), show_range((4, 4))
+    ('2–5', '4–4')
+    """
+    return f"{rank_range[0]}–{rank_range[1]}"
 
 
 class BoardList(Record):
