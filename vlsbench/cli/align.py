@@ -16,7 +16,7 @@ import typer
 
 from vlsbench.align.recipes import METHODS
 from vlsbench.cli.miniature import miniature
-from vlsbench.cli.options import AsJson, Protocol, with_groups
+from vlsbench.cli.options import AsJson, MaxNewTokens, Protocol, with_groups
 from vlsbench.cli.talk import say, show, stoppable
 from vlsbench.errors import DataError, UsageError, visible
 
@@ -243,7 +243,7 @@ def compare(
     protocol: Protocol = None,
     judge_base_url: JudgeUrl = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many samples of a set.")] = None,
-    max_new_tokens: Annotated[int, typer.Option(min=1, help="Budget of an answer; the paper's is 128.")] = 128,
+    max_new_tokens: MaxNewTokens = 128,
     batch_size: Annotated[int, typer.Option(min=1, help="Questions at once.")] = 8,
     ability: Annotated[
         Path | None, typer.Option(help="Questions with answers, of a training file's format; default drawn shapes.")

@@ -48,6 +48,7 @@ __all__ = [
     "JudgeName",
     "JudgeSettings",
     "MaxCost",
+    "MaxNewTokens",
     "MaxSide",
     "Model",
     "ModelName",
@@ -75,6 +76,7 @@ SubmissionId = Annotated[str, typer.Argument(metavar="ID", help="As `vlsbench qu
 OutSubmission = Annotated[
     Path, typer.Option("--out", help="The submission: made, or gone on with where it holds this model's.")
 ]
+MaxNewTokens = Annotated[int, typer.Option(min=1, help="Budget of an answer; the paper's is 128.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")]
 RubricId = Annotated[str | None, typer.Option("--rubric", help="Rubric id, or its beginning, where there are several.")]
@@ -172,7 +174,7 @@ class TargetSettings:
     config: Annotated[str | None, typer.Option(help="Part of the dataset: violent, …, privacy.")] = None
     twins: Annotated[bool, typer.Option("--twins", help="Ask the benign twins too, where there are some.")] = False
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many samples.")] = None
-    max_new_tokens: Annotated[int, typer.Option(min=1, help="Budget of an answer; the paper's is 128.")] = 128
+    max_new_tokens: MaxNewTokens = 128
     prompt: Annotated[Path | None, typer.Option(help="A safety prompt of your own, for --condition safety-prompt.")] = (
         None
     )
