@@ -24,6 +24,7 @@ __all__ = [
     "UNSTATED",
     "Scope",
     "chosen",
+    "first_scope",
     "is_worked_example",
     "keyed",
     "list_key",
@@ -107,13 +108,26 @@ def chosen(lists: Sequence[BoardList], key: str | None) -> BoardList | None:
     """Return the list of a key.
 
     The key of the store's own list stands for the one judged outside where that is the only one. Where a list is gone
-    or none was chosen, it is the one with most rows that is neither a worked example nor provisional.
+    or none was chosen, it is the one with most rows that is neither a worked example nor provisional; one in which
+    nothing is accepted stands for none only where there is no other.
     """
     by_key = keyed(lists)
     best = max(
-        lists, key=lambda item: (not is_worked_example(item), not item.is_provisional, len(item.rows)), default=None
+        lists,
+        key=lambda item: (bool(item.rows), not is_worked_example(item), not item.is_provisional, len(item.rows)),
+        default=None,
     )
     return by_key.get(key or "") or by_key.get(f"{key}{_OUTSIDE}", best)
+
+
+def first_scope(live: LiveBoard, firsts: Sequence[str] = _SCOPES, condition: str = IMAGE_TEXT) -> str:
+    """Return the first scope in which something is accepted, else in which anything is, else the first.
+
+    What nobody has accepted decides on no first screen where there is something else to show.
+    """
+    with_lists = [scope for scope in firsts if live.lists(scope, condition)]
+    accepted = (scope for scope in with_lists if any(item.rows for item in live.lists(scope, condition)))
+    return next(accepted, (with_lists or firsts)[0])
 
 
 def is_worked_example(item: BoardList) -> bool:
@@ -146,7 +160,7 @@ def scope_of(
         firsts: The first of them that has a list stands for none: a store may hold submissions of one category only.
     """
     if category not in _SCOPES:
-        category = next((scope for scope in firsts if live.lists(scope, condition)), firsts[0])
+        category = first_scope(live, firsts, condition)
     subs = next((item.sub_categories for item in CATEGORIES if item.name == category), ())
     names = [sub.name for sub in subs]
     sub_category = sub_category if sub_category in names else ALL

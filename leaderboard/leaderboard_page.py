@@ -317,7 +317,7 @@ def _choose(
     if paper is None:
         return (*list_options(lists, key)[:1], None, list_options(lists, key)[1])
     by_key = keyed(lists)
-    is_paper_first = all(is_worked_example(item) for item in lists)
+    is_paper_first = all(is_worked_example(item) or not item.rows for item in lists)
     is_paper = key == PAPER or (key not in by_key and is_paper_first)
     item = None if is_paper else chosen(lists, key)
     offered = [(texts.list_name(one), name) for name, one in by_key.items()]

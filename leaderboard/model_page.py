@@ -24,7 +24,7 @@ from vlsbench.text import percent, percent_interval
 
 from . import model_charts, pieces, tables, texts
 from .addresses import compare_address, model_address, samples_address
-from .choosers import list_key, list_options, make_choosers
+from .choosers import first_scope, list_key, list_options, make_choosers
 from .live import LiveBoard
 from .page import Choice, Page, make_link_button
 
@@ -113,8 +113,7 @@ def lists_of(live: LiveBoard, submission: str) -> list[Found]:
 
 def updates(live: LiveBoard, choice: Chosen) -> list[Any]:
     """Make the updates of the page, in the order of `_Parts`."""
-    first = next((lists for scope in (OVERALL, *CATEGORY_NAMES) if (lists := live.lists(scope))), [])
-    default, _ = list_options(first, choice.list_key)
+    default, _ = list_options(live.lists(first_scope(live)), choice.list_key)
     if default is None:
         return _only(live, texts.empty(live.board, OVERALL), None)
     submission = choice.submission or default.rows[0].submission if default.rows else choice.submission

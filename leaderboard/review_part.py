@@ -26,12 +26,13 @@ _KEYS = """() => {
   if (window.vlsReviewKeys) return;
   window.vlsReviewKeys = true;
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select")) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+    if (event.target.closest("input, textarea, select")) return;
     const button = document.querySelector(`#vls-review-${event.key}`);
     if (button && button.offsetParent) button.click();
   });
 }"""
-"""One key decides, unless somebody types."""
+"""One key decides, unless somebody types; a key that is held decides on one and not on all."""
 
 
 class _Part(NamedTuple):

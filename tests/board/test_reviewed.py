@@ -243,6 +243,13 @@ def test_what_is_not_reviewed_says_where_it_would_stand(lab: Lab) -> None:
     assert best.row.unranked_because == "not reviewed"
 
 
+def test_lists_in_which_nothing_is_accepted_come_last(lab: Lab) -> None:
+    lab.send("Mine", 20, by="ann", is_accepted=True, settings={"max_new_tokens": 512})
+    for budget in (1, 2):
+        lab.send(f"Theirs-{budget}", 41, by="eve", settings={"max_new_tokens": budget})
+    assert [item.max_new_tokens for item in lab.board().of_scope(OVERALL)] == [512, 1, 2]
+
+
 def test_a_list_without_an_accepted_row_has_places_and_no_rank(lab: Lab) -> None:
     lab.send("Alone", 20, by="eve")
     lab.send("Other", 22, by="eve")

@@ -209,6 +209,25 @@ def test_a_choice_keeps_what_fits_it_and_the_baselines(
     assert shown_models(_updates(live, category="Privacy", **chosen)["table"]) == models
 
 
+def test_what_nobody_accepted_decides_on_no_first_view(live: LiveBoard) -> None:
+    (item, *_) = live.lists("Privacy")
+    waiting = tuple(PlacedRow(row=row, place=None) for row in item.rows)
+    theirs = item.model_copy(update={"scope": OVERALL, "rows": (), "not_reviewed": waiting, "max_new_tokens": 1})
+    example = item.model_copy(update={"scope": OVERALL, "dataset": "sample"})
+    before, board = _updates(live), live.board
+    live.board = board.model_copy(update={"lists": (theirs, *board.lists)})
+    after = _updates(live)
+    for name in ("category", "answer", "bars", "table"):
+        assert after[name] == before[name], name
+    # The shipped store: the paper's rows and a worked example.
+    live.board = board.model_copy(update={"lists": (theirs, example)})
+    assert _updates(live)["chooser"]["value"] == "paper"
+    assert choosers.chosen([theirs, example], None) == example
+    assert choosers.chosen([theirs], None) == theirs
+    live.board = board.model_copy(update={"lists": (theirs,), "paper": ()})
+    assert "not reviewed" in _updates(live)["answer"]["value"]
+
+
 @pytest.mark.parametrize(
     ("sort", "first"), [("safe rate", "always refuses"), ("model", "always refuses"), ("unsafe", "Poor-VL")]
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,3 +85,19 @@ def test_a_reviewer_decides_on_one_after_the_other(live: LiveBoard, waiting: lis
     assert is_accepted(live, first)
     assert last[-2] == ""
     assert [item["visible"] for item in last[:5]] == [True, False, False, False, False]
+
+
+def test_a_key_that_is_held_decides_once(browser: Any) -> None:
+    page = browser.new_page()
+    try:
+        page.set_content('<button id="vls-review-a">Accept</button><input>')
+        page.evaluate(f"({review_part._KEYS})()")
+        page.evaluate("() => { window.n = 0; document.querySelector('button').onclick = () => { window.n += 1; }; }")
+        page.keyboard.down("a")
+        page.keyboard.down("a")  # the second is a repeat
+        page.keyboard.up("a")
+        assert page.evaluate("window.n") == 1
+        page.locator("input").press("a")
+        assert page.evaluate("window.n") == 1
+    finally:
+        page.close()

@@ -240,7 +240,8 @@ def rank_moves(view: View, days: Mapping[str, str], day: str) -> list[RankMove]:
     came = after.submissions.keys() - before.submissions.keys()
     if not came:
         return []
-    lists = next((found for scope in (OVERALL, *CATEGORY_NAMES) if (found := find_lists(after, scope))), [])
+    found = ([item for item in find_lists(after, scope) if item.rows] for scope in (OVERALL, *CATEGORY_NAMES))
+    lists = next(filter(None, found), [])
     scope = lists[0].scope if lists else OVERALL
     known = {_key(item): {row.submission: row.rank_range for row in item.rows} for item in find_lists(before, scope)}
     return [

@@ -283,6 +283,8 @@ def build_board(store: StrPath, *, projection: Projection | None = None) -> Boar
 def find_lists(view: View, scope: str, condition: str = IMAGE_TEXT) -> list[BoardList]:
     """Make the lists of a scope, in board order; under a condition other than `image+text` no row is ranked.
 
+    Lists in which nothing is accepted come last: who sends much makes many.
+
     Args:
         scope: `OVERALL`, a category or a sub-category; a sample counts under its own sub-category.
 
@@ -301,7 +303,8 @@ def find_lists(view: View, scope: str, condition: str = IMAGE_TEXT) -> list[Boar
                 entries[_list_of(entry, scope, condition)].append(entry)
     _share_baselines(entries)
     keys = sorted(entries, key=_order_of_lists)
-    return [_make_list(scope, condition, key, entries[key]) for key in keys]
+    lists = [_make_list(scope, condition, key, entries[key]) for key in keys]
+    return sorted(lists, key=lambda item: not item.rows)
 
 
 def _share_baselines(entries: dict[_ListKey, list[_Entry]]) -> None:
