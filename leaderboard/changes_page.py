@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from vlsbench.board.changes import KINDS, BoardChange, ChangeKind
+from vlsbench.board.lists import show_range
 from vlsbench.errors import amount
 
 from . import pieces
@@ -112,7 +113,7 @@ def _heading(changes: Sequence[BoardChange]) -> str:
         return (
             f'{title}<p class="vls-empty">No change is recorded: the rows of this board were put into its store by '
             "hand, or nobody has accepted any yet. What is accepted, judged or withdrawn with <code>vlsbench</code> "
-            "stands here.</p>"
+            "appears here.</p>"
         )
     feed = f'<a href="download/{FEED}">Atom feed</a> for a reader of feeds'
     said = f"{last_updated(changes)} · {amount(len(changes), 'change')} on record, newest first · {feed}"
@@ -154,8 +155,8 @@ def _moves(live: LiveBoard) -> str:
         because = ", ".join(map(pieces.shown, found[0].because))
         lines = [
             f'<li><a href="{escape(model_address(move.submission))}">{pieces.shown(move.model)}</a>: '
-            f'{_range(move.before)} <span aria-hidden="true">\N{RIGHTWARDS ARROW}</span>'
-            f'<span class="vls-unseen">to</span> {_range(move.after)}</li>'
+            f'{show_range(move.before)} <span aria-hidden="true">\N{RIGHTWARDS ARROW}</span>'
+            f'<span class="vls-unseen">to</span> {show_range(move.after)}</li>'
             for move in found
         ]
         more = "".join(lines[_N_MOVED:])
@@ -170,8 +171,3 @@ def _moves(live: LiveBoard) -> str:
         "counted with the verdicts of today. What has left the board is in neither; what it moved is not known."
     )
     return f"{title}{pieces.small(said)}{''.join(blocks)}"
-
-
-def _range(ends: tuple[int, int]) -> str:
-    low, high = ends
-    return str(low) if low == high else f"{low}–{high}"
