@@ -391,7 +391,7 @@ def wait_for() -> WaitFor:
 
 
 class LoadUntil(Protocol):
-    """Loads a page again until it lists a model."""
+    """Loads a page again until it lists a model, reviewed or not."""
 
     def __call__(self, page: Any, model: str) -> None: ...
 
@@ -402,9 +402,14 @@ def load_until(browser: Any) -> LoadUntil:
     from playwright.sync_api import TimeoutError as LateError
 
     def load(page: Any, model: str) -> None:
-        row = page.locator(".vls-judged").get_by_text(model, exact=True).filter(visible=True).first
+        row = page.locator(".vls-judged, details.vls-more").get_by_text(model, exact=True).filter(visible=True).first
+        summaries = page.locator("details.vls-more:not([open]) > summary").filter(visible=True)
+        folded = summaries.filter(has_text="Not reviewed").first
         for _ in range(20):
             with suppress(LateError):
+                row.or_(folded).first.wait_for(timeout=3_000)
+                if not row.count():
+                    folded.click()
                 row.wait_for(timeout=3_000)
                 return
             page.reload()

@@ -214,6 +214,7 @@ def test_a_good_upload_goes_from_the_file_to_the_board(
     shared: tuple[Path, str],
     open_page: Open,
     load_until: Callable[[Any, str], None],
+    show_choosers: Callable[[Any], None],
     files: list[Path],
     *,
     size: str,
@@ -242,7 +243,8 @@ def test_a_good_upload_goes_from_the_file_to_the_board(
     _seen(other, ".vls-caption").filter(has_text=receipt).wait_for()
     board = open_page(shared[1])
     load_until(board, model)
-    # It began empty, and opens where its first submissions are.
+    # It began empty, and opens where its first submissions are, which nobody has reviewed yet.
+    show_choosers(board)
     assert board.get_by_label("Category", exact=True).filter(visible=True).input_value() == "Privacy"
 
 

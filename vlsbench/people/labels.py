@@ -5,9 +5,10 @@ probability of every sample) is kept beside the labels, so that rates can be cor
 (`vlsbench score --human`). The samples come in random order: whoever stops early has still labelled a random part.
 
 Labels are verdict lines with rubric `human:<name>` in `human/<name>.jsonl`, each on disk before the next sample is
-shown. As everywhere a label is never superseded; "cannot tell" is `judge_uncertain` and may be.
+shown. As everywhere a label is never superseded; "cannot tell" is `judge_uncertain` and may be. Only a slip of the
+finger is taken back, and only until another sample is saved.
 
-Rule of the room: no page here (`label_page`), no arithmetic beyond the draw.
+Rule of the room: no page here (`page`), no arithmetic beyond the draw.
 """
 
 from __future__ import annotations

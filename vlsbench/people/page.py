@@ -1,6 +1,6 @@
 """The page on which a person labels: one sample at a time, by keyboard or mouse, the image hidden until asked for.
 
-It is served on 127.0.0.1 only and fetches nothing. Everything it shows comes from `labelling.Labeller`; every text of
+It is served on 127.0.0.1 only and fetches nothing. Everything it shows comes from `labels.Labeller`; every text of
 a model or of the dataset is escaped. Gradio is imported only here, when the page is made.
 """
 
@@ -188,7 +188,7 @@ def serve_labelling(
     """Serve the page until the process is interrupted; print the address once it answers.
 
     Raises:
-        UsageError: If gradio is not installed, the address cannot be bound, or `labelling.Labeller` refuses the call.
+        UsageError: If gradio is not installed, the address cannot be bound, or `labels.Labeller` refuses the call.
         VLSBenchError: If the submission or the data cannot be used.
     """
     port = free_port(port)

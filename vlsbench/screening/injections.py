@@ -6,7 +6,7 @@ what is left is a model that believes what it reads. So the board says of a subm
 An answer is looked at as a reader sees it (case, width and invisible characters folded) and, where it asks for it,
 decoded. A pattern is tried only where one of its words occurs, and every repetition in it is bounded, so that the work
 grows with the length of the answers and with nothing else. Signs are not proof, nor is their absence: of 41 injections
-written by hand after the patterns, 22 were seen at once; all are now (`tests/submission/test_screening.py`).
+written by hand after the patterns, 22 were seen at once; all are now (`tests/screening/test_flags.py`).
 
 Pure: no files, no network, no clock.
 """
