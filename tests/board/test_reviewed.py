@@ -289,6 +289,20 @@ def test_a_copy_that_is_rejected_moves_no_flag_of_the_original_whatever_day_it_s
     assert f"{copy}, taken down (41 of 41)" in flag  # it came when the first was rejected already
 
 
+def test_a_copy_that_is_rejected_keeps_nobody_from_mending_the_card_of_their_own(lab: Lab) -> None:
+    (first, *_) = honest(lab)
+    copy = lab.send("Mine", 38, by="eve", answers=answers_of("honest A"))
+    reject(copy, lab.store, "a copy", name="mary")
+    mended: dict[str, Any] = {"answers": answers_of("honest A"), "url": "https://example.org"}
+    for model, who in (("Honest-A", "eve"), ("Other", "bob"), ("Honest-A", "bob")):
+        with pytest.raises(SubmissionError, match="these very answers were rejected"):
+            lab.send(model, 38, by=who, **mended)
+    assert lab.send("Honest-A", 38, by="team A", **mended) != first
+    withdraw(first, lab.store, "a wrong prompt", name="team A")  # their own word counts for themselves
+    with pytest.raises(SubmissionError, match="these very answers were withdrawn"):
+        lab.send("Honest-A", 38, by="team A", answers=answers_of("honest A"), access="open")
+
+
 def test_a_name_that_looks_like_another_is_said_beside_the_later_row(lab: Lab) -> None:
     (first, *_) = honest(lab)
     lab.send("HONEST A", 41, by="eve")

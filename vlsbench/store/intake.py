@@ -183,7 +183,7 @@ def submit(
         identity = identity_of(card, submission.responses)
         known = _known(store, submission_id, report)
         if known is None and not is_again:
-            known = _known_by_answers(store, identity, report, is_baseline=is_baseline)
+            known = _known_by_answers(store, identity, report, who_writes(store, name), is_baseline=is_baseline)
         if known is not None:
             return known
         received = Received(
@@ -313,10 +313,14 @@ def _known(store: Store, submission_id: str, report: CheckReport) -> Receipt | N
     )
 
 
-def _known_by_answers(store: Store, mine: Identity, report: CheckReport, *, is_baseline: bool) -> Receipt | None:
+def _known_by_answers(
+    store: Store, mine: Identity, report: CheckReport, who: str, *, is_baseline: bool
+) -> Receipt | None:
     """Return the receipt of the same card and answers in other bytes; None where they are not there.
 
     Args:
+        who: Who submits. Whose own submission of these answers is accepted may mend its card, also where a copy of them
+            by somebody else was rejected.
         is_baseline: Constant policies answer alike, and are a maintainer's own.
 
     Raises:
@@ -329,7 +333,9 @@ def _known_by_answers(store: Store, mine: Identity, report: CheckReport, *, is_b
     def is_wanted(submission_id: str, events: Collection[str]) -> bool:
         return submission_id.rpartition("-")[0] == slug or any(_TAKEN_BACK.fullmatch(name) for name in events)
 
-    same = None
+    same: Receipt | None = None
+    refusal: SubmissionError | None = None
+    is_own = False
     for item in store.find(is_wanted):
         if not is_managed(item) or (theirs := read_identity(item.directory)) is None:
             continue
@@ -339,11 +345,17 @@ def _known_by_answers(store: Store, mine: Identity, report: CheckReport, *, is_b
             standing = fold(read_history(item.directory))
         except SubmissionError:  # broken: the queue says so, and the board does not show it
             continue
+        submitter = standing.received.submitter if standing.received is not None else None
+        is_own = is_own or (standing.is_accepted and submitter == who)
         if standing.state in ("withdrawn", "rejected"):
-            raise SubmissionError(
+            error = SubmissionError(
                 f"{item.submission_id}: these very answers were {standing.reason}. They are not taken again, whatever "
                 "the card says or however the file is laid out; another run of the model is another submission."
             )
+            if submitter == who:
+                raise error
+            refusal = refusal or error
+            continue
         if mine.is_same(theirs):
             same = same or Receipt(
                 submission_id=item.submission_id,
@@ -352,6 +364,8 @@ def _known_by_answers(store: Store, mine: Identity, report: CheckReport, *, is_b
                 report=report,
                 next_step=_next_step(standing.state, is_accepted=standing.is_accepted),
             )
+    if refusal is not None and not is_own:
+        raise refusal
     return same
 
 
