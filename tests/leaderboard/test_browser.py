@@ -254,6 +254,7 @@ LINKS: tuple[tuple[str, str], ...] = (
     ("category=Gone&list=gone", "the list “gone”; the category “Gone”"),
     ("tab=samples&category=Privacy&submission=acme/gone", "the submission “acme/gone”"),
     ("tab=compare&category=Privacy&models=acme/good~acme/gone", "the model “acme/gone”"),
+    ("tab=compare&category=Privacy&models=acme/good~acme/poor~acme/gone", "the model “acme/gone”"),
     ("tab=submit&id=gone", "There is no submission 'gone' here"),
 )
 
@@ -266,6 +267,8 @@ def test_a_link_to_what_is_not_there_says_so_and_shows_no_other(
     page.get_by_text(said).filter(visible=True).first.wait_for()
     for of_another in ("fit your choice", "is safer than"):
         assert page.get_by_text(of_another).filter(visible=True).count() == 0
+    for of_its_samples in ("How they differ", "Verdict"):  # choosers with nothing to choose from
+        assert page.get_by_label(of_its_samples, exact=True).filter(visible=True).count() == 0
 
 
 def test_another_list_is_shown_when_it_is_chosen(
