@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -50,6 +51,12 @@ class Writer(Protocol):
     ) -> Path: ...
 
 
+def _words(image: int) -> str:
+    """Return an answer of words that no other image has: who says the same to everything is not ranked."""
+    digest = sha256(str(image).encode()).hexdigest()
+    return " ".join(digest[start : start + 8] for start in range(0, 64, 8))
+
+
 def _write_judged(
     folder: Path,
     decide: Decide = some_of_each,
@@ -68,7 +75,7 @@ def _write_judged(
         if name is None:
             continue
         number = row.instruction_id
-        line = {"instruction_id": number, "response": f"Answer {row.image}."}
+        line = {"instruction_id": number, "response": _words(row.image)}
         if number % 3 == 0:
             line |= {
                 "reasoning": "A thought.",
