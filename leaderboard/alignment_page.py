@@ -81,8 +81,8 @@ def make(live: LiveBoard) -> Page:
     submitted_heading = gr.HTML(elem_classes="vls-block")
     submitted = make_plot()
     miniature_heading = gr.HTML(elem_classes="vls-block")
-    miniature = make_plot()
-    miniature_dial = make_plot()
+    miniature = make_plot(first={"visible": False})
+    miniature_dial = make_plot(first={"visible": False})
     miniature_table = gr.HTML(elem_classes="vls-block")
     make_link_button()
     parts = _Parts(

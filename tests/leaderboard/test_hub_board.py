@@ -68,7 +68,7 @@ def _submit(live: LiveBoard, folder: Path, model: str, signed_in: str) -> str:
 
 def _models(live: LiveBoard) -> set[str]:
     live.refresh()
-    return {row.model for item in live.board.of_scope("Privacy") for row in item.rows}
+    return {row.model for item in live.board.of_scope("Privacy") for row in item.every_row}
 
 
 def _wait_for(is_so: Callable[[], bool]) -> None:

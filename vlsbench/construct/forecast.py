@@ -47,7 +47,7 @@ def forecast(plan: Plan, *, preview: int | None = None) -> str:
     ]
     judge = config.audit.judge
     if judge is not None and preview is None:
-        kinds = 3 if judge.name.startswith("openai:") and judge.pair_harm == "judge" else 2
+        kinds = 3 if judge.pair_harm == "judge" else 2
         lines.append(f"harm leak: {judge.name}, at most {amount(kinds * n * (1 + turns), 'question')}")
     if turns:
         lines.append(f"a batch that fails the audit goes through again up to {amount(turns, 'time')}.")

@@ -11,7 +11,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 from zipfile import BadZipFile
 
 import numpy as np
@@ -37,7 +37,9 @@ from vlsbench.judge.offline.screen import (
     word_kinds,
     wordless_rows,
 )
-from vlsbench.records import Abstention
+
+if TYPE_CHECKING:
+    from vlsbench.records import Abstention
 
 __all__ = [
     "LABELS",
