@@ -77,6 +77,9 @@ def _settle(page: Any, tab: str, *, has_data: bool) -> None:
         page.get_by_role("button", name="By category, with the tests").filter(visible=True).click()
     if tab in DRAWN and has_data:
         _wait_for_chart(page)
+    if tab == "Alignment":  # the miniature's charts are there without data too
+        page.locator(".vls-chart .js-plotly-plot").filter(visible=True).last.wait_for()
+        page.locator(".vls-chart .empty").filter(visible=True).first.wait_for(state="detached")
     if tab == "Model" and has_data:
         page.locator(".vls-tiles").filter(visible=True).wait_for()
         page.get_by_text("BibTeX").filter(visible=True).click()
