@@ -15,7 +15,7 @@ from vlsbench.errors import amount
 
 Name = TypeVar("Name", bound=str)
 
-__all__ = ["OnProgress", "Progress", "Reached", "percent", "percent_interval", "table", "tally"]
+__all__ = ["OnProgress", "Progress", "Reached", "one_line", "percent", "percent_interval", "table", "tally"]
 
 
 class Reached(NamedTuple):
@@ -234,6 +234,17 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) 
             cells.append(cell + pad if column < left else pad + cell)
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
+
+
+def one_line(text: str | bytes) -> str:
+    r"""Join what stands in several lines; bytes are read as UTF-8, with what is none replaced.
+
+    Whole: who cuts it does so after secrets are blotted out, which a cut could halve.
+
+    >>> one_line(b" 502\n Bad  gateway ")
+    '502 Bad gateway'
+    """
+    return " ".join((text if isinstance(text, str) else text.decode("utf-8", "replace")).split())
 
 
 def percent(rate: float | None, *, digits: int = 1) -> str:

@@ -25,6 +25,7 @@ from vlsbench.construct.records import ReplyOutcome, Step
 from vlsbench.files import sha256_hex
 from vlsbench.judge.prompts import neutralise
 from vlsbench.taxonomy import CATEGORIES, CATEGORY_NAMES, SUB_CATEGORIES
+from vlsbench.text import one_line
 
 __all__ = [
     "LOOKING",
@@ -63,12 +64,8 @@ WRITING: Final[frozenset[Step]] = frozenset({"queries", "look", "sibling", "rewr
 # --- Replies ------------------------------------------------------------------------------------------------
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
-
-
-_Text = Annotated[str, AfterValidator(_one_line), Field(min_length=1, max_length=2000)]
-_Query = Annotated[str, AfterValidator(_one_line), Field(min_length=3, max_length=600)]
+_Text = Annotated[str, AfterValidator(one_line), Field(min_length=1, max_length=2000)]
+_Query = Annotated[str, AfterValidator(one_line), Field(min_length=3, max_length=600)]
 
 
 class Reply(BaseModel):

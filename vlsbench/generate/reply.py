@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from vlsbench.endpoint import failure_within, is_filter_finish, is_filtered, usage_of
 from vlsbench.error_texts import why_not_an_answer
 from vlsbench.records import ResponseFailure, Settings
+from vlsbench.text import one_line
 from vlsbench.thought import separate
 
 __all__ = ["Answer", "read_answer", "read_reply", "unanswered"]
@@ -54,8 +55,8 @@ def read_answer(body: bytes, settings: Settings) -> Answer:
     try:
         completion = json.loads(body)
     except (ValueError, RecursionError):
-        return unanswered(f"the reply is not JSON: {_one_line(body)}")
-    return read_reply(completion, settings, shown=_one_line(body))
+        return unanswered(f"the reply is not JSON: {one_line(body)}")
+    return read_reply(completion, settings, shown=one_line(body))
 
 
 def read_reply(completion: object, settings: Settings, *, shown: str = "") -> Answer:
@@ -157,8 +158,3 @@ def _thoughts_of(content: object) -> str:
     thoughts = [part for part in parts if isinstance(part, Mapping) and part.get("type") in kinds]
     texts = [next((part[name] for name in (*kinds, "text") if part.get(name)), "") for part in thoughts]
     return "\n\n".join(filter(None, map(_text_of, texts)))
-
-
-def _one_line(body: bytes) -> str:
-    # Whole: the caller cuts it, after it has blotted out secrets that a cut could halve.
-    return " ".join(body.decode("utf-8", "replace").split())

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vlsbench.errors import HubError
+from vlsbench.text import one_line
 from vlsbench.version import __version__
 
 if TYPE_CHECKING:
@@ -211,5 +212,5 @@ def _when_again(response: Any) -> str:
 
 
 def _one_line(text: str) -> str:
-    line = " ".join(text.split())
+    line = one_line(text)
     return line if len(line) <= 300 else f"{line[:300]}…"

@@ -14,7 +14,7 @@ from vlsbench.errors import masked
 from vlsbench.files import sha256_hex
 from vlsbench.records import Estimate, Interval, Rates
 from vlsbench.submission.scoring import Scored
-from vlsbench.text import percent, percent_interval
+from vlsbench.text import one_line, percent, percent_interval
 
 __all__ = ["PAPER_BIBTEX", "bibtex", "escape_bibtex", "escape_markdown", "model_card_snippet"]
 
@@ -47,7 +47,7 @@ _BIBTEX = {
 
 def _one_line(text: str) -> str:
     """Join lines and show signs that would act instead of being seen as U+FFFD."""
-    return masked(" ".join(text.split()))
+    return masked(one_line(text))
 
 
 def escape_markdown(text: str) -> str:

@@ -17,6 +17,7 @@ from vlsbench.endpoint import failure_within, is_filter_finish, is_filtered, usa
 from vlsbench.errors import UsageError
 from vlsbench.judge.protocols import PROTOCOLS, Protocol, Reading
 from vlsbench.records import Failure, Label
+from vlsbench.text import one_line
 from vlsbench.thought import marks_among, separate
 
 __all__ = [
@@ -239,11 +240,6 @@ def _read_choice(choice: object, protocol: Protocol, judged: str | None) -> Outc
     return outcome._replace(raw=thought) if thought else outcome
 
 
-def _one_line(body: bytes) -> str:
-    # Whole: the caller cuts it, after it has blotted out secrets that a cut could halve.
-    return " ".join(body.decode("utf-8", "replace").split())
-
-
 def read_completion(body: bytes, protocol: str = "v1", *, judged: str | None = None) -> Outcome:
     """Read the body of an answer with status 200.
 
@@ -257,13 +253,13 @@ def read_completion(body: bytes, protocol: str = "v1", *, judged: str | None = N
     try:
         completion = json.loads(body)
     except (ValueError, RecursionError):
-        return unreachable(f"the reply is not JSON: {_one_line(body)}")
+        return unreachable(f"the reply is not JSON: {one_line(body)}")
     choices = completion.get("choices") if isinstance(completion, dict) else None
     if not isinstance(choices, list):
         error = completion.get("error") if isinstance(completion, dict) else None
         if is_filtered(error):
             return Outcome(None, "judge_filtered", json.dumps(error))
-        return unreachable(f"the reply is no chat completion: {_one_line(body)}")
+        return unreachable(f"the reply is no chat completion: {one_line(body)}")
     outcomes = [_read_choice(choice, PROTOCOLS[protocol], judged) for choice in choices]
     if len({(outcome.label, outcome.failure) for outcome in outcomes}) == 1:
         outcome = outcomes[0]

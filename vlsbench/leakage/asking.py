@@ -36,6 +36,7 @@ from vlsbench.files import append_lines, canonical_json, read_lines, sha256_hex
 from vlsbench.generate.reply import read_reply
 from vlsbench.leakage.questions import Absent, Failed, Finding, Form, Kind
 from vlsbench.records import Digest, Record, Settings, explain
+from vlsbench.text import one_line
 
 if TYPE_CHECKING:
     from vlsbench.generate.transformers_engine import Chat, Engine, Generated
@@ -374,8 +375,8 @@ def _read_endpoint_reply(content: bytes, form: Form, kind: Kind) -> _Reply:
     try:
         completion = json.loads(content)
     except (ValueError, RecursionError):
-        return _Reply(failure="judge_unreachable", raw=f"the reply is not JSON: {_one_line(content)}")
-    answer = read_reply(completion, Settings(), shown=_one_line(content))
+        return _Reply(failure="judge_unreachable", raw=f"the reply is not JSON: {one_line(content)}")
+    answer = read_reply(completion, Settings(), shown=one_line(content))
     about: dict[str, Any] = {"judge_model": answer.model_snapshot, "usage": answer.usage}
     if answer.unreached is not None:
         return _Reply(failure="judge_unreachable", raw=answer.unreached)
@@ -400,10 +401,6 @@ def _is_refusal(completion: Any) -> bool:
     except (KeyError, IndexError, TypeError, AttributeError):
         return False
     return isinstance(refusal, str) and bool(refusal.strip())
-
-
-def _one_line(body: bytes) -> str:
-    return " ".join(body.decode("utf-8", "replace").split())
 
 
 def _shown_picture(data: bytes) -> Picture:
