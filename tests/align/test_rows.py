@@ -98,3 +98,20 @@ def test_a_changed_byte_is_found_in_its_row(write: Callable[..., Path], tmp_path
         "the text of row r5 is another one",
         "the image 'img/2.png' of row r6 is another one",
     ]
+
+
+def test_images_of_a_snapshot_in_the_hubs_cache_are_read_and_other_links_are_not(tmp_path: Path) -> None:
+    repo = tmp_path / "datasets--org--set"
+    snapshot = repo / "snapshots" / "0123456789abcdef0123456789abcdef01234567"
+    for place in (repo / "blobs", snapshot, tmp_path / "elsewhere"):
+        place.mkdir(parents=True)
+        (place / "one").write_bytes(b"picture")
+    (snapshot / "blob.png").symlink_to("../../blobs/one")
+    (snapshot / "other.png").symlink_to(tmp_path / "elsewhere" / "one")
+    (snapshot / "rows.jsonl").write_text(
+        '{"prompt": "a", "image": "blob.png"}\n{"prompt": "b", "image": "other.png"}\n'
+    )
+    data = read_rows(snapshot / "rows.jsonl")
+    assert data.image_path(data.rows[0]) == (repo / "blobs" / "one").resolve()
+    with pytest.raises(DataError, match=r"row 2: the image 'other\.png' is outside"):
+        data.image_path(data.rows[1])

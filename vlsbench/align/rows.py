@@ -17,6 +17,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple
 from pydantic import Field, ValidationError, model_validator
 
 from vlsbench.align.recipes import Objective, Recipe
+from vlsbench.dataset.layout import places_of_images
 from vlsbench.dataset.pictures import MAX_IMAGE_BYTES, image_problem
 from vlsbench.errors import DataError, amount, bounded, plural
 from vlsbench.files import canonical_json, read_lines, read_regular, sha256_hex
@@ -72,11 +73,11 @@ class TrainingData:
     name: str = "rows"
 
     def image_path(self, row: TrainingRow) -> Path | None:
-        """Return where a row's image is; never outside the folder."""
+        """Return where a row's image is: in the folder or, of a snapshot in the Hub's cache, among its blobs."""
         if row.image is None:
             return None
         path = (self.folder / row.image).resolve()
-        if not path.is_relative_to(self.folder.resolve()):
+        if not any(path.is_relative_to(place) for place in places_of_images(self.folder)):
             raise DataError(
                 f"{self.name}: row {row.id}: the image {row.image!r} is outside {self.folder}; put it inside."
             )
