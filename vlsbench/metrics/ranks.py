@@ -32,13 +32,14 @@ ALPHA: Final = 0.05
 _N_FLIPS: Final = 3999
 """Random flips. They are few and always the same, so the bar's level is off by 0.34 points (one standard error)."""
 
-_LEVEL: Final = 1 - ALPHA + (ALPHA * (1 - ALPHA) / _N_FLIPS) ** 0.5
-"""Quantile of the flips that is the bar: one standard error higher than 95%, because so few flips may set it too low.
-With two, Holm's ranges of 60 evenly spaced rows were as narrow."""
+_N_FLIPS_LONG: Final = 999
+"""The same for lists of more than `_LONG` rows, where the flips take most of the time; off by 0.69 points."""
 
-_MAX_FLIPPED: Final = 1200
+_LONG: Final = 200
+
+_MAX_FLIPPED: Final = 600
 """Rows of a list beyond which the bar is Hoeffding's bound: it holds for certain and makes the sets wider. A list of
-5,000 has 12 million pairs to flip."""
+1,000 has half a million pairs to flip, which takes a reader's patience; one of 5,000 has 12 million."""
 
 _SLACK: Final = 1e-4
 """Single precision: a difference has to pass the bar by more than what rounding may add."""
@@ -174,7 +175,7 @@ def _compare(rows: Outcomes, others: Outcomes, images: Ints) -> _Compared:
     filled, filled_others = (
         _by_image(s + (1 - j) * usual, cluster) for s, j in ((said, judged), (said_others, judged_others))
     )
-    flips = _flips(filled.shape[1]).astype(np.float32)
+    flips = _flips(filled.shape[1], _N_FLIPS if len(others) <= _LONG else _N_FLIPS_LONG).astype(np.float32)
     lengths = (filled**2).sum(axis=1)[:, None] + (filled_others**2).sum(axis=1) - 2 * filled @ filled_others.T
     return _Compared(
         np.divide(totals, np.sqrt(squares), out=np.zeros_like(totals), where=squares > 0),
@@ -226,9 +227,9 @@ def _by_image(values: Floats, cluster: Ints) -> Floats:
 
 
 @lru_cache(maxsize=8)
-def _flips(n_images: int) -> Outcomes:
+def _flips(n_images: int, n_flips: int) -> Outcomes:
     """Return random signs, images by flips; the same in every run."""
-    return np.random.default_rng(20250406).choice(np.array([-1, 1], np.int8), size=(n_images, _N_FLIPS))
+    return np.random.default_rng(20250406).choice(np.array([-1, 1], np.int8), size=(n_images, n_flips))
 
 
 def _told_apart_by_row(compared: _Compared) -> Bools:
@@ -261,7 +262,7 @@ def _told_apart_in_list(compared: _Compared) -> Bools:
     is_apart[upper] = _pass_hoeffding(seen[upper], int(upper.sum()))
     rest = upper & ~is_apart
     while n_rows <= _MAX_FLIPPED and rest.any():
-        largest = np.zeros(_N_FLIPS, np.float32)
+        largest = np.zeros(compared.flipped.shape[1], np.float32)
         for row in range(n_rows):
             if rest[row].any():
                 np.maximum(largest, _largest(compared, row, np.flatnonzero(rest[row])), out=largest)
@@ -283,8 +284,13 @@ def _largest(compared: _Compared, row: int, others: Ints) -> Floats:
 
 
 def _bar(largest: Floats) -> float:
-    """Return what a difference has to pass: fewer than 5% of the flips, what was seen counted among them, pass it."""
-    place = int(np.ceil(_LEVEL * (_N_FLIPS + 1))) - 1
+    """Return what a difference has to pass: fewer than 5% of the flips, what was seen counted among them, pass it.
+
+    It is the quantile one standard error above 95%, because few flips may set it too low. With two, Holm's ranges of 60
+    evenly spaced rows were as narrow.
+    """
+    level = 1 - ALPHA + (ALPHA * (1 - ALPHA) / len(largest)) ** 0.5
+    place = int(np.ceil(level * (len(largest) + 1))) - 1
     return float(np.partition(largest, place)[place]) * (1 + _SLACK)
 
 
