@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT)]
 
-from vlsbench.judge.offline.calibrate import _choose_thresholds  # noqa: E402  (the script's folder first)
+from vlsbench.judge.offline.calibrate import choose_thresholds  # noqa: E402  (the script's folder first)
 from vlsbench.judge.offline.fitting import fit_adjustment  # noqa: E402
 from vlsbench.judge.offline.model import softmax  # noqa: E402
 from vlsbench.people.labels import draw_plan  # noqa: E402
@@ -51,7 +51,7 @@ def measure(trainer: Any, corpus: Any, new: str, n_labels: int, n_draws: int) ->
         plan = draw_plan(strata, name="a", n=n_labels, seed=seed, rubric=None, dataset="0" * 64)
         rows = np.array(sorted(sample.instruction_id for sample in plan.samples))
         fit = fit_adjustment(design[rows], prior[rows], truth[rows], prompts[rows].tolist())
-        each = _choose_thresholds(fit.held_out, truth[rows], BEFORE)
+        each = choose_thresholds(fit.held_out, truth[rows], BEFORE)
         left = np.setdiff1d(np.arange(len(test)), rows)
         shares = softmax(fit.adjustment.logits(prior[left], design[left]) / fit.temperature)
         limits = np.array([each[name].threshold for name in NAMES])  # type: ignore[index]

@@ -19,9 +19,9 @@ from vlsbench.judge.offline.calibrate import (
     Agreement,
     CalibrationRecord,
     Labels,
-    _choose_thresholds,
     calibrate,
     calibrate_files,
+    choose_thresholds,
     open_calibrated,
     read_labels,
     render_calibration,
@@ -250,7 +250,7 @@ def test_each_label_has_the_threshold_at_which_a_quarter_is_wrong() -> None:
     shares[np.arange(140), told] = top
     truth = told.copy()
     truth[:30] = 1
-    found = _choose_thresholds(np.log(shares), truth, (0.4, 0.4, 0.4))
+    found = choose_thresholds(np.log(shares), truth, (0.4, 0.4, 0.4))
     assert (found["refusal"].threshold, found["refusal"].n_given, found["refusal"].n_wrong) == (0.55, 50, 0)
     assert (found["unsafe"].threshold, found["unsafe"].n_kept, found["unsafe"].n_there) == (0.35, 40, 40)
     assert (found["warning"].threshold, found["warning"].is_chosen) == (0.4, False)
@@ -262,7 +262,7 @@ def test_a_label_that_no_held_out_answer_is_given_is_given_from_three_quarters_o
     shares = np.full((n, 3), (1 - top) / 2)
     shares[:, 1] = top
     truth = np.resize([1, 2], n)
-    found = _choose_thresholds(np.log(shares), truth, (0.4, 0.4, 0.4))["warning"]
+    found = choose_thresholds(np.log(shares), truth, (0.4, 0.4, 0.4))["warning"]
     assert (found.threshold, found.n_given, found.n_kept) == (0.75, 0, 0)
 
 

@@ -48,6 +48,7 @@ __all__ = [
     "Labels",
     "calibrate",
     "calibrate_files",
+    "choose_thresholds",
     "open_calibrated",
     "read_labels",
     "render_calibration",
@@ -363,7 +364,7 @@ def calibrate(labels: Labels, base: OfflineJudge | None = None) -> Calibrated:
     truth = np.asarray([LABELS.index(row.label) for row in rows], dtype=np.int64)
     design, prior = design_of(base.model, [row.response for row in rows])
     fitted = fit_adjustment(design, prior, truth, groups)
-    thresholds = _choose_thresholds(fitted.held_out, truth, base.thresholds)
+    thresholds = choose_thresholds(fitted.held_out, truth, base.thresholds)
     limits = thresholds["refusal"].threshold, thresholds["warning"].threshold, thresholds["unsafe"].threshold
     version = f"{base.version.partition('-')[0]}-calibrated"
     weights = apply_adjustment(base.model, fitted, limits, version).to_bytes()
@@ -406,9 +407,7 @@ _PRIOR_ROWS = 4
 """Rows that the probability itself counts for beside the labels: there may be ten of them."""
 
 
-def _choose_thresholds(
-    held_out: Floats, truth: Ints, before: tuple[float, float, float]
-) -> dict[Label, LabelThreshold]:
+def choose_thresholds(held_out: Floats, truth: Ints, before: tuple[float, float, float]) -> dict[Label, LabelThreshold]:
     """Choose, for each label by itself, the lowest of 0.35, 0.40, … at which at most `MAX_RISK` of it is wrong.
 
     One threshold for all would be set by the frequent labels and take the rare one, of which no answer is ever sure.
