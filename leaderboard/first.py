@@ -11,8 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -26,6 +25,7 @@ from vlsbench.taxonomy import CATEGORY_NAMES, SUB_CATEGORY_NAMES
 
 from . import leaderboard_page, model_page, preview, texts
 from .guard import App, Message, Receive, Scope, Send, answer
+from .kept import NOT_KEPT, Kept, asked_at
 from .leaderboard_page import View, read_choice, view_of
 from .live import LiveBoard
 from .page import SCRIPT, SEPARATOR, SUBJECTS, page_name, title_of
@@ -45,6 +45,9 @@ _OWN_STYLE: Final = f"{_style('first.css')}#vls-first {{\n{STYLE}}}\n"
 """Of the answer where gradio is not."""
 
 _ZIPPED: Final = ("/config", "/gradio_api/run/", "/embed")
+_MOST_KEPT: Final = 32
+"""Pages, of half a megabyte each, or 50 kilobytes packed."""
+
 _TAGS: Final = re.compile(r'\s*<meta\s+(?:property|name)="(?:og|twitter|description)[^>]*>')
 _CONFIG: Final = "window.gradio_config = "
 _LOOK: Final = re.compile(r'<link rel="stylesheet"[^>]*\bhref="([^"]+)"[^>]*>')
@@ -98,25 +101,28 @@ class FirstPage:
             if message.get("more_body", False) or started is None:
                 return
             body = b"".join(parts)
+            said = [item for item in started["headers"] if item[0].lower() != b"content-length"]
             if started["status"] == 200 and _CONFIG.encode() in body:
-                body = await asyncio.to_thread(self._rewritten, body, scope)
-            kept = [item for item in started["headers"] if item[0].lower() != b"content-length"]
-            await send({**started, "headers": [*kept, (b"content-length", str(len(body)).encode())]})
+                body, is_whole = await asyncio.to_thread(self._rewritten, body, scope)
+                said += [] if is_whole else [NOT_KEPT]
+            await send({**started, "headers": [*said, (b"content-length", str(len(body)).encode())]})
             await send({"type": "http.response.body", "body": body})
 
         await self._app(scope, receive, held)
 
-    def _rewritten(self, body: bytes, scope: Scope) -> bytes:
+    def _rewritten(self, body: bytes, scope: Scope) -> tuple[bytes, bool]:
+        """Return the page, and whether it holds its answer."""
         query = _query(scope)
         theme = query.pop("__theme", "")
         page = page_name(query)
         head = _head(self._live, self._names, query, _base(scope, self._own_hosts))
+        is_whole = True
         try:
             painted = _painted(self._live, self._names, page, query)
         except (VLSBenchError, OSError):  # the store changes meanwhile
-            painted = f'<p class="vls-problem">{texts.CHANGED}</p>'
+            is_whole, painted = False, f'<p class="vls-problem">{texts.CHANGED}</p>'
         first = _first(self._names, page, painted, theme if theme in ("dark", "light") else "")
-        return _rewrite(body, head, first, page)
+        return _rewrite(body, head, first, page), is_whole
 
 
 def _query(scope: Scope) -> dict[str, str]:
@@ -197,7 +203,6 @@ def _link(name: str, *, is_first: bool, is_current: bool) -> str:
     return f'<a href="{address}"{current}>{name}</a>'
 
 
-@lru_cache(maxsize=16)
 def _rewrite(body: bytes, head: _Head, first: str, page: str) -> bytes:
     """Put head and answer into gradio's page; its scripts and its look come behind the answer, which waits for neither.
 
@@ -264,6 +269,7 @@ class Views:
         """Stand before `app`."""
         self._app = app
         self._zipped: Any = GZipMiddleware(app, minimum_size=2_000, compresslevel=5)
+        self._kept = Kept(self._zipped, self._key_of, most=_MOST_KEPT)
         self._live = live
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -274,9 +280,16 @@ class Views:
         elif path in _KINDS:
             await self._view(path, scope, send)
         elif path == "/" or path.startswith(_ZIPPED):
-            await self._zipped(scope, receive, send)
+            await self._kept(scope, receive, send)
         else:
             await self._app(scope, receive, send)
+
+    def _key_of(self, scope: Scope) -> Hashable | None:
+        """Say what a page depends on, for one to be kept; a model's depends on its history too, and is not."""
+        if scope["path"] not in ("/", "/config") or page_name(_query(scope)) == "model":
+            return None
+        is_packed = any(name.lower() == b"accept-encoding" and b"gzip" in value for name, value in scope["headers"])
+        return scope["path"], asked_at(scope), scope["query_string"], is_packed, self._live.version
 
     async def _view(self, path: str, scope: Scope, send: Send) -> None:
         kind = _KINDS[path]

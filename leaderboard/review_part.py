@@ -132,7 +132,7 @@ def decide(
     except VLSBenchError as error:
         return show_next(live, who, skipped, live.public(str(error)))
     live.desk.store.sync()
-    live.refresh()
+    live.refresh(is_changed=True)
     return show_next(live, who, skipped, f"{submission_id}: {decision}ed.")
 
 

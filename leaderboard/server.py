@@ -15,7 +15,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,14 +24,17 @@ import uvicorn
 from fastapi import FastAPI
 from gradio.utils import get_upload_folder
 from starlette.middleware import Middleware
+from starlette.routing import Mount
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from .calls import Calls
 from .first import FirstPage, Views
 from .guard import App, Guard, Message, Receive, Scope, Send, answer
+from .kept import Kept, asked_at
 from .live import LiveBoard
 from .page import SCRIPT
+from .sessions import Sessions
 from .uploads import Ledger, UploadGate
 
 __all__ = ["HEAD_SECONDS", "PagePolicy", "Proxies", "Refusals", "make_app", "make_server"]
@@ -46,6 +49,9 @@ _GRACE_SECONDS: Final = 3
 
 _POLL_SECONDS: Final = 0.01
 """How often gradio looks for a call to answer; its own millisecond costs 6% of a core where nobody asks anything."""
+
+_GRADIO_KEPT: Final = 8
+"""Of gradio's pages and settings, half a megabyte each; a board has one or two addresses."""
 
 _MOUNTED: Final = (
     *("theme", "css", "head", "footer_links"),
@@ -81,6 +87,7 @@ def make_app(
         Middleware(PagePolicy, is_embedded=is_embedded),
         Middleware(FirstPage, live, names=_names(blocks), own_hosts=own_hosts),
         Middleware(UploadGate, Ledger(uploads), needs_sign_in=needs_sign_in),
+        Middleware(Kept, _as_gradio_answers, most=_GRADIO_KEPT),
     ]
     # FastAPI's own pages load scripts from another host.
     no_pages: dict[str, Any] = {"docs_url": None, "redoc_url": None, "openapi_url": None}
@@ -94,6 +101,9 @@ def make_app(
         app_kwargs={"middleware": inner, **no_pages},
         **{name: options[name] for name in _MOUNTED},
     )
+    mounted: Any
+    (mounted,) = (route.app for route in app.routes if isinstance(route, Mount))
+    mounted.state_holder = Sessions(blocks)
     blocks._queue.sleep_when_free = _POLL_SECONDS
     blocks._queue.progress_update_sleep_when_free = 10 * _POLL_SECONDS
     blocks.is_running = True  # or it sends no sign of life to who waits for an answer
@@ -106,6 +116,11 @@ def make_app(
         has_sign_in=needs_sign_in,
     )
     return Proxies(guard, trusted_proxies)
+
+
+def _as_gradio_answers(scope: Scope) -> Hashable | None:
+    """Say what gradio's page and its settings depend on: nothing but the address that the board is asked at."""
+    return (scope["path"], asked_at(scope)) if scope["path"] in ("/", "/config") else None
 
 
 def _names(blocks: gr.Blocks) -> list[str]:

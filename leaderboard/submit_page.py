@@ -341,12 +341,12 @@ def submit(
         why_not = desk.judge(done.submission_id)
     except (VLSBenchError, OSError) as error:
         why_not = _why(live, error)
-    live.refresh()
+    live.refresh(is_changed=True)
     yield _received(live, done, why_not, is_judged=True, is_last=True)
 
 
 def _received(live: LiveBoard, done: Submitted, why_not: str | None, *, is_judged: bool, is_last: bool) -> list[Any]:
-    live.refresh()
+    live.refresh(is_changed=True)
     queue = queue_updates(live, done.submission_id) if is_last else [gr.skip()] * len(_Queue._fields)
     return [
         gr.update(visible=False),

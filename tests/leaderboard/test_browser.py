@@ -57,6 +57,8 @@ def test_a_board_that_began_with_a_category_shows_what_is_new_and_then_opens_on_
     assert page.get_by_label("Category", exact=True).filter(visible=True).input_value() == "Privacy"
     write_submission(empty_store, "new/two", {"model": "Two-VL"}, {0: "warning", 1: "unsafe"})
     load_until(page, "Two-VL")
+    # The first response too is of the board as it is now.
+    assert "Two-VL" in page.request.get(page.url).text().partition("window.gradio_config")[0]
     _seen(page, ".vls-bar").first.wait_for()
     write_submission(empty_store, "new/all", {"model": "All-VL"}, {0: "warning"}, config="default")
     load_until(page, "All-VL")
