@@ -14,7 +14,7 @@ from vlsbench.align.miniature.records import SummaryCell
 from vlsbench.board.lists import BoardRow
 from vlsbench.board.paper import PrintedRow
 from vlsbench.records import PaperRow
-from vlsbench.text import percent
+from vlsbench.text import percent, percentage
 
 from .charts import (
     BAR_HEIGHT,
@@ -172,7 +172,7 @@ def benchmarks_chart(groups: Sequence[Group[PrintedRow]], benchmarks: Sequence[s
                 y=[place for _, _, place in mine],
                 hover=[
                     f"<b>{plain_text(row.model)}</b><br>{kind.name}<br>{plain_text(benchmark)}: safe "
-                    f"{percent(row.safety[benchmark], digits=2)} %, as printed in the paper"
+                    f"{percentage(row.safety[benchmark], digits=2)}, as printed in the paper"
                     for row, benchmark, _ in mine
                 ],
             )
@@ -232,7 +232,7 @@ def miniature_chart(cells: Sequence[SummaryCell]) -> go.Figure:
             x=[100 * value.value for _, value, _ in mine],
             y=[place for _, _, place in mine],
             hover=[
-                f"<b>{plain_text(cell.arm)}</b><br>safe {percent(value.value)} % ({percent(value.low)} to "
+                f"<b>{plain_text(cell.arm)}</b><br>safe {percentage(value.value)} ({percent(value.low)} to "
                 f"{percent(value.high)}), {value.n_seeds} seeds"
                 for cell, value, _ in mine
             ],

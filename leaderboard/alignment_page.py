@@ -17,7 +17,7 @@ from vlsbench.align.miniature.records import MiniatureSummary, SummaryCell, Valu
 from vlsbench.board.lists import BoardList, BoardRow
 from vlsbench.board.paper import AlignmentTable, PaperTable, PrintedRow
 from vlsbench.records import PaperRow
-from vlsbench.text import percent
+from vlsbench.text import percent, percentage
 
 from . import alignment_charts, pieces, texts
 from .alignment_charts import KINDS, Group, Row, kind_of
@@ -275,7 +275,7 @@ def _miniature_words(summary: MiniatureSummary) -> str:
 
 
 def _rate(value: Value) -> str:
-    return f"{percent(value.value)} % ({percent(value.low)} to {percent(value.high)})"
+    return f"{percentage(value.value)} ({percent(value.low)} to {percent(value.high)})"
 
 
 def _miniature_table(summary: MiniatureSummary) -> str:
@@ -378,9 +378,9 @@ def _benchmark_words(group: Group[PrintedRow], benchmarks: Sequence[str]) -> str
 
 def _said(ranges: Sequence[_Range]) -> str:
     return ", ".join(
-        f"{item.kind} {percent(item.low, digits=2)} %"
+        f"{item.kind} {percentage(item.low, digits=2)}"
         if item.n == 1
-        else f"{item.kind} {percent(item.low, digits=2)} to {percent(item.high, digits=2)} % ({item.n} rows)"
+        else f"{item.kind} {percent(item.low, digits=2)} to {percentage(item.high, digits=2)} ({item.n} rows)"
         for item in ranges
     )
 

@@ -14,7 +14,7 @@ from vlsbench.board.paper import PaperTable
 from vlsbench.errors import amount, plural
 from vlsbench.records import IMAGE_TEXT, PaperRow, Rates
 from vlsbench.taxonomy import LABEL_COLOURS
-from vlsbench.text import percent, percent_interval
+from vlsbench.text import percent, percent_interval, percentage
 
 from .pieces import shown
 
@@ -79,7 +79,7 @@ def _name(row: BoardRow) -> str:
 def _rate(row: BoardRow) -> str:
     rates = row.rates
     interval = "" if rates.safe_rate_ci is None else f" ({percent_interval(rates.safe_rate_ci, '–')})"
-    return f"{percent(rates.safe_rate)}%{interval}"
+    return f"{percentage(rates.safe_rate)}{interval}"
 
 
 def _models(n: int) -> str:
@@ -91,7 +91,7 @@ def paper_sentence(table: PaperTable) -> str:
     best = max(row.safe_rate for row in table.rows)
     names = [f"<strong>{shown(row.model)}</strong>" for row in table.rows if row.safe_rate == best]
     said = " and ".join(names) if len(names) < 3 else f"{len(names)} rows"
-    return f"Highest safe rate printed in the paper: {said}, {percent(best, digits=2)}% (no interval, not ranked)."
+    return f"Highest safe rate printed in the paper: {said}, {percentage(best, digits=2)} (no interval, not ranked)."
 
 
 def bars(item: BoardList, rows: Sequence[BoardRow], address_of: AddressOf | None = None) -> str:
@@ -145,7 +145,7 @@ def words_of(row: BoardRow) -> str:
     safe = (
         "nothing was judged"
         if rates.safe_rate is None
-        else f"safe {percent(rates.safe_rate)}% (95%: {percent_interval(rates.safe_rate_ci)})"
+        else f"safe {percentage(rates.safe_rate)} (95%: {percent_interval(rates.safe_rate_ci)})"
     )
     counts = bins_of(rates)
     bins = ", ".join(f"{name} {counts[name]:,} of {rates.n_samples:,}" for name in BINS)
@@ -193,6 +193,6 @@ def _printed(row: PaperRow) -> str:
     parts = _part("refusal", row.refusal_rate) + _part("warning", row.warning_rate)
     mark = f'<b class="vls-bar-diamond" style="left:{100 * row.safe_rate:.2f}%"></b>'
     rates = {"safe": row.safe_rate, "refusal": row.refusal_rate, "warning": row.warning_rate}
-    said = ", ".join(f"{name} {percent(rate, digits=2)}%" for name, rate in rates.items())
+    said = ", ".join(f"{name} {percentage(rate, digits=2)}" for name, rate in rates.items())
     name = f'<span class="vls-bar-name">{shown(row.model)}</span>'
     return _row(name, percent(row.safe_rate, digits=2), parts + mark, f"as printed: {said}; not ranked")

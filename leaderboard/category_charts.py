@@ -181,7 +181,7 @@ def radar(profiles: Sequence[Profile]) -> go.Figure:
                 mode="lines+markers",
                 line={"color": RADAR_COLOURS[number], "width": 2.5, "dash": _DASHES[number]},
                 marker={"symbol": _SIGNS[number], "size": 8},
-                hovertemplate=f"<b>{name}</b><br>%{{theta}}: %{{r:.1f}} % safe<extra></extra>",
+                hovertemplate=f"<b>{name}</b><br>%{{theta}}: %{{r:.1f}}% safe<extra></extra>",
             )
         )
     figure.update_layout(

@@ -16,7 +16,7 @@ from vlsbench.board.lists import Bin, BoardRow
 from vlsbench.errors import masked
 from vlsbench.records import PaperRow, Rates
 from vlsbench.taxonomy import LABEL_COLOURS
-from vlsbench.text import percent, percent_interval
+from vlsbench.text import percent_interval, percentage
 
 __all__ = [
     "BARE",
@@ -57,7 +57,7 @@ BARE: dict[str, Any] = {
 PERCENT_AXIS: dict[str, Any] = {
     "range": [0, 100],
     "tickvals": [0, 25, 50, 75, 100],
-    "ticktext": ["0 %", "25 %", "50 %", "75 %", "100 %"],
+    "ticktext": ["0%", "25%", "50%", "75%", "100%"],
     "tickangle": 0,
     "fixedrange": True,
     "gridcolor": "rgba(127,127,127,0.35)",
@@ -103,7 +103,7 @@ def row_label(row: BoardRow) -> str:
 def printed_words(row: PaperRow) -> str:
     """Say what the paper prints of a row, a line each."""
     rates = {"safe": row.safe_rate, "refusal": row.refusal_rate, "warning": row.warning_rate}
-    lines = [f"{name} {percent(rate, digits=2)} %" for name, rate in rates.items()]
+    lines = [f"{name} {percentage(rate, digits=2)}" for name, rate in rates.items()]
     return "<br>".join(["As printed in the paper:", *lines])
 
 
@@ -154,4 +154,4 @@ def bars(name: Bin, x: Sequence[float], y: Sequence[float], hover: Sequence[str]
 
 def rate_words(rates: Rates) -> str:
     """Say a safe rate with its interval."""
-    return f"safe {percent(rates.safe_rate)} % (95%: {percent_interval(rates.safe_rate_ci)})"
+    return f"safe {percentage(rates.safe_rate)} (95%: {percent_interval(rates.safe_rate_ci)})"

@@ -28,19 +28,18 @@ from vlsbench.board.lists import OVERALL, BoardList, BoardRow
 from vlsbench.errors import VLSBenchError, amount
 from vlsbench.records import LABELS
 from vlsbench.taxonomy import CATEGORIES
-from vlsbench.text import percent
+from vlsbench.text import percentage
 
 from . import compare_charts, pieces, texts
 from .addresses import model_address
 from .choosers import ALL, list_options, make_choosers, options, scope_of
 from .compare_charts import p_text, points
 from .live import LiveBoard
-from .page import Choice, Page, make_link_button, only
+from .page import SEPARATOR, Choice, Page, make_link_button, only
 from .paging import follow_pager, make_pager, part_of
-from .plots import make_plot, plot
 from .samples_page import address_of, model_names
 
-__all__ = ["OUTPUTS", "Chosen", "make", "matrix", "updates"]
+__all__ = ["OUTPUTS", "Chosen", "make", "matrix", "painted", "updates"]
 
 _N_LISTED = 25
 """Differing samples of a page: a screen of one line each."""
@@ -54,7 +53,6 @@ class _Parts(NamedTuple):
     models: gr.Dropdown
     heading: gr.HTML
     by_category: gr.Accordion
-    forest: gr.Plot
     tests: gr.HTML
     agreeing: gr.Accordion
     agreement: gr.HTML
@@ -92,7 +90,6 @@ def make(live: LiveBoard) -> Page:
     )
     heading = gr.HTML(elem_classes="vls-block")
     with gr.Accordion("By category, with the tests", open=False, elem_classes="vls-fold") as by_category:
-        forest = make_plot()
         tests = gr.HTML(elem_classes="vls-block")
     with gr.Accordion("Where their labels agree", open=False, elem_classes="vls-fold") as agreeing:
         agreement = gr.HTML(elem_classes="vls-block")
@@ -109,7 +106,6 @@ def make(live: LiveBoard) -> Page:
         models,
         heading,
         by_category,
-        forest,
         tests,
         agreeing,
         agreement,
@@ -146,25 +142,52 @@ def updates(live: LiveBoard, choice: Chosen) -> list[Any]:
     )
     about = texts.list_heading(item, "comparison in pairs")
     if len(chosen) < 2:
-        too_few = "This list has one model only" if len(item.rows) < 2 else "Choose two to four models"
-        return only(OUTPUTS, shown, "heading", f'{about}<p class="vls-empty">{too_few}; a comparison needs two.</p>')
+        return only(OUTPUTS, shown, "heading", f"{about}{_too_few(item)}")
     try:
-        risky = live.index_of(chosen[0], item.rubric).risky
-        rows = [row for row in risky if item.scope in (OVERALL, row.category)]
-        labels = [Labelled(name, live.labels_of(name, item.rubric)) for name in chosen]
+        found = _found(live, item, chosen)
     except (VLSBenchError, OSError):
         return only(OUTPUTS, shown, "heading", f'{about}<p class="vls-empty">{texts.CHANGED}</p>')
-    found = compare_labels(rows, labels)
-    is_drawn = any(difference.value is not None for difference in found.differences)
     shown["heading"] = gr.update(value=f"{about}{matrix(found, names, item)}{_words(found, names, item)}", visible=True)
     shown |= {"by_category": gr.update(visible=True), "agreeing": gr.update(visible=True)}
-    shown["forest"] = gr.update(
-        value=plot(compare_charts.forest(found.differences, names, item.scope)) if is_drawn else None, visible=is_drawn
-    )
     shown["tests"] = gr.update(value=_tests(found.differences, names, item.scope), visible=True)
     shown["agreement"] = gr.update(value=_agreement(found.tables, names), visible=True)
     shown.update(_differing(found, names, item, choice))
     return [shown[name] for name in _Parts._fields]
+
+
+def painted(live: LiveBoard, query: Mapping[str, str]) -> str:
+    """Return what the first response shows of the page: who is safer than whom, as HTML that needs no script."""
+    scope = scope_of(live, query.get("category"), None)
+    item, _ = list_options(live.lists(scope.name), query.get("list"))
+    if item is None:
+        return texts.empty(live.board, scope.name)
+    chosen = _choose(item, query.get("models", "").split(SEPARATOR))
+    about = texts.list_heading(item, "comparison in pairs")
+    if len(chosen) < 2:
+        return f"{about}{_too_few(item)}"
+    found, names = _found(live, item, chosen), model_names(item)
+    return f"{about}{matrix(found, names, item)}{_words(found, names, item)}"
+
+
+def _found(live: LiveBoard, item: BoardList, chosen: Sequence[str]) -> Comparison:
+    """Compare submissions of a list; of a board it is counted once.
+
+    Raises:
+        VLSBenchError: If one of them is not as it was when the board was built.
+    """
+    scope, rubric = item.scope, item.rubric
+
+    def count() -> Comparison:
+        risky = live.index_of(chosen[0], rubric).risky
+        rows = [row for row in risky if scope in (OVERALL, row.category)]
+        return compare_labels(rows, [Labelled(name, live.labels_of(name, rubric)) for name in chosen])
+
+    return live.comparison((rubric, scope, *chosen), count)
+
+
+def _too_few(item: BoardList) -> str:
+    said = "This list has one model only" if len(item.rows) < 2 else "Choose two to four models"
+    return f'<p class="vls-empty">{said}; a comparison needs two.</p>'
 
 
 def _choose(item: BoardList, models: Sequence[str] | None) -> list[str]:
@@ -201,9 +224,9 @@ def _words(found: Comparison, names: Mapping[str, str], item: BoardList) -> str:
     if len(said) > 1:
         words = f'<details class="vls-more"><summary>In words, pair by pair</summary>{words}</details>'
     return (
-        f'{words}<p class="vls-caption">Points are differences of the safe rate on '
-        "the samples that the judge labelled for both, lines their 95% intervals (paired, clustered by image, one at a "
-        f"time). {adjusted}; grey and open is a difference that may be chance (p ≥ 0.05).</p>"
+        f'{words}<p class="vls-caption">Differences are of the safe rate on '
+        "the samples that the judge labelled for both; their 95% intervals are paired, clustered by image, one at a "
+        f"time. {adjusted}; grey is a difference that may be chance (p ≥ 0.05).</p>"
     )
 
 
@@ -215,7 +238,7 @@ def matrix(found: Comparison, names: Mapping[str, str], item: BoardList) -> str:
     for first in found.submissions:
         model = f'<a href="{escape(model_address(first, item))}">{escape(names[first])}</a>'
         cells = [
-            f'<span class="vls-cell vls-own">{percent(rates.get(first))}<small>safe %</small></span>'
+            f'<span class="vls-cell vls-own">{percentage(rates.get(first))}<small>safe</small></span>'
             if first == second
             else _difference(overall, first, second)
             for second in found.submissions
@@ -266,29 +289,10 @@ def _pair(item: Difference, first: str, second: str, scope: str) -> str:
 
 
 def _tests(differences: Sequence[Difference], names: Mapping[str, str], scope: str) -> str:
-    rows = []
-    for item in differences:
-        low_high = "–" if item.ci is None else f"{points(item.ci[0])}&nbsp;to&nbsp;{points(item.ci[1])}"
-        rows.append(
-            [
-                f"{escape(names[item.first])} – {escape(names[item.second])}",
-                escape(scope if item.scope == OVERALL else item.scope),
-                f"{item.n:,}",
-                percent(item.first_safe_rate),
-                percent(item.second_safe_rate),
-                "–" if item.value is None else points(item.value),
-                low_high,
-                "–" if item.p_value is None else escape(p_text(item.p_value)),
-                f"{item.n_only_first_safe:,}",
-                f"{item.n_only_second_safe:,}",
-            ]
-        )
-    headers = ["First – second", "Samples of", "n", "First %", "Second %", "Difference", "95% interval", "p (Holm)"]
-    headers += ["Only first", "Only second"]
     return (
-        '<p class="vls-caption">Safe rates in percent, their difference in points, '
-        "and on how many samples only the first or only the second is safe.</p>"
-        f"{pieces.table('Tests of all differences', headers, rows, n_heads=2)}"
+        '<p class="vls-caption">The difference of the safe rates in points, first minus second, with its 95% interval; '
+        "the two rates, and on how many samples only the first or only the second is safe.</p>"
+        f"{compare_charts.forest(differences, names, scope)}"
     )
 
 
@@ -299,7 +303,7 @@ def _agreement(tables: Sequence[LabelTable], names: Mapping[str, str]) -> str:
         first, second = escape(names[table.first]), escape(names[table.second])
         share = "no sample is labelled for both"
         if table.agreement is not None:
-            share = f"the same label on {percent(table.agreement)} % of {amount(table.n, 'sample')}"
+            share = f"the same label on {percentage(table.agreement)} of {amount(table.n, 'sample')}"
         headers = [f'<span class="vls-corner">↓ {first}<br>→ {second}</span>', *(pieces.chip(name) for name in LABELS)]
         rows = [
             [pieces.chip(label), *(_cell(*cell, is_same=row == column) for column, cell in enumerate(cells))]
@@ -320,7 +324,7 @@ def _cell(count: int, share: float, *, is_same: bool) -> str:
     kind = "vls-same" if is_same else "vls-other"
     return (
         f'<span class="vls-count {kind}" style="--vls-share:{share:.3f}">{count:,}'
-        f" <small>{percent(share)}&nbsp;%</small></span>"
+        f" <small>{percentage(share)}</small></span>"
     )
 
 

@@ -23,7 +23,7 @@ from vlsbench.board.columns import render_csv
 from vlsbench.errors import VLSBenchError
 from vlsbench.taxonomy import CATEGORY_NAMES, SUB_CATEGORY_NAMES
 
-from . import leaderboard_page, model_page, preview, texts
+from . import compare_page, leaderboard_page, model_page, preview, texts
 from .guard import App, Message, Receive, Scope, Send, answer
 from .kept import NOT_KEPT, Kept, asked_at
 from .leaderboard_page import View, read_choice, view_of
@@ -176,6 +176,8 @@ def _painted(live: LiveBoard, names: Sequence[str], page: str, query: Mapping[st
     if page == "model":
         found = model_page.updates(live, model_page.Chosen(query.get("model"), query.get("list")))
         return str(dict(zip(model_page.OUTPUTS, found, strict=True))["body"]["value"])
+    if page == "compare":
+        return compare_page.painted(live, query)
     if page not in map(str.lower, names):
         there = leaderboard_page.painted(live, {})
         return f'<p class="vls-problem">{shown(texts.no_page(page, names[0]))}</p>{there}'

@@ -12,13 +12,14 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 
 from vlsbench.board.changes import BoardChange, Known, RankMove, days_in, rank_moves, read_changes, render_atom
 from vlsbench.board.columns import render_csv
+from vlsbench.board.compare import Comparison
 from vlsbench.board.counted import View, open_projection
 from vlsbench.board.lists import OVERALL, Board, BoardList, build_board, conditions_of, find_lists
 from vlsbench.board.paper import AlignmentTable, InputsTable, paper_files, read_alignment_table, read_inputs_table
@@ -62,6 +63,9 @@ again, which takes a core from readers for a second."""
 
 
 FEED = "changes.atom"
+
+_MOST_COMPARISONS = 16
+"""Kept of a board, each 0.1 s of a core and 1 MB of four models: a link asks at once, and when gradio is there."""
 
 _MOST_MOVED = 120
 """Rows of a board up to which moves of rank ranges are counted: it ranks every list of the last days twice."""
@@ -116,6 +120,8 @@ class LiveBoard:
         """Why what is on the Hub could not be fetched, while what was fetched before is shown."""
         self._view = self._projection.view()
         self._lists: dict[tuple[str, str], list[BoardList]] = {}
+        self._comparisons: dict[tuple[str, ...], Comparison] = {}
+        self._comparing = threading.Lock()
         self._changes: list[BoardChange] = []
         self._known_changes: Known = {}
         self._moving = threading.Lock()
@@ -244,6 +250,7 @@ class LiveBoard:
             if view != self._view or beside != self._beside:
                 board = self._build()
                 self._view, self._lists, self._medians, self._beside = view, {}, {}, beside
+                self._comparisons = {}
             else:
                 board = self.board
             problem = None
@@ -347,6 +354,17 @@ class LiveBoard:
             found = {scope: [rate for c in counted if (rate := c.safe_rate(scope)) is not None] for scope in scopes}
             known[key] = {scope: statistics.median(rates) for scope, rates in found.items() if rates}
         return known[key]
+
+    def comparison(self, key: tuple[str, ...], count: Callable[[], Comparison]) -> Comparison:
+        """Return a comparison of this board; `count` counts it where it is not among the last few."""
+        known = self._comparisons  # replaced, never emptied, when the board changes
+        if (found := known.get(key)) is None:
+            found = count()
+            with self._comparing:
+                known[key] = found
+                if len(known) > _MOST_COMPARISONS:
+                    del known[next(iter(known))]
+        return found
 
     def eval_results(self, submission_id: str, rubric_id: str, source_url: str | None) -> str:
         """Render `.eval_results/vlsbench.yaml` of a submission.

@@ -34,7 +34,7 @@ def profile(rates: Mapping[str, Rates], medians: Mapping[str, float]) -> str:
             )
             lines = "".join(_line(sub, rates[sub.name], medians.get(sub.name)) for sub in subs)
             bodies.append(f"<tbody>{head}{lines}</tbody>")
-    heads = ("Sub-category", "0 to 100 %", "Safe % (95%)", "Median", "n")
+    heads = ("Sub-category", "0 to 100%", "Safe % (95%)", "Median", "n")
     kinds = ("", "vls-track-head", "vls-number", "vls-number", "vls-number")
     head = "".join(f'<th scope="col" class="{kind}">{name}</th>' for name, kind in zip(heads, kinds, strict=True))
     return (

@@ -20,7 +20,7 @@ from vlsbench.errors import VLSBenchError, amount, plural
 from vlsbench.records import IMAGE_TEXT, Estimate, Interval, Rates, SubmissionCard
 from vlsbench.store.queue import Change
 from vlsbench.taxonomy import CATEGORY_NAMES, SUB_CATEGORIES, SUB_CATEGORY_NAMES
-from vlsbench.text import percent, percent_interval
+from vlsbench.text import percent, percent_interval, percentage
 
 from . import model_charts, pieces, tables, texts
 from .addresses import compare_address, model_address, samples_address
@@ -227,21 +227,19 @@ def _head(found: Found) -> str:
 def _tiles(found: Found) -> str:
     row, rates = found.row, found.row.rates
     tiles = [
-        _tile(
-            "Safe", f"{percent(rates.safe_rate)}&nbsp;%", _ends(rates.safe_rate_ci), "refusal or warning", is_big=True
-        ),
+        _tile("Safe", percentage(rates.safe_rate), _ends(rates.safe_rate_ci), "refusal or warning", is_big=True),
         _rank_tile(found),
-        _tile("Refusal", f"{percent(rates.refusal_rate)}&nbsp;%", _ends(rates.refusal_rate_ci), "it declines"),
-        _tile("Warning", f"{percent(rates.warning_rate)}&nbsp;%", _ends(rates.warning_rate_ci), "it names the danger"),
+        _tile("Refusal", percentage(rates.refusal_rate), _ends(rates.refusal_rate_ci), "it declines"),
+        _tile("Warning", percentage(rates.warning_rate), _ends(rates.warning_rate_ci), "it names the danger"),
     ]
     if rates.n_unjudged:
         low, high = (percent(end) for end in rates.bounds)
-        share = percent(rates.n_unjudged / rates.n_samples)
+        share = percentage(rates.n_unjudged / rates.n_samples)
         safe = f"safe is {low} to {high} whatever they are"
-        tiles.append(_tile("Without a label", f"{share}&nbsp;%", safe, escape(row.unjudged_because)))
+        tiles.append(_tile("Without a label", share, safe, escape(row.unjudged_because)))
     if row.rates.n_samples and found.item.scope == OVERALL:
         tiles += [
-            _estimate("Over-refusal", row.over_refusal, "of harmless twins declined", unit="&nbsp;%"),
+            _estimate("Over-refusal", row.over_refusal, "of harmless twins declined", unit="%"),
             _estimate("Visual reliance", row.visual_reliance, "points safer with the image than without", sign="+"),
             _estimate("Youden's J", row.youden_j, "points; 0 for who cannot see", sign="+"),
         ]
@@ -338,7 +336,7 @@ def _failing_in(item: BoardList, row: BoardRow, name: str, ids: Sequence[int], n
     more = f'<li><a href="{all_of}">and {len(ids) - _N_IDS:,} more</a></li>' if len(ids) > _N_IDS else ""
     said = f'<a href="{all_of}">Read them on the Samples page</a>, which asks before it shows an answer. By number:'
     return (
-        f"<li><details><summary>{escape(name)}: {len(ids):,} of {n:,} unsafe ({percent(len(ids) / n)}&nbsp;%)</summary>"
+        f"<li><details><summary>{escape(name)}: {len(ids):,} of {n:,} unsafe ({percentage(len(ids) / n)})</summary>"
         f'{pieces.small(said)}<ul class="vls-ids">{each}{more}</ul></details></li>'
     )
 
@@ -435,7 +433,7 @@ def _cite(item: BoardList, row: BoardRow) -> str:
     """Give what is pasted elsewhere; the script puts the board's address in."""
     place = f"{_BOARD}{model_address(row.submission, item)}"
     rates = row.rates
-    said = f"{percent(rates.safe_rate)}% safe ({percent_interval(rates.safe_rate_ci, '–')})"
+    said = f"{percentage(rates.safe_rate)} safe ({percent_interval(rates.safe_rate_ci, '–')})"
     rank = "not ranked" if row.rank_text is None else f"rank {row.rank_text}"
     line = f"VLSBench: {said}, {rank}, judge {item.judge}, N = {item.n_samples:,}"
     texts_of = {

@@ -16,7 +16,7 @@ from vlsbench.board.review import Waiting
 from vlsbench.errors import UsageError, VLSBenchError, amount, masked
 from vlsbench.store.intake import accept, reject
 from vlsbench.store.rules import read_rules
-from vlsbench.text import percent
+from vlsbench.text import percentage
 
 from .live import LiveBoard
 
@@ -148,7 +148,7 @@ def waiting_html(item: Waiting) -> str:
         facts.append(("Organization", f"{item.organization}: {vouched[item.organization_verified_by]}"))
     for place in item.places:
         where = place.place_text or place.unranked_because or ""
-        facts.append((f"{place.dataset}, {place.rubric}", f"safe {percent(place.safe_rate)}%, {where}"))
+        facts.append((f"{place.dataset}, {place.rubric}", f"safe {percentage(place.safe_rate)}, {where}"))
     facts += [("Flag", flag) for flag in item.flags]
     facts += [("Alike", f"{copy.submission}: {copy.n_alike:,} of {copy.n_compared:,}") for copy in item.copies[:5]]
     rows = "".join(f"<div><dt>{safe(name)}</dt><dd>{safe(value)}</dd></div>" for name, value in facts)

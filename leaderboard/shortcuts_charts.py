@@ -67,7 +67,7 @@ def parts_chart(points: Sequence[Point]) -> go.Figure:
     # Along the line of a fifth, where the lines are apart and few rows are; else at the right end.
     across = [min(0.8 * safe, 0.88 * right) for safe in _TICKS[1:]]
     shown = [(safe, x) for safe, x in zip(_TICKS[1:], across, strict=True) if safe - x <= top]
-    texts = [f"{safe} % safe" for safe, _ in shown]
+    texts = [f"{safe}% safe" for safe, _ in shown]
     figure.add_trace(_words(texts, [x for _, x in shown], [safe - x for safe, x in shown]))
     _draw(figure, points)
     _lay_out(figure, ("refusal %", right), ("warning %", top))

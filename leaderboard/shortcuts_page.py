@@ -17,7 +17,7 @@ from vlsbench.board.lists import BoardList, BoardRow
 from vlsbench.board.paper import InputRow, InputsTable, PaperTable
 from vlsbench.errors import amount, plural
 from vlsbench.records import Measure, Rates
-from vlsbench.text import percent, percent_interval
+from vlsbench.text import percent, percent_interval, percentage
 
 from . import pieces, shortcuts_charts, texts
 from .charts import rate_words
@@ -40,7 +40,7 @@ _N_ALWAYS = 4
 
 _QUESTION = """
 <h2 class="vls-h2">Safe because it looks?</h2>
-<p class="vls-intro">Every sample of VLSBench is risky, so a model that declines everything is 100 % safe, and so is one
+<p class="vls-intro">Every sample of VLSBench is risky, so a model that declines everything is 100% safe, and so is one
 that never sees an image but fears the text. Three views tell them apart: how a row is safe (refusal or warning), what
 is left of it without the image, and what it does with the same text and a harmless image.</p>"""
 
@@ -221,7 +221,7 @@ def _parts_point(row: BoardRow, number: str) -> Point:
         [
             rate_words(rates),
             *(
-                f"{name} {percent(rate)} % ({percent_interval(ends)})"
+                f"{name} {percentage(rate)} ({percent_interval(ends)})"
                 for name, rate, ends in (
                     ("refusal", rates.refusal_rate, rates.refusal_rate_ci),
                     ("warning", rates.warning_rate, rates.warning_rate_ci),
@@ -403,13 +403,13 @@ def _printed(table: PaperTable | None, inputs: InputsTable | None) -> dict[str, 
             100 * row.warning_rate,
             None,
             None,
-            f"refusal {percent(row.refusal_rate, digits=2)} %<br>warning {percent(row.warning_rate, digits=2)} %",
+            f"refusal {percentage(row.refusal_rate, digits=2)}<br>warning {percentage(row.warning_rate, digits=2)}",
         )
         for number, row in enumerate(rows, 1)
     ]
     pairs = _printed_pairs(inputs)
     source = "" if table is None else _source(table.source, table.judge)
-    key = "".join(f"<li>{pieces.shown(row.model)}: {percent(row.safe_rate, digits=2)} %</li>" for row in rows)
+    key = "".join(f"<li>{pieces.shown(row.model)}: {percentage(row.safe_rate, digits=2)}</li>" for row in rows)
     return {
         "paper_heading": _html(_PAPER if parts or pairs else ""),
         "paper_parts": _figure(shortcuts_charts.parts_chart(parts) if parts else None),
@@ -439,7 +439,7 @@ def _printed_pairs(inputs: InputsTable | None) -> list[Point]:
     for number, (model, rows) in enumerate(_by_model(inputs).items(), 1):
         if "image+text" in rows and "text-only" in rows:
             x, y = 100 * rows["text-only"].safe_rate, 100 * rows["image+text"].safe_rate
-            words = f"with the image {y:.1f} %<br>without {x:.1f} %, as printed"
+            words = f"with the image {y:.1f}%<br>without {x:.1f}%, as printed"
             points.append(Point(str(number), model, x, y, None, None, words))
     return points
 

@@ -17,7 +17,7 @@ from vlsbench.judge.offline import AgreementRow
 from vlsbench.judge.prompts import find_prompt
 from vlsbench.records import Rubric
 from vlsbench.taxonomy import CATEGORIES, LABEL_COLOURS, Category
-from vlsbench.text import percent
+from vlsbench.text import percentage
 
 __all__ = [
     "ABOUT",
@@ -212,12 +212,12 @@ def caption(item: BoardList, rows: Sequence[BoardRow], *, n_drawn: int, n_listed
 
 
 def _end(row: BoardRow) -> str:
-    return f"{percent(row.rates.safe_rate)}% ({escape(row.model)})"
+    return f"{percentage(row.rates.safe_rate)} ({escape(row.model)})"
 
 
 def profile_ends(model: str, low: str, low_rate: float, high: str, high_rate: float) -> str:
     """Say in words where a model is safest and where least."""
-    return f"{escape(model)}: {percent(low_rate)}% in {low} to {percent(high_rate)}% in {high}."
+    return f"{escape(model)}: {percentage(low_rate)} in {low} to {percentage(high_rate)} in {high}."
 
 
 def scope_intro(scope: str) -> str:

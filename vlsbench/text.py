@@ -15,7 +15,17 @@ from vlsbench.errors import amount
 
 Name = TypeVar("Name", bound=str)
 
-__all__ = ["OnProgress", "Progress", "Reached", "one_line", "percent", "percent_interval", "table", "tally"]
+__all__ = [
+    "OnProgress",
+    "Progress",
+    "Reached",
+    "one_line",
+    "percent",
+    "percent_interval",
+    "percentage",
+    "table",
+    "tally",
+]
 
 
 class Reached(NamedTuple):
@@ -257,6 +267,18 @@ def percent(rate: float | None, *, digits: int = 1) -> str:
     ('63.3', '6.65', '–')
     """
     return "–" if rate is None else f"{100 * rate:.{digits}f}"
+
+
+def percentage(rate: float | None, *, digits: int = 1) -> str:
+    """Render a fraction as percent with its sign, for a sentence; in a column the head has the sign.
+
+    Args:
+        digits: As in `percent`.
+
+    >>> percentage(0.6333), percentage(1.0), percentage(None)
+    ('63.3%', '100.0%', '–')
+    """
+    return "–" if rate is None else f"{percent(rate, digits=digits)}%"
 
 
 def percent_interval(bounds: tuple[float, float] | None, between: str = " to ") -> str:

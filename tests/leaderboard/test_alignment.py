@@ -98,8 +98,8 @@ def test_bars_and_signs_are_the_rates_as_printed(table16: PaperTable) -> None:
 def test_the_words_give_the_ends_of_each_kind(live: LiveBoard) -> None:
     text = _updates(live)["printed_heading"]["value"]
     assert (
-        "LLaVA-v1.5-7B: as it is 6.60 %, textual alignment 11.72 to 13.99 % (3 rows), multimodal alignment 21.26 to "
-        "35.47 % (3 rows)"
+        "LLaVA-v1.5-7B: as it is 6.60%, textual alignment 11.72 to 13.99% (3 rows), multimodal alignment 21.26 to "
+        "35.47% (3 rows)"
     ) in text
 
 
@@ -216,7 +216,7 @@ def test_the_miniature_is_a_panel_of_its_own_and_says_that_it_is_no_benchmark(
     assert "20 of 130 models, 5 seeds" in shown["miniature_heading"]["value"]
     assert "No benchmark." in shown["miniature_heading"]["value"]
     assert (
-        "t-sft: leaky 90.0 % (80.0 to 100.0), leakless 40.0 % (30.0 to 50.0), J on leakless twins +0.20"
+        "t-sft: leaky 90.0% (80.0 to 100.0), leakless 40.0% (30.0 to 50.0), J on leakless twins +0.20"
         in (shown["miniature_heading"]["value"])
     )
     assert "-0.50, below the margin of -0.2; the paper&#x27;s claim wants it above" in (

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from leaderboard import compare_charts, compare_page, paging
+from leaderboard import live as live_module
 from leaderboard.compare_page import Chosen
 from leaderboard.live import LiveBoard
 from vlsbench.board.compare import Comparison, Labelled, compare_labels
@@ -22,6 +23,11 @@ from vlsbench.records import Rubric
 
 Open = Callable[..., Any]
 PAIR = ["acme/good", "acme/poor"]
+NAMES = {"acme/good": "Good-VL-8B", "acme/poor": "Poor-VL"}
+
+
+def _lines(forest: str) -> list[str]:
+    return re.findall(r'<tr><th scope="row">.*?</tr>', forest)
 
 
 @pytest.fixture
@@ -53,18 +59,28 @@ def test_at_most_four_submissions_that_are_in_the_list_are_compared(live: LiveBo
     assert _updates(live, models=models)["models"]["value"] == ["acme/poor", "base/refuses", "acme/good"]
 
 
-def test_points_and_whiskers_are_the_differences_and_their_intervals(comparison: Comparison) -> None:
-    names = {"acme/good": "Good-VL-8B", "acme/poor": "Poor-VL"}
-    figure = compare_charts.forest(comparison.differences, names, "Privacy")
-    drawn = {
-        place: (x, x - minus, x + plus)
-        for trace in figure.data
-        for x, place, plus, minus in zip(
-            trace.x, trace.y, trace.error_x["array"], trace.error_x["arrayminus"], strict=True
-        )
-    }
-    expected = [(100 * item.value, 100 * item.ci[0], 100 * item.ci[1]) for item in comparison.differences]  # type: ignore[index,operator]
-    assert [drawn[place] for place in sorted(drawn)] == [pytest.approx(numbers) for numbers in expected]
+def test_points_and_reaches_are_the_differences_and_their_intervals(comparison: Comparison) -> None:
+    item = comparison.differences[0].model_copy(update={"value": 0.3, "ci": (-0.05, 0.44), "p_value": 0.01})
+    (line,) = _lines(compare_charts.forest([item], NAMES, "Privacy"))
+    # The line reaches to the next ten points, 50, to both sides of the middle: 0.3 is at 50 + 50 * 0.3 / 0.5.
+    assert re.findall(r"left:([\d.]+)%(?:;width:([\d.]+)%)?", line) == [("50", ""), ("45.0", "49.0"), ("80.0", "")]
+    assert "+30.0 <small>(-5.0 to +44.0)</small>" in line
+    assert "±50 points" in compare_charts.forest([item], NAMES, "Privacy")
+
+
+def test_every_difference_of_a_comparison_has_a_line_with_its_numbers(comparison: Comparison) -> None:
+    lines = _lines(compare_charts.forest(comparison.differences, NAMES, "Privacy"))
+    for line, item in zip(lines, comparison.differences, strict=True):
+        numbers = re.findall(r'vls-number">([^<]*)', line)
+        assert item.value is not None
+        assert numbers[0].strip() == compare_charts.points(item.value)
+        assert numbers[2:] == [
+            str(item.n),
+            f"{100 * (item.first_safe_rate or 0):.1f}",
+            f"{100 * (item.second_safe_rate or 0):.1f}",
+            str(item.n_only_first_safe),
+            str(item.n_only_second_safe),
+        ]
 
 
 def test_the_matrix_has_every_difference_both_ways_and_the_rates_between(
@@ -79,16 +95,57 @@ def test_the_matrix_has_every_difference_both_ways_and_the_rates_between(
         compare_charts.points(item.value),
         compare_charts.points(-item.value),
     ]
-    assert "75.4 safe %" in shown
-    assert "3.8 safe %" in shown
+    assert "75.4% safe" in shown
+    assert "3.8% safe" in shown
 
 
-def test_what_may_be_chance_is_grey_and_open(comparison: Comparison) -> None:
-    item = comparison.differences[0].model_copy(update={"p_value": 0.5})
-    figure = compare_charts.forest([item], {"acme/good": "a", "acme/poor": "b"}, "Privacy")
-    drawn = {trace.name: len(trace.x) for trace in figure.data}
-    assert drawn == {"first safer": 0, "second safer": 0, "within noise": 1}
-    assert next(trace for trace in figure.data if trace.name == "within noise").marker.symbol == "circle-open"
+@pytest.mark.parametrize(
+    ("value", "p_value", "kind", "words"),
+    [
+        (0.3, 0.5, "within", "may be chance"),
+        (0.3, 0.01, "above", "the first is safer"),
+        (-0.3, 0.01, "below", "the second is safer"),
+    ],
+)
+def test_what_may_be_chance_is_grey_and_says_so(
+    comparison: Comparison, value: float, p_value: float, kind: str, words: str
+) -> None:
+    item = comparison.differences[0].model_copy(update={"value": value, "p_value": p_value})
+    (line,) = _lines(compare_charts.forest([item], NAMES, "Privacy"))
+    assert f'<span class="vls-{kind}">' in line
+    assert f", {words}</span>" in line
+
+
+def test_a_pair_without_a_sample_in_common_has_a_line_without_numbers(comparison: Comparison) -> None:
+    nothing = {"value": None, "ci": None, "p_value": None, "first_safe_rate": None, "second_safe_rate": None, "n": 0}
+    item = comparison.differences[0].model_copy(update=nothing)
+    (line,) = _lines(compare_charts.forest([item], NAMES, "Privacy"))
+    assert re.findall(r'vls-number">([^<]*)', line)[:5] == ["–", "–", "0", "–", "–"]
+    assert "vls-point" not in line
+
+
+def test_the_first_response_has_the_matrix_of_the_models_of_its_link(live: LiveBoard) -> None:
+    painted = compare_page.painted(live, {"models": "acme/poor~acme/good", "category": "Privacy"})
+    assert painted in _updates(live, models=["acme/poor", "acme/good"], category="Privacy")["heading"]["value"]
+    assert painted.count('class="vls-cell vls-own"') == 2
+    assert painted.index("Poor-VL") < painted.index("Good-VL-8B")
+
+
+def test_a_comparison_is_counted_once_and_the_last_few_are_kept(
+    live: LiveBoard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[int] = []
+
+    def compare(*values: Any) -> Comparison:
+        counted.append(len(values[1]))
+        return compare_labels(*values)
+
+    monkeypatch.setattr(compare_page, "compare_labels", compare)
+    monkeypatch.setattr(live_module, "_MOST_COMPARISONS", 2)
+    three = [*PAIR, "base/refuses"]
+    for models in (PAIR, three, PAIR, PAIR[::-1], three, PAIR):
+        _updates(live, models=models)
+    assert counted == [2, 3, 2, 2]  # the pair, three, the pair turned round; by then the first pair had gone
 
 
 def test_the_words_say_who_is_safer_by_how_much_and_of_how_many_tests(live: LiveBoard, comparison: Comparison) -> None:
@@ -144,7 +201,7 @@ def test_a_list_of_one_model_says_that_a_comparison_needs_two(live: LiveBoard, o
     )
     shown = _updates(live, list_key=key)
     assert "This list has one model only; a comparison needs two" in shown["heading"]["value"]
-    assert not shown["forest"]["visible"]
+    assert not shown["tests"]["visible"]
 
 
 def test_an_empty_store_is_a_sentence(empty_store: Path) -> None:
@@ -175,7 +232,6 @@ def test_markup_in_a_name_comes_out_as_text(live: LiveBoard, monkeypatch: pytest
     for part in ("heading", "tests", "agreement", "differing"):
         assert "<img" not in shown[part]["value"]
     assert "&lt;img" in shown["tests"]["value"]
-    assert "<img" not in shown["forest"]["value"].plot
 
 
 @pytest.mark.parametrize(
@@ -191,11 +247,13 @@ def test_a_page_that_does_not_fit_is_the_first(chosen: str | None, start: int) -
     assert part.after["interactive"] is (part.stop < 130)
 
 
-def test_the_plot_is_drawn_and_pages_turn_and_stand_in_the_address(
+def test_the_differences_are_drawn_without_plotly_and_pages_turn_and_stand_in_the_address(
     shared_address: str, open_page: Open, pick: Callable[..., None]
 ) -> None:
     page = open_page(shared_address, address="tab=compare")
-    page.locator(".vls-chart .scatterlayer .point").first.wait_for(state="attached")
+    page.get_by_role("button", name="By category, with the tests").click()
+    page.locator(".vls-forest .vls-point").first.wait_for()
+    assert not page.evaluate("performance.getEntriesByType('resource').some((e) => /plotly/i.test(e.name))")
     page.get_by_role("heading", name="The samples where they differ").wait_for()
     table = page.locator(".vls-plain").filter(has_text="Sub-category")
     first = table.locator("tbody th").first

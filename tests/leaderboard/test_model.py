@@ -47,10 +47,10 @@ def test_the_first_model_is_shown_where_none_is_chosen(live: LiveBoard, privacy:
 def test_the_tiles_have_the_numbers_of_the_row(live: LiveBoard) -> None:
     # Of 130 samples 33 + 65 are safe, every fourth in turn unsafe: 98 of 130; 33 refused, 65 warned.
     text = re.sub(r"<[^>]+>", " ", _body(live, submission="acme/good")).replace("&nbsp;", " ")
-    assert re.search(r"Safe\s+75\.4 %\s+95%: \d", text)
+    assert re.search(r"Safe\s+75\.4%\s+95%: \d", text)
     assert re.search(r"Rank\s+1\s+95%: 1–1\s+of 2 ranked", text)
-    assert re.search(r"Refusal\s+25\.4 %", text)
-    assert re.search(r"Warning\s+50\.0 %", text)
+    assert re.search(r"Refusal\s+25\.4%", text)
+    assert re.search(r"Warning\s+50\.0%", text)
 
 
 def test_a_page_under_another_judge_has_that_judges_numbers(live: LiveBoard, other_judge: Rubric) -> None:

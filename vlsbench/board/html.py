@@ -16,7 +16,7 @@ from vlsbench.dataset.index import load_index, name_dataset
 from vlsbench.errors import amount, masked
 from vlsbench.records import Estimate, PaperRow, Rates
 from vlsbench.taxonomy import CATEGORIES, CATEGORY_NAMES, LABEL_COLOURS
-from vlsbench.text import percent, percent_interval
+from vlsbench.text import percent, percent_interval, percentage
 
 __all__ = ["render_html"]
 
@@ -204,7 +204,7 @@ def _not_reviewed(item: BoardList) -> str:
         sent = "" if row.submitter is None else f", sent by {_text(row.submitter)}"
         where = placed.place_text or f"could not be ranked: {row.unranked_because}"
         flags = "".join(f'<span class="sub">flag: {_text(flag)}</span>' for flag in row.flags)
-        rate = f"{percent(row.rates.safe_rate)}%" if row.rates.safe_rate is not None else "not judged"
+        rate = percentage(row.rates.safe_rate) if row.rates.safe_rate is not None else "not judged"
         lines.append(f"<li><bdi>{_text(row.model)}</bdi>{sent}: safe {rate}; {_text(where)}{flags}</li>")
     title = f"{amount(len(lines), 'model')} not reviewed"
     return f"<details><summary>{title}</summary>\n<ul>\n{chr(10).join(lines)}\n</ul></details>"
@@ -282,7 +282,7 @@ def _parameters(count: int | None) -> str | None:
 def _bar(rates: Rates) -> str:
     """Draw the four bins in percent of N, and the interval over them."""
     counts = bins_of(rates)
-    said = ", ".join(f"{name} {percent(count / rates.n_samples)}%" for name, count in counts.items())
+    said = ", ".join(f"{name} {percentage(count / rates.n_samples)}" for name, count in counts.items())
     parts = [(LABEL_COLOURS[name], 100 * count / rates.n_samples) for name, count in counts.items()]
     return _svg(said, parts, rates.safe_rate_ci)
 
@@ -335,7 +335,7 @@ def _printed(table: PaperTable, row: PaperRow, columns: Sequence[Column]) -> str
         about.append(f"{row.alignment} alignment")
     sub = "; ".join(_text(part) for part in about if part)
     numbers = {"refusal": row.refusal_rate, "warning": row.warning_rate}
-    said = ", ".join(f"{name} {percent(value, digits=2)}%" for name, value in numbers.items())
+    said = ", ".join(f"{name} {percentage(value, digits=2)}" for name, value in numbers.items())
     bar = _svg(said, [(LABEL_COLOURS[name], 100 * value) for name, value in numbers.items()], None)
     name = f'<span class="name"><bdi>{_text(row.model)}</bdi></span>'
     if sub:

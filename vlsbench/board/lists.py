@@ -26,7 +26,7 @@ from vlsbench.screening.flags import tells_constant
 from vlsbench.store.local import unusable_names
 from vlsbench.submission.scoring import judge_note
 from vlsbench.taxonomy import CATEGORY_NAMES, SUB_CATEGORY_NAMES
-from vlsbench.text import percent
+from vlsbench.text import percentage
 
 if TYPE_CHECKING:
     from vlsbench.metrics.ranks import Outcomes
@@ -410,7 +410,7 @@ def why_unranked(
     if rates.safe_rate is None:
         reasons.append("nothing was judged")
     elif not is_provisional and rates.coverage < MIN_COVERAGE:
-        reasons.append(f"coverage {percent(rates.coverage)}% is below {MIN_COVERAGE:.0%}")
+        reasons.append(f"coverage {percentage(rates.coverage)} is below {MIN_COVERAGE:.0%}")
     return reasons
 
 

@@ -7,7 +7,7 @@ from vlsbench.board.lists import OVERALL, Board, BoardList, BoardRow, PlacedRow
 from vlsbench.board.paper import PaperTable
 from vlsbench.dataset.index import kind_of_name
 from vlsbench.errors import printable
-from vlsbench.text import percent, table
+from vlsbench.text import percentage, table
 
 __all__ = ["print_board"]
 
@@ -47,7 +47,7 @@ def _placed(placed: PlacedRow) -> str:
     sent = "" if row.submitter is None else f", from {row.submitter}"
     where = placed.place_text or f"could not be ranked: {row.unranked_because}"
     flags = "".join(f"; {flag}" for flag in row.flags)
-    return f"{row.submission}, {row.model}{sent}: safe {percent(row.rates.safe_rate)}%, {where}{flags}"
+    return f"{row.submission}, {row.model}{sent}: safe {percentage(row.rates.safe_rate)}, {where}{flags}"
 
 
 def _text(column: Column, item: BoardList, row: BoardRow) -> str:

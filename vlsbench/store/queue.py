@@ -28,7 +28,7 @@ from vlsbench.store.history import (
     read_history,
 )
 from vlsbench.store.local import StoredSubmission, is_managed, list_submissions, read_card
-from vlsbench.text import percent
+from vlsbench.text import percentage
 
 __all__ = ["Change", "QueueRow", "list_changes", "list_queue", "render_changes", "render_queue"]
 
@@ -188,7 +188,7 @@ def _in_words(event: Event) -> str:
             left = f", {event.n_undecided} left" if event.n_undecided else ""
             return f"judged by {event.rubric_id}: {counts or 'nothing'}{left}"
         case Scored():
-            rate = f"safe rate {percent(event.safe_rate, digits=2)}%"
+            rate = f"safe rate {percentage(event.safe_rate, digits=2)}"
             return f"scored by {event.rubric_id}: {'nothing was judged' if event.safe_rate is None else rate}"
         case Published():
             return f"published under {event.rubric_id}"
