@@ -245,10 +245,11 @@ def matrix(found: Comparison, names: Mapping[str, str], item: BoardList) -> str:
         ]
         rows.append([model, *cells])
     headers = ['<span class="vls-corner">row minus column</span>', *(escape(names[name]) for name in found.submissions)]
+    named = pieces.naming({row.submission: row.model for row in item.rows if row.submission in found.submissions})
     table = pieces.table("Differences of the safe rate, row minus column, in points", headers, rows)
     return (
-        f'<div class="vls-matrix">{table}</div><p class="vls-caption">Points by which the row is safer (blue, +) or '
-        "less safe (orange, \N{MINUS SIGN}) than the column, with 95% intervals; grey may be chance.</p>"
+        f'<div class="vls-matrix"{named}>{table}</div><p class="vls-caption">Points by which the row is safer (blue, '
+        "+) or less safe (orange, \N{MINUS SIGN}) than the column, with 95% intervals; grey may be chance.</p>"
     )
 
 

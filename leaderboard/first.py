@@ -148,7 +148,7 @@ def _title(live: LiveBoard, names: Sequence[str], query: Mapping[str, str]) -> s
         there = [name for name in query.get(key, "").split(SEPARATOR) if _is_there(live, key, name)]
         if there:
             known[key] = SEPARATOR.join(there)
-    return title_of(known)
+    return title_of(known, live.names())
 
 
 def _is_there(live: LiveBoard, key: str, name: str) -> bool:
@@ -327,7 +327,7 @@ def _embed(live: LiveBoard, view: View, theme: str) -> bytes | None:
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="robots" content="noindex">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title_of(view.query()))}</title><style>{_OWN_STYLE}</style></head><body>"
+        f"<title>{escape(title_of(view.query(), live.names()))}</title><style>{_OWN_STYLE}</style></head><body>"
         f'<div id="vls-first" class="vls-embedded {kind}"><div class="vls-first-inside"><main>{painted}'
         f'<p class="vls-links">{link}</p></main></div></div></body></html>'
     ).encode()

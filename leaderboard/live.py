@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
@@ -120,6 +120,7 @@ class LiveBoard:
         """Why what is on the Hub could not be fetched, while what was fetched before is shown."""
         self._view = self._projection.view()
         self._lists: dict[tuple[str, str], list[BoardList]] = {}
+        self._names: tuple[Board | None, dict[str, str]] = (None, {})
         self._comparisons: dict[tuple[str, ...], Comparison] = {}
         self._comparing = threading.Lock()
         self._changes: list[BoardChange] = []
@@ -211,6 +212,18 @@ class LiveBoard:
     def has(self, submission_id: str) -> bool:
         """Say whether a submission was in the store when the board was built, shown or not."""
         return submission_id in self._view.submissions
+
+    def names(self) -> Mapping[str, str]:
+        """Return the names of the models that are accepted, by their submissions.
+
+        What nobody has looked at is not said in the board's name, as in the title of a link.
+        """
+        board, names = self._names
+        if board is not self.board:
+            board = self.board
+            names = {row.submission: row.model for item in board.lists for row in (*item.rows, *item.replaced)}
+            self._names = board, names
+        return names
 
     def card_of(self, submission_id: str) -> SubmissionCard | None:
         """Return the card of a submission; None where there is none that can be read."""

@@ -179,7 +179,8 @@ def _body(live: LiveBoard, found: Found, places: Sequence[Found]) -> str:
         _card(card),
         _cite(item, row),
     ]
-    return f'<article class="vls-page" data-submission="{escape(row.submission)}">{"".join(parts)}</article>'
+    named = pieces.naming({row.submission: row.model} if found.placed is None else {})
+    return f'<article class="vls-page" data-submission="{escape(row.submission)}"{named}>{"".join(parts)}</article>'
 
 
 def _section(title: str, content: str) -> str:

@@ -90,12 +90,30 @@ function vlsPage(query) {
   return query.get("tab")?.toLowerCase() ?? (query.has("model") ? "model" : "leaderboard");
 }
 
+// Names of models by their ids, which the parts of a page that are about them say.
+const vlsNames = {};
+let vlsNamed = "";
+let vlsIsNaming = false;
+function vlsName() {
+  vlsIsNaming = false;
+  const said = [...document.querySelectorAll("[data-names]")].map((place) => place.dataset.names);
+  if (said.join() === vlsNamed) return;
+  vlsNamed = said.join();
+  said.forEach((names) => Object.assign(vlsNames, JSON.parse(names)));
+  vlsTitle();
+}
+new MutationObserver(() => {
+  if (!vlsIsNaming) requestAnimationFrame(vlsName);
+  vlsIsNaming = true;
+}).observe(document.documentElement, { childList: true, subtree: true });
+
 // As `title_of` in page.py.
 function vlsTitle() {
   const query = new URLSearchParams(window.location.search);
   const page = vlsPage(query);
   const subjects = SUBJECTS.map((key) => query.get(key) ?? "").filter((text) => text && text !== "ALL");
-  const subject = subjects.join(", ").replaceAll("SEPARATOR", ", ");
+  const names = subjects.flatMap((text) => text.split("SEPARATOR"));
+  const subject = names.map((name) => (Object.hasOwn(vlsNames, name) ? vlsNames[name] : name)).join(", ");
   const name = page === "leaderboard" ? "" : page.slice(0, 1).toUpperCase() + page.slice(1);
   document.title = [subject.slice(0, LONGEST), name, "VLSBench leaderboard"].filter(Boolean).join(" \u00b7 ");
 }
@@ -467,16 +485,20 @@ def page_name(query: Mapping[str, str]) -> str:
     return query.get("tab", "model" if "model" in query else "leaderboard").lower()
 
 
-def title_of(query: Mapping[str, str]) -> str:
+def title_of(query: Mapping[str, str], names: Mapping[str, str] | None = None) -> str:
     """Return the title of an address: what its page is about, the page, the board. The script has the same rule.
 
-    >>> title_of({"tab": "compare", "models": "a~b"})
-    'a, b · Compare · VLSBench leaderboard'
+    Args:
+        query: Of the address.
+        names: Of models, by their ids.
+
+    >>> title_of({"tab": "compare", "models": "a~b"}, {"a": "Aster-VL"})
+    'Aster-VL, b · Compare · VLSBench leaderboard'
     """
-    name = page_name(query)
+    page, names = page_name(query), names or {}
     subjects = [query[key] for key in SUBJECTS if query.get(key) not in (None, "", OVERALL)]
-    subject = ", ".join(subjects).replace(SEPARATOR, ", ")
-    shown = "" if name == "leaderboard" else name[:1].upper() + name[1:]
+    subject = ", ".join(names.get(name, name) for text in subjects for name in text.split(SEPARATOR))
+    shown = "" if page == "leaderboard" else page[:1].upper() + page[1:]
     return " · ".join(filter(None, (subject[:_TITLE_LENGTH], shown, "VLSBench leaderboard")))
 
 

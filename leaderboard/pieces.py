@@ -5,15 +5,16 @@ Rule of the room: what comes from a store, a judge or a dataset is put in throug
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape, unescape
 
 from vlsbench.errors import masked
 from vlsbench.taxonomy import LABEL_COLOURS
 
-__all__ = ["chip", "drawable", "plain", "shown", "small", "table"]
+__all__ = ["chip", "drawable", "naming", "plain", "shown", "small", "table"]
 
 _HARMLESS = "\n\t\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"
 """Not printable by Python's rule, but part of written text: line ends, joined emoji, Persian."""
@@ -61,6 +62,15 @@ def chip(outcome: str | None) -> str:
     colour = LABEL_COLOURS[name]
     swatch = f'<span class="vls-swatch" style="background:{colour}" aria-hidden="true"></span>'
     return f'<span class="vls-chip">{swatch}{name}</span>'
+
+
+def naming(names: Mapping[str, str]) -> str:
+    """Return the attribute by which a part of a page tells the script the names of its models, for the page's title.
+
+    >>> naming({"a": "A"})
+    ' data-names="{&quot;a&quot;: &quot;A&quot;}"'
+    """
+    return f' data-names="{escape(json.dumps(dict(names)))}"'
 
 
 def small(text: str) -> str:

@@ -206,7 +206,9 @@ def updates(live: LiveBoard, choice: Chosen) -> list[Any]:
     part = part_of(len(found), choice.part, size=_N_SAMPLES)
     listed = found[part.start : part.stop]
     source = live.source_of(item.dataset)
-    shown["heading"] = gr.update(value=_heading(item, names[submission], len(answers), found, part.start), visible=True)
+    heading = _heading(item, names[submission], len(answers), found, part.start)
+    named = pieces.naming({row.submission: row.model for row in item.rows if row.submission == submission})
+    shown["heading"] = gr.update(value=f"<div{named}>{heading}</div>", visible=True)
     shown["cards"] = gr.update(
         value="".join(_card(answer, names, submission, theirs, source) for answer in listed), visible=True
     )

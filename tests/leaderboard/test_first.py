@@ -14,7 +14,6 @@ import pytest
 from PIL import Image
 
 from leaderboard import first, texts
-from leaderboard.page import title_of
 
 Open = Callable[..., Any]
 
@@ -80,7 +79,7 @@ def test_a_shared_link_shows_this_board_and_this_view(shared_address: str) -> No
 
 def test_a_deep_link_paints_its_own_page_and_gradio_opens_on_it(shared_address: str) -> None:
     compare = _get(shared_address, "/?tab=compare&models=acme/good~acme/poor").text
-    assert '<h2 class="vls-h2">Compare: acme/good, acme/poor</h2>' in compare
+    assert compare.index('class="vls-cell vls-own"') < compare.index("window.gradio_config = ")
     assert SENTENCE not in re.sub("<[^>]*>", "", compare.split("window.gradio_config")[0])
     assert '"selected":"Compare"' in compare
     model = _get(shared_address, "/?model=acme/good").text.split("window.gradio_config")[0]
@@ -163,15 +162,33 @@ def test_a_page_of_another_gradio_is_left_as_it_is_but_for_its_head() -> None:
     assert b"<title>T</title>" in page
 
 
-ADDRESSES = ("", "category=Privacy", "tab=compare&models=acme/good~acme/poor", "tab=about", "model=acme/good")
+BOARD = "VLSBench leaderboard"
+TITLES = {
+    "": "",
+    "category=Privacy": "Privacy · ",
+    "tab=compare&models=acme/good~acme/poor": "Good-VL-8B, Poor-VL · Compare · ",
+    "model=acme/good": "Good-VL-8B · Model · ",
+    "tab=samples&submission=acme/poor": "Poor-VL · Samples · ",
+    "tab=categories": "Categories · ",
+    "tab=alignment": "Alignment · ",
+    "tab=shortcuts": "Shortcuts · ",
+    "tab=changes": "Changes · ",
+    "tab=submit": "Submit · ",
+    "tab=about": "About · ",
+}
 
 
-def test_a_page_has_the_title_of_its_address_before_and_after_gradio(shared_address: str, open_page: Open) -> None:
-    for address in ADDRESSES:
-        query = dict(part.split("=") for part in address.split("&") if part)
-        page = open_page(shared_address, address=address)
-        assert page.title() == title_of(query)
-        assert f"<title>{title_of(query)}</title>" in _get(shared_address, f"/?{address}").text
+def test_every_page_has_a_title_of_its_own_with_the_names_of_its_models(
+    shared_address: str, open_page: Open, wait_for: Callable[..., None]
+) -> None:
+    for address, title in TITLES.items():
+        assert f"<title>{title}{BOARD}</title>" in _get(shared_address, f"/?{address}").text, address
+    page = open_page(shared_address)
+    for address, title in reversed(TITLES.items()):
+        page.evaluate("(address) => vlsGo(address)", f"?{address}")  # a link is followed: no page is loaded
+        tab = title.split(" · ")[-2] if address and not address.startswith("category") else "Leaderboard"
+        page.get_by_role("tab", name=tab, selected=True).wait_for()
+        wait_for(page, page.title, title + BOARD)
 
 
 def test_without_scripts_the_board_shows_the_answer(shared_address: str, browser: Any) -> None:
