@@ -28,6 +28,7 @@ __all__ = [
     "canonical_json",
     "exclusive",
     "keys_given_twice",
+    "locked",
     "open_regular",
     "read_lines",
     "read_regular",
@@ -232,6 +233,21 @@ def exclusive(path: Path) -> Iterator[None]:
                 f"{path}: another process is writing this file. Wait for it to end, then run the command again; "
                 "it goes on where that one stopped."
             ) from None
+        yield
+    finally:
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def locked(lock: Path) -> Iterator[None]:
+    """Hold a lock file for the length of the block, and wait until no other thread or process of this machine does.
+
+    The lock is the operating system's and ends with the process; the file, in a folder that is there, stays.
+    """
+    refuse_link(lock)
+    fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
         yield
     finally:
         os.close(fd)

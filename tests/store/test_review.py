@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import threading
+import time
 from collections.abc import Callable, Iterator
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +17,13 @@ from tests.conftest import Folder
 from vlsbench.dataset.index import load_index
 from vlsbench.errors import SubmissionError
 from vlsbench.records import SubmissionCard
+from vlsbench.store import desk
 from vlsbench.store.desk import Desk, Uploaded, UploadForm
 from vlsbench.store.history import Accepted, Received, entry_of, fold, read_history
 from vlsbench.store.identity import vouched_by
 from vlsbench.store.intake import accept, accept_all_from, submit, why_not_a_submission_change, why_not_as_named
-from vlsbench.store.local import LocalStore
+from vlsbench.store.local import LocalStore, list_submissions
+from vlsbench.store.queue import QueueRow, list_queue
 from vlsbench.store.rules import Rules, read_rules
 
 ID = load_index("sample").risky[0].instruction_id
@@ -164,18 +170,49 @@ def test_the_desk_accepts_whom_the_rules_trust_and_nobody_who_only_typed_a_name(
     assert [event and event.member_of for event in received] == [None, "Acme", None, None]
 
 
+@pytest.mark.parametrize("kind", [threading.Thread, get_context("fork").Process], ids=["threads", "processes"])
+def test_who_submits_several_at_once_has_no_more_open_than_one_by_one(
+    upload: Callable[[int], list[Uploaded]], store: LocalStore, monkeypatch: pytest.MonkeyPatch, kind: Any
+) -> None:
+    Path(store.location).mkdir()
+    (store.sync() / "rules.json").write_text('{"max_open": 1}')
+    # Checked beforehand, so that all of them come to be placed at once.
+    checks = [contextlib.ExitStack() for _ in range(3)]
+    found = [
+        stack.enter_context(desk._checked(upload(number), UploadForm(), 60)) for number, stack in enumerate(checks)
+    ]
+    monkeypatch.setattr(desk, "_checked", lambda number, *_: contextlib.nullcontext(found[number]))
+
+    def count_slowly(folder: Path) -> list[QueueRow]:
+        rows = list_queue(folder)
+        time.sleep(0.05)
+        return rows
+
+    monkeypatch.setattr(desk, "list_queue", count_slowly)
+    try:
+        workers = [kind(target=Desk(store).submit, args=(number, UploadForm(), "eve")) for number in range(3)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join(60)
+    finally:
+        for stack in checks:
+            stack.close()
+    assert len(list_submissions(store.sync())) == 1
+
+
 def test_a_person_has_so_many_submissions_open(upload: Callable[[int], list[Uploaded]], store: LocalStore) -> None:
     Path(store.location).mkdir()
     (store.sync() / "rules.json").write_text('{"max_open": 1}')
-    desk = Desk(store)
-    first = desk.submit(upload(0), UploadForm(), "eve")
-    second = desk.submit(upload(1), UploadForm(), "eve")
+    own = Desk(store)
+    first = own.submit(upload(0), UploadForm(), "eve")
+    second = own.submit(upload(1), UploadForm(), "eve")
     assert (second.submission_id, second.refusal) == (
         None,
         "1 submission of eve waits for review, and 1 may at once. The next is taken once the maintainer has decided on "
         "one.",
     )
-    assert desk.submit(upload(0), UploadForm(), "eve").submission_id == first.submission_id, "it is there already"
-    assert desk.submit(upload(2), UploadForm(), "bob").is_new
+    assert own.submit(upload(0), UploadForm(), "eve").submission_id == first.submission_id, "it is there already"
+    assert own.submit(upload(2), UploadForm(), "bob").is_new
     accept(first.submission_id or "", store, name="mary")
-    assert desk.submit(upload(1), UploadForm(), "eve").is_new
+    assert own.submit(upload(1), UploadForm(), "eve").is_new

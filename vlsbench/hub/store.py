@@ -14,11 +14,9 @@ which outlives a killed run. Both are below `VLSBENCH_CACHE_DIR`. The clocks of 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import logging
-import os
 import random
 import re
 import secrets
@@ -36,7 +34,7 @@ from pydantic import ValidationError
 
 from vlsbench.board.counted_file import cache_folder
 from vlsbench.errors import HubError, SubmissionError, UsageError, VLSBenchError
-from vlsbench.files import StrPath, canonical_json, write_atomic
+from vlsbench.files import StrPath, canonical_json, locked, write_atomic
 from vlsbench.hub.connection import connect, hub_errors, retried, who_am_i
 from vlsbench.records import Record
 from vlsbench.store.history import HISTORY_FOLDER, Moment
@@ -152,7 +150,7 @@ class HubStore:
         mirror = self._home / "mirror"
         mirror.mkdir(parents=True, exist_ok=True)
         api = connect()
-        with _locked(self._home / "mirror.lock"):
+        with locked(self._home / "mirror.lock"):
             known = _read_known(self._home / "mirror.json")
             head = self._head(api)
             if submission_id is None and known.head == head:
@@ -260,6 +258,13 @@ class HubStore:
                 raise HubError(f"{error} `vlsbench submit --pr` proposes it to who has.") from error.__cause__
             raise
         return True
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait for the other threads and processes of this machine; the Space is the only one that takes uploads."""
+        self._home.mkdir(parents=True, exist_ok=True)
+        with locked(self._home / "turn.lock"):
+            yield
 
     def propose(self, submission_id: str, files: Files, message: str) -> str:
         """Open a pull request that adds the submission, or find the one that is open.
@@ -495,14 +500,3 @@ def _remove_empty(folder: Path, top: Path) -> None:
     while folder != top and folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
         folder = folder.parent
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Wait for the other processes of this machine that use the mirror."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)

@@ -567,21 +567,22 @@ class Desk:
         with _checked(files, form, self.check_seconds) as (report, folder):
             if report.submission_id is None:
                 return Submitted(report, None, False, None, None)
-            refusal = self._why_not_today(report.submission_id, who)
-            if refusal is not None:
-                return Submitted(report, None, False, None, refusal)
-            member_of = _shared(report.card, organizations)
-            is_trusted = self.needs_sign_in and self._rules().trusts(who, member_of)
-            try:
-                receipt = submit(
-                    folder,
-                    self.store,
-                    name=who,
-                    accepted_because="the store's rules trust who submitted it" if is_trusted else None,
-                    member_of=member_of,
-                )
-            except SubmissionError as error:  # this very content was withdrawn or rejected
-                return Submitted(report, None, False, None, str(error).replace(str(folder), _WORK))
+            with self.store.turn():  # what is counted stays true until what is counted for is stored
+                refusal = self._why_not_today(report.submission_id, who)
+                if refusal is not None:
+                    return Submitted(report, None, False, None, refusal)
+                member_of = _shared(report.card, organizations)
+                is_trusted = self.needs_sign_in and self._rules().trusts(who, member_of)
+                try:
+                    receipt = submit(
+                        folder,
+                        self.store,
+                        name=who,
+                        accepted_because="the store's rules trust who submitted it" if is_trusted else None,
+                        member_of=member_of,
+                    )
+                except SubmissionError as error:  # this very content was withdrawn or rejected
+                    return Submitted(report, None, False, None, str(error).replace(str(folder), _WORK))
         if receipt.submission_id is None:  # pragma: no cover - it passed the same gate a moment ago
             return Submitted(report, None, False, None, "it does not pass the gate")
         return Submitted(report, receipt.submission_id, receipt.is_new, receipt.state, None)

@@ -36,6 +36,7 @@ from vlsbench.files import (
     MAX_LINE_BYTES,
     append_lines,
     canonical_json,
+    locked,
     open_regular,
     refuse_link,
     sha256_hex,
@@ -180,6 +181,9 @@ class Store(Protocol):
 
     def default_who(self) -> str:
         """Say who is writing where nobody says so."""
+
+    def turn(self) -> AbstractContextManager[None]:
+        """Wait until nobody else counts what is there to decide what may be added, and keep others from it."""
 
     def add(self, submission_id: str, files: Files, message: str) -> bool:
         """Add a submission whole or not at all; paths are below its directory. False where its id is there already."""
@@ -451,12 +455,21 @@ class LocalStore:
             _put(self._folder / name, files[name])
 
     @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """Hold a lock of the operating system, which threads and processes wait for."""
+        with locked(self._lock_file(".turn")):
+            yield
+
+    def _lock_file(self, name: str) -> Path:
+        refuse_link(self._folder / ".leases")
+        path = self._folder / ".leases" / f"{name}.lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    @contextlib.contextmanager
     def lease(self, submission_id: str) -> Iterator[Lease | None]:
         """Hold a lock of the operating system; it ends with the process, however that ends."""
-        lock = self._folder / ".leases" / f"{submission_id}.lock"
-        refuse_link(self._folder / ".leases")
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        fd = os.open(self._lock_file(submission_id), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         try:
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
