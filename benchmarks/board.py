@@ -21,11 +21,11 @@ import json
 import os
 import random
 import re
-import resource
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import product
 from pathlib import Path
@@ -39,6 +39,7 @@ from vlsbench.records import LABELS, Rubric
 
 sys.path.insert(0, str(Path(__file__).parent))
 from end_to_end import FILLER, OPENINGS
+from page_load import free_port, mebibytes, served
 
 RUBRIC = Rubric(judge="openai:judge-2026-01-01", protocol="v1", evidence=("image", "instruction", "response"))
 OPENING_OF = {"refusal": OPENINGS[0], "warning": OPENINGS[1], "unsafe": OPENINGS[2]}
@@ -188,21 +189,20 @@ CLICKS = (
 )
 
 
-def measure_pages(store: Path) -> None:
-    """Serve a store in this process; print how long it took to answer, and how it was while it screened."""
-    from vlsbench.serve import build as build_app
-
-    start = time.perf_counter()
-    app, options = build_app(store)
-    print(f"    board and app: {time.perf_counter() - start:.2f} s", flush=True)
-    app.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, **options)
-    try:
-        url = str(app.local_url)
-        choosers = _choosers(app)
-        for name, path in (("first page", "/"), ("first page", "/"), ("its configuration", "/config")):
+def serve_pages(store: Path, cache: Path, name: str) -> None:
+    """Serve a store as `vlsbench serve` does; print how long it took to answer, and how it was while it screened."""
+    print(f"{name}:", flush=True)
+    os.environ["VLSBENCH_CACHE_DIR"] = str(cache)
+    port, start = free_port(), time.perf_counter()
+    with served(f"from vlsbench.serve import serve; serve({str(store)!r}, port={port})", port) as (url, pid):
+        print(f"    board and app: {time.perf_counter() - start:.2f} s", flush=True)
+        configuration = json.loads(_exchange(url, "GET", "/config")[1])
+        choosers = _choosers(configuration["dependencies"])
+        models = "&models=" + "~".join(MODELS)
+        for path in ("/", "/", "/?category=Privacy", f"/?model={MODELS[1]}", f"/?tab=compare{models}", "/config"):
             seconds, body = _exchange(url, "GET", path)
             packed = len(gzip.compress(body, 6))
-            print(f"    {name}: {1000 * seconds:.0f} ms, {len(body) / 1e6:.2f} MB, {packed / 1e6:.2f} MB packed")
+            print(f"    {path}: {1000 * seconds:.0f} ms, {len(body) / 1e6:.2f} MB, {packed / 1e6:.2f} MB packed")
         for click in CLICKS:
             seconds, size = _click(url, choosers, click)
             print(f"    {click.page}, {click.what}: {1000 * seconds:.0f} ms, {size / 1e6:.2f} MB", flush=True)
@@ -215,17 +215,15 @@ def measure_pages(store: Path) -> None:
         if n_clicks:
             seconds = time.perf_counter() - start
             print(f"    screening went on for {seconds:.0f} s; slowest of {n_clicks} clicks: {1000 * slowest:.0f} ms")
-        print(f"    at most {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
-    finally:
-        app.close()
+        print(f"    {mebibytes(pid):.0f} MiB at the end")
 
 
-def _choosers(app: Any) -> dict[str, Chooser]:
+def _choosers(dependencies: Sequence[Any]) -> dict[str, Chooser]:
     """Find what the choosers of each page call; the script of each names its page, its choices and their firsts."""
     found: dict[str, Chooser] = {}
-    for dependency in app.config["dependencies"]:
+    for dependency in dependencies:
         if match := re.search(r"vlsChoose\((\".*), values\)", str(dependency["js"])):
-            name, keys, firsts = json.loads(f"[{match[1]}]")
+            name, keys, firsts, _ = json.loads(f"[{match[1]}]")
             found.setdefault(name, Chooser(dependency["id"], dict(zip(keys, firsts, strict=True))))
     return found
 
@@ -260,24 +258,13 @@ def _exchange(url: str, method: str, path: str, body: str | None = None) -> tupl
     return seconds, content
 
 
-def serve_pages(store: Path, cache: Path, name: str) -> None:
-    """Measure the pages in a process of its own."""
-    print(f"{name}:", flush=True)
-    environment = {**os.environ, "VLSBENCH_CACHE_DIR": str(cache)}
-    subprocess.run([sys.executable, __file__, "--serve", str(store)], env=environment, check=True)
-
-
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--submissions", type=int, default=1000)
     parser.add_argument("--store", type=Path, help="an existing or new folder to make the submissions in, and keep")
     parser.add_argument("--pages", action="store_true", help="measure the pages instead of the builds")
-    parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.serve is not None:
-        measure_pages(arguments.serve)
-        return
     with tempfile.TemporaryDirectory() as temporary:
         store = arguments.store or Path(temporary) / "store"
         cache = Path(temporary) / "cache"

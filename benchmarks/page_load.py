@@ -31,7 +31,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-__all__ = ["LoadReport", "Opening", "browse", "main", "measure"]
+__all__ = ["LoadReport", "Opening", "browse", "free_port", "main", "measure", "mebibytes", "served"]
 
 
 class LoadReport(NamedTuple):
@@ -97,9 +97,7 @@ class _Readers:
 
 def measure(store: Path, *, n_users: int, seconds: float) -> LoadReport:
     """Serve a store in a process of its own and let readers at it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     code = f"from vlsbench.serve import serve; serve({str(store)!r}, port={port})"
     server = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     readers = _Readers(port)
@@ -110,12 +108,12 @@ def measure(store: Path, *, n_users: int, seconds: float) -> LoadReport:
         for thread in threads:
             thread.start()
         time.sleep(seconds / 4)
-        warm = _mebibytes(server.pid)
+        warm = mebibytes(server.pid)
         time.sleep(seconds * 3 / 4)
         readers.is_over.set()
         for thread in threads:
             thread.join(timeout=90)
-        end = _mebibytes(server.pid)
+        end = mebibytes(server.pid)
     finally:
         readers.is_over.set()
         server.send_signal(signal.SIGTERM)
@@ -131,7 +129,8 @@ def measure(store: Path, *, n_users: int, seconds: float) -> LoadReport:
     )
 
 
-def _mebibytes(pid: int) -> float:
+def mebibytes(pid: int) -> float:
+    """Return the resident memory of a process."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
@@ -220,18 +219,20 @@ def _steps(browser: Any, url: str, models: Sequence[str]) -> dict[str, float]:
 
 
 @contextmanager
-def _served(code: str, port: int) -> Iterator[str]:
+def served(code: str, port: int) -> Iterator[tuple[str, int]]:
+    """Serve in a process of its own; its address and its number."""
     server = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     try:
         if server.stdout is None or not any(f":{port}" in line for line in server.stdout):
             raise SystemExit("the server did not start")
-        yield f"http://127.0.0.1:{port}/"
+        yield f"http://127.0.0.1:{port}/", server.pid
     finally:
         server.terminate()
         server.communicate(timeout=30)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Find a port that nobody listens at."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
@@ -245,11 +246,11 @@ def browse(store: Path, *, rounds: int) -> None:
 
     lists = sorted(build_board(store).of_scope(OVERALL), key=lambda item: len(item.rows))
     models = [row.submission for row in lists[-1].rows[:4]] if lists else []
-    ports = _free_port(), _free_port()
+    ports = free_port(), free_port()
     serve = f"from vlsbench.serve import serve; serve({str(store)!r}, port={ports[0]})"
     with (
-        _served(serve, ports[0]) as board,
-        _served(_EMPTY.format(port=ports[1]), ports[1]) as empty,
+        served(serve, ports[0]) as (board, _),
+        served(_EMPTY.format(port=ports[1]), ports[1]) as (empty, _),
         sync_playwright() as playwright,
     ):
         browser = playwright.chromium.launch(
