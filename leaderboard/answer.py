@@ -56,7 +56,7 @@ def _ranked(ranked: Sequence[BoardRow]) -> str:
     n_worse = len(ranked) - max(map(_last, tied))
     head = "Safest" if n_worse else "Highest safe rate"
     rest = "" if n_worse else "; the difference may be chance"
-    than = f"better than {n_worse} of {others} at 95%{rest}."
+    than = f"better than {n_worse:,} of {others:,} at 95%{rest}."
     if len(tied) > 1:
         names = " and ".join(map(_name, tied)) if len(tied) == 2 else f"<strong>{_models(len(tied))}</strong>"
         return f"{head}: {names}, {_rate(best)} each, rank {best.rank}; each {than}"
@@ -172,9 +172,10 @@ def _row(name: str, rate: str, drawn: str, words: str, *, is_baseline: bool = Fa
     kind = "vls-bar vls-bar-baseline" if is_baseline else "vls-bar"
     said = shown(words)
     return (
-        f'<li class="{kind}" title="{said}"><span class="vls-bar-head">{name}</span>'
+        f'<li class="{kind}"><span class="vls-bar-head">{name}</span>'
         f'<span class="vls-bar-rate" aria-hidden="true">{rate}</span>'
-        f'<span class="vls-bar-track" aria-hidden="true">{drawn}</span><span class="vls-read">: {said}</span></li>'
+        f'<span class="vls-bar-track" title="{said}" aria-hidden="true">{drawn}</span>'
+        f'<span class="vls-read">: {said}</span></li>'
     )
 
 

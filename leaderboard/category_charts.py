@@ -200,7 +200,7 @@ def radar(profiles: Sequence[Profile]) -> go.Figure:
                 "tickangle": 30,
                 "gridcolor": "rgba(127,127,127,0.35)",
                 "linecolor": "rgba(127,127,127,0.35)",
-                "tickfont": {"size": 11},
+                "tickfont": {"size": 12},
             },
             "angularaxis": {"gridcolor": "rgba(127,127,127,0.35)", "linecolor": "rgba(127,127,127,0.5)"},
         },

@@ -31,10 +31,11 @@ _HEIGHT = 470
 _TICKS = [0, 25, 50, 75, 100]
 
 
-_SIGN = 20
-_SMALL_SIGN = 15
+_SIGN = 22
+_SMALL_SIGN = 18
+_LETTERS = 12
 _MANY = 20
-"""Pixels of a sign, and rows from which they are smaller."""
+"""Pixels of a sign, of a smaller one and of its letters; and rows from which signs are smaller."""
 
 
 class Point(NamedTuple):
@@ -147,7 +148,7 @@ def _words(texts: Sequence[str], x: Sequence[float], y: Sequence[float]) -> go.S
         y=list(y),
         text=list(texts),
         textposition="middle center",
-        textfont={"size": 11, "color": _QUIET},
+        textfont={"size": _LETTERS, "color": _QUIET},
         hoverinfo="skip",
     )
 
@@ -188,7 +189,7 @@ def _signs(points: Sequence[Point], *, is_baseline: bool) -> go.Scatter:
         y=[point.y for point in points],
         text=[point.label for point in points],
         textposition="middle center",
-        textfont={"color": "#ffffff", "size": 11 if size == _SIGN else 9},
+        textfont={"color": "#ffffff", "size": _LETTERS},
         marker={
             "symbol": "square" if is_baseline else "circle",
             "size": size,

@@ -198,7 +198,7 @@ def caption(item: BoardList, rows: Sequence[BoardRow], *, n_drawn: int, n_listed
     if judged:
         best = max(judged, key=lambda row: row.rates.safe_rate or 0)
         worst = min(judged, key=lambda row: row.rates.safe_rate or 0)
-        sentences[0] += f"; of {len(models)}, the highest safe rate is {_end(best)}"
+        sentences[0] += f"; of {len(models):,}, the highest safe rate is {_end(best)}"
         sentences[0] += f", the lowest {_end(worst)}" if worst is not best else ""
     if any(row.rank is not None for row in models):
         sentences.append("Before a name stand its rank and the range that holds it at 95%")
