@@ -32,7 +32,7 @@ from vlsbench.files import write_atomic
 from vlsbench.records import IMAGE_TEXT, Label, Rates, Rubric, SubmissionCard
 from vlsbench.store.desk import AtOnce, Desk, Pace, end_checks, read_card
 from vlsbench.store.history import HISTORY_FOLDER
-from vlsbench.store.local import LocalStore, list_submissions, unusable_names
+from vlsbench.store.local import LocalStore, find_submission, list_submissions, unusable_names
 from vlsbench.store.queue import Change, QueueRow, list_changes, list_queue
 from vlsbench.submission.answers import Answer, read_answers
 from vlsbench.submission.check import open_submission
@@ -227,8 +227,8 @@ class LiveBoard:
 
     def card_of(self, submission_id: str) -> SubmissionCard | None:
         """Return the card of a submission; None where there is none that can be read."""
-        listed = {item.submission_id: item.directory for item in list_submissions(self._store)}
-        return read_card(listed[submission_id]) if submission_id in listed else None
+        found = find_submission(self._store, submission_id)
+        return None if found is None else read_card(found.directory)
 
     def refresh(self, *, is_changed: bool = False) -> int:
         """Look at the store again, and return the version of the board there is.
@@ -304,6 +304,8 @@ class LiveBoard:
             if self._lists is not lists:
                 return  # another board is there, and is warmed itself
             self.lists(name)
+        for item in self.lists(OVERALL):
+            self.medians(item, SUB_CATEGORY_NAMES)
 
     def close(self) -> None:
         """Stop counting and checking, and remove the downloads; what is being counted is waited for."""

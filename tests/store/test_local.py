@@ -21,6 +21,7 @@ from vlsbench.store.local import (
     LocalStore,
     StoredSubmission,
     content_id,
+    find_submission,
     is_managed,
     list_submissions,
     prepare_workplace,
@@ -290,3 +291,20 @@ def test_the_histories_of_two_writers_are_both_kept(store: LocalStore, stored: P
     with pytest.raises(SubmissionError, match="that is final"):
         accept(stored.name, store)
     assert fold(read_history(stored)).state == "withdrawn"
+
+
+def test_a_submission_is_found_by_its_id_where_the_list_of_all_has_it(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    names = ["one", "a/two", "a/b/three", "a/b/c/too-deep", ".hidden/one", "a/.hidden", "bad name/one", "x/..y"]
+    for name in names:
+        (store / name).mkdir(parents=True)
+        (store / name / "submission.json").write_text("{}")
+    (store / "no-card").mkdir()
+    (store / "link").symlink_to(store / "one")
+    (store / "a/inner").symlink_to(store / "a/b")
+    asked = [*names, "no-card", "link", "a/inner/three", "gone", "", "a", "../store/one", "a/../one", "one/", "/one"]
+    listed = {item.submission_id: item for item in list_submissions(store)}
+    assert set(listed) == {"one", "a/two", "a/b/three"}
+    assert {name: find_submission(store, name) for name in asked} == {name: listed.get(name) for name in asked}
+    with pytest.raises(SubmissionError, match="not a folder"):
+        find_submission(tmp_path / "gone", "one")

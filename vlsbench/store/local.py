@@ -65,6 +65,7 @@ __all__ = [
     "Withheld",
     "content_id",
     "default_store",
+    "find_submission",
     "is_managed",
     "list_submissions",
     "prepare_workplace",
@@ -222,6 +223,23 @@ def list_submissions(store: Path) -> list[StoredSubmission]:
     return [item for item in _walk(store) if _ID.fullmatch(item.submission_id)]
 
 
+def find_submission(store: Path, submission_id: str) -> StoredSubmission | None:
+    """Find a submission by its id, as it is in `list_submissions`; a store of 1,000 is not walked for it.
+
+    Raises:
+        SubmissionError: If the store is not a folder.
+    """
+    _check_is_folder(store)
+    path, parts = store, submission_id.split("/")
+    if not _ID.fullmatch(submission_id) or len(parts) > _DEPTH:
+        return None
+    for part in parts:
+        path /= part
+        if part.startswith(".") or path.is_symlink() or not path.is_dir():
+            return None
+    return StoredSubmission(submission_id, path) if (path / CARD_FILE).is_file() else None
+
+
 def _events(item: StoredSubmission) -> list[str]:
     try:
         return [path.name for path in (item.directory / HISTORY_FOLDER).iterdir()]
@@ -234,9 +252,13 @@ def unusable_names(store: Path) -> list[str]:
     return [item.submission_id for item in _walk(store) if not _ID.fullmatch(item.submission_id)]
 
 
-def _walk(store: Path) -> list[StoredSubmission]:
+def _check_is_folder(store: Path) -> None:
     if not store.is_dir():
         raise SubmissionError(f"{store}: not a folder; --store is a folder with one directory per submission.")
+
+
+def _walk(store: Path) -> list[StoredSubmission]:
+    _check_is_folder(store)
     found = []
     level = [store]
     for _ in range(_DEPTH):

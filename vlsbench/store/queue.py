@@ -27,7 +27,7 @@ from vlsbench.store.history import (
     fold,
     read_history,
 )
-from vlsbench.store.local import StoredSubmission, is_managed, list_submissions, read_card
+from vlsbench.store.local import StoredSubmission, find_submission, is_managed, list_submissions, read_card
 from vlsbench.text import percentage
 
 __all__ = ["Change", "QueueRow", "list_changes", "list_queue", "render_changes", "render_queue"]
@@ -148,8 +148,11 @@ def list_changes(store: Path, submission_id: str | None = None) -> list[Change]:
     Raises:
         SubmissionError: If the store is not a folder, there is no such submission, or its history is broken.
     """
-    items = [item for item in list_submissions(store) if submission_id in (None, item.submission_id)]
-    if submission_id is not None and not items:
+    if submission_id is None:
+        items = list_submissions(store)
+    elif (item := find_submission(store, submission_id)) is not None:
+        items = [item]
+    else:
         raise SubmissionError(f"{submission_id}: not in the store; `vlsbench queue --store {store}` lists what is.")
     found = []
     for item in items:
