@@ -257,6 +257,8 @@ def browse(store: Path, *, rounds: int) -> None:
             executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
         )
         urls = {"empty gradio": empty, "Leaderboard": board, "a deep link": f"{board}?tab=about"}
+        if len(models) > 1:
+            urls["Compare"] = f"{board}?tab=compare&models={'~'.join(models)}"
         found: dict[str, list[Opening]] = {name: [] for name in urls}
         for _ in range(rounds):
             for name, url in urls.items():

@@ -103,7 +103,7 @@ function vlsName() {
   vlsTitle();
 }
 new MutationObserver(() => {
-  if (!vlsIsNaming) requestAnimationFrame(vlsName);
+  if (!vlsIsNaming) setTimeout(vlsName, 100);
   vlsIsNaming = true;
 }).observe(document.documentElement, { childList: true, subtree: true });
 
