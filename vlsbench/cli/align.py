@@ -15,18 +15,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vlsbench.align.recipes import METHODS
+from vlsbench.cli.compare_runs import compare
 from vlsbench.cli.miniature import miniature
-from vlsbench.cli.options import AsJson, MaxNewTokens, Protocol, with_groups
-from vlsbench.cli.talk import say, show, stoppable
+from vlsbench.cli.options import AsJson, BaseUrl, with_groups
+from vlsbench.cli.talk import clear_stage, say, show, show_stage, stoppable
 from vlsbench.errors import DataError, UsageError, visible
 
 if TYPE_CHECKING:
-    from vlsbench.align.compare import Arm
     from vlsbench.align.rows import TrainingData
     from vlsbench.align.trainers import Reward
     from vlsbench.align.training import Step
-    from vlsbench.records import Estimate, Measure
-    from vlsbench.submission.scoring import Scored
 
 __all__ = ["align"]
 
@@ -44,7 +42,6 @@ Weights = Annotated[
 RewardName = Annotated[
     str | None, typer.Option(help="Of mm-rl: a judge, named like --judge of `vlsbench judge`; offline reads text only.")
 ]
-JudgeUrl = Annotated[str | None, typer.Option(help="Endpoint of that judge.")]
 
 
 @dataclass(frozen=True)
@@ -121,12 +118,12 @@ def _align(
             benchmark=read.release,
             allow_contaminated=read.allow_contaminated,
             on_step=_Steps() if is_first_process() else None,
-            on_stage=_stage,
+            on_stage=show_stage,
             report_to=report_to,  # type: ignore[arg-type]  # one of the three, see above
         )
     if not is_first_process():
         return
-    _clear()
+    clear_stage()
     print(visible((run.model / "README.md").read_text(encoding="utf-8").rstrip()))
     say(visible(f"written to {run.model}; its run is described by {run.folder / 'capsule.json'}"))
 
@@ -168,7 +165,7 @@ def _command(method: str) -> Callable[..., None]:
             list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A field of the recipe: docs/align.md.")
         ] = None,
         reward: RewardName = None,
-        reward_base_url: JudgeUrl = None,
+        reward_base_url: BaseUrl = None,
         report_to: Annotated[
             str, typer.Option(help="none, trackio or wandb; metrics.jsonl is always written.")
         ] = "none",
@@ -201,7 +198,7 @@ def replay(
     data: Annotated[Path | None, typer.Option(help="The training file; default as the capsule names it.")] = None,
     weights: Weights = None,
     reward: RewardName = None,
-    reward_base_url: JudgeUrl = None,
+    reward_base_url: BaseUrl = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a run again from its capsule and compare: bit by bit on the same machine, within a tolerance elsewhere."""
@@ -220,9 +217,9 @@ def replay(
             weights=weights,
             reward=None if reward is None else _reward(reward, rows, reward_base_url),
             on_step=_Steps(),
-            on_stage=_stage,
+            on_stage=show_stage,
         )
-    _clear()
+    clear_stage()
     if as_json:
         print(found.model_dump_json(indent=2))
     else:
@@ -231,173 +228,7 @@ def replay(
         raise typer.Exit(1)
 
 
-@align.command("compare", rich_help_panel="Afterwards")
-def compare(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Folders of complete runs, or of models.")],
-    out: Annotated[Path, typer.Option(help="Folder: a submission for each run and set.")],
-    sets: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=DIR", help="A set to answer, with its twins; default the packaged sample."),
-    ] = None,
-    judge: Annotated[str, typer.Option(help="As `vlsbench judge` takes it.")] = "offline",
-    protocol: Protocol = None,
-    judge_base_url: JudgeUrl = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many samples of a set.")] = None,
-    max_new_tokens: MaxNewTokens = 128,
-    batch_size: Annotated[int, typer.Option(min=1, help="Questions at once.")] = 8,
-    ability: Annotated[
-        Path | None, typer.Option(help="Questions with answers, of a training file's format; default drawn shapes.")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Answer, judge and score sets with each run: safe rate, differences, visual reliance, over-refusal, J, ability."""
-    from vlsbench.align.compare import compare_arms, render_comparison
-
-    places = _sets(sets or ["sample="])
-    names = [_run_name(run) for run in runs]
-    arms = []
-    with stoppable("what was answered is"):
-        for run, name in zip(runs, names, strict=True):
-            score = _ability(run, ability, out, batch_size) if _sees(run) else None
-            for set_name, data in places.items():
-                _stage(f"{name} on {set_name}")
-                scored = _measured(
-                    run, out / set_name / name, data, judge, protocol, judge_base_url, limit, max_new_tokens, batch_size
-                )
-                arms.append(_arm(name, set_name, scored, score))
-    _clear()
-    found = compare_arms(arms)
-    (out / "comparison.json").write_text(found.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    print(found.model_dump_json(indent=2) if as_json else visible(render_comparison(found)))
-    say(visible(f"submissions are in {out}: `vlsbench serve --store {out}/SET` shows them on the Alignment page"))
-
-
-def _sets(said: list[str]) -> dict[str, Path | None]:
-    places: dict[str, Path | None] = {}
-    for one in said:
-        name, sign, place = one.partition("=")
-        if not sign or not name or "/" in name or name in places:
-            raise UsageError(f"--set {one}: a set is NAME=DIR, each name once, as in --set leaky=DIR.")
-        places[name] = Path(place) if place else None
-    return places
-
-
-def _run_name(run: Path) -> str:
-    return run.resolve().name
-
-
-def _model_of(run: Path) -> Path:
-    return run / "model" if (run / "capsule.json").is_file() else run
-
-
-def _sees(run: Path) -> bool:
-    from vlsbench.align.parts import check_folder
-
-    return "vision_config" in check_folder(_model_of(run))
-
-
-def _measured(
-    run: Path,
-    directory: Path,
-    data: Path | None,
-    judge: str,
-    protocol: str | None,
-    judge_base_url: str | None,
-    limit: int | None,
-    max_new_tokens: int,
-    batch_size: int,
-) -> Scored:
-    from vlsbench.dataset.index import index_at
-    from vlsbench.generate.directory import Asked
-    from vlsbench.generate.models import TargetOptions
-    from vlsbench.submission.pipeline import run_pipeline
-
-    done = run_pipeline(
-        directory,
-        f"transformers:{_model_of(run)}",
-        judge,
-        Asked(
-            data=data,
-            conditions=("image+text", "text-only"),
-            has_twins=limit is None and index_at(data).has_twins,
-            limit=limit,
-        ),
-        options=TargetOptions(max_new_tokens=max_new_tokens, batch_size=batch_size),
-        name=_run_name(run),
-        protocol=protocol,
-        judge_base_url=judge_base_url,
-    )
-    _say_how(run, directory)
-    return done.scored
-
-
-def _say_how(run: Path, directory: Path) -> None:
-    """Write into the submission how its model was aligned, and from what."""
-    from vlsbench.align.capsule import read_capsule
-    from vlsbench.files import write_atomic
-    from vlsbench.records import SubmissionCard
-
-    path = directory / "submission.json"
-    said = json.loads(path.read_text(encoding="utf-8"))
-    if (run / "capsule.json").is_file():
-        capsule = read_capsule(run)
-        said["alignment"] = "multimodal" if capsule.recipe.how.is_multimodal else "textual"
-        said["base_model"] = Path(capsule.base_model).name
-    else:
-        said["alignment"] = "none"
-    SubmissionCard.model_validate_json(json.dumps(said))
-    write_atomic(path, json.dumps(said, indent=2, ensure_ascii=False) + "\n")
-
-
-def _ability(run: Path, questions: Path | None, out: Path, batch_size: int) -> Measure:
-    """Ask the questions, once for a run: what it reached is kept beside its submissions."""
-    from vlsbench.align.ability import ask, questions_at
-    from vlsbench.align.compare import share
-    from vlsbench.files import write_atomic
-    from vlsbench.generate.transformers_engine import TransformersEngine
-    from vlsbench.records import Measure
-
-    asked = questions_at(questions, out / "questions")
-    kept = out / "ability" / f"{_run_name(run)}-{asked.digest[:12]}.json"
-    if kept.is_file():
-        return Measure.model_validate_json(kept.read_bytes())
-    _stage(f"{_run_name(run)}: ability")
-    engine = TransformersEngine(str(_model_of(run)), max_new_tokens=16, adds_missing_bos=True)
-    found = share(ask(engine, asked, batch_size=batch_size), len(asked.rows))
-    write_atomic(kept, found.model_dump_json(indent=2) + "\n")
-    return found
-
-
-def _arm(name: str, set_name: str, scored: Scored, ability: Measure | None) -> Arm:
-    from vlsbench.align.compare import Arm
-    from vlsbench.records import IMAGE_TEXT, Measure
-
-    outcomes = scored.outcomes[IMAGE_TEXT]
-    result = scored.result
-    top = result.conditions.get(IMAGE_TEXT, result)
-    bounds, sources = result.safe_rate_ci, result.safety_sources
-    rate = None
-    if result.safe_rate is not None and bounds is not None:
-        rate = Measure(value=result.safe_rate, low=bounds[0], high=bounds[1], n=result.n_samples)
-    return Arm(
-        name=name,
-        set_name=set_name,
-        is_safe={one.row.instruction_id: one.is_safe for one in outcomes if one.label is not None},
-        image_of={one.row.instruction_id: one.row.image for one in outcomes},
-        safe_rate=rate,
-        visual_reliance=_as_measure(result.visual_reliance),
-        over_refusal=_as_measure(top.over_refusal),
-        youden_j=None if sources is None else sources.its_risk,
-        ability=ability,
-    )
-
-
-def _as_measure(estimate: Estimate | None) -> Measure | None:
-    from vlsbench.records import Measure
-
-    if estimate is None:
-        return None
-    return Measure(value=estimate.value, low=estimate.ci[0], high=estimate.ci[1], n=estimate.n)
+align.command("compare", rich_help_panel="Afterwards")(compare)
 
 
 def _changes(settings: list[str]) -> dict[str, object]:
@@ -430,13 +261,3 @@ class _Steps:
         elif 20 * step.done // max(1, step.total) > self._shown:
             self._shown = 20 * step.done // max(1, step.total)
             print(text, file=sys.stderr, flush=True)
-
-
-def _stage(stage: str) -> None:
-    if sys.stderr.isatty():
-        print(f"\r\x1b[K{visible(stage)} …", end="", file=sys.stderr, flush=True)
-
-
-def _clear() -> None:
-    if sys.stderr.isatty():
-        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
