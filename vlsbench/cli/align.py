@@ -10,14 +10,14 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
 from vlsbench.align.recipes import METHODS
 from vlsbench.cli.compare_runs import compare
 from vlsbench.cli.miniature import miniature
-from vlsbench.cli.options import AsJson, BaseUrl, with_groups
+from vlsbench.cli.options import AsJson, BaseUrl, MaxCost, PriceIn, PriceOut, with_groups
 from vlsbench.cli.talk import clear_stage, say, show, show_stage, stoppable
 from vlsbench.errors import DataError, UsageError, visible
 
@@ -38,9 +38,6 @@ ModelFolder = Annotated[Path, typer.Option(help="Folder of the model to begin fr
 Out = Annotated[Path, typer.Option(help="A new folder, or that of the same run: it goes on.")]
 Weights = Annotated[
     Path | None, typer.Option(help="Of mm-sft-clean: OUT.csv of `vlsbench leakage DATA --reweight OUT.csv`.")
-]
-RewardName = Annotated[
-    str | None, typer.Option(help="Of mm-rl: a judge, named like --judge of `vlsbench judge`; offline reads text only.")
 ]
 
 
@@ -84,17 +81,50 @@ class _DataSettings:
         return opened.data
 
 
+@dataclass(frozen=True)
+class _RewardSettings:
+    """Who rewards."""
+
+    PANEL: ClassVar[str] = "Reward of mm-rl"
+
+    reward: Annotated[
+        str | None, typer.Option(help="A judge, named like --judge of `vlsbench judge`; offline reads text only.")
+    ] = None
+    reward_base_url: BaseUrl = None
+    price_in: PriceIn = None
+    price_out: PriceOut = None
+    max_cost: MaxCost = None
+
+    def open(self, data: TrainingData) -> Reward | None:
+        """Open the judge; None where no one was named."""
+        from vlsbench.align.rewards import judge_reward
+        from vlsbench.judge.judges import ModelOptions
+
+        if self.reward is None:
+            return None
+        options = ModelOptions(price_in=self.price_in, price_out=self.price_out, max_cost=self.max_cost)
+        return judge_reward(self.reward, data, base_url=self.reward_base_url, options=options)
+
+    def say_what_was_asked(self, run: Path) -> None:
+        """Say what the judge of a run was asked and, where there are prices, what that cost."""
+        from vlsbench.align.rewards import render_asked
+        from vlsbench.cost import make_prices
+
+        prices = make_prices(self.price_in, self.price_out, self.max_cost)
+        if (said := render_asked(run / "metrics.jsonl", prices)) is not None:
+            say(said)
+
+
 def _align(
     method: str,
     model: Path,
     out: Path,
     paper: str | None,
     settings: list[str] | None,
-    reward: str | None,
-    reward_base_url: str | None,
     report_to: str,
     dry_run: bool,
     read: _DataSettings,
+    rewarded: _RewardSettings,
 ) -> None:
     from vlsbench.align.recipes import make_recipe
     from vlsbench.align.training import is_first_process, train
@@ -112,8 +142,8 @@ def _align(
             model,
             data,
             out,
-            reward=None if reward is None else _reward(reward, data, reward_base_url),
-            reward_name=reward,
+            reward=rewarded.open(data),
+            reward_name=rewarded.reward,
             weights=read.weights,
             benchmark=read.release,
             allow_contaminated=read.allow_contaminated,
@@ -125,6 +155,7 @@ def _align(
         return
     clear_stage()
     print(visible((run.model / "README.md").read_text(encoding="utf-8").rstrip()))
+    rewarded.say_what_was_asked(run.folder)
     say(visible(f"written to {run.model}; its run is described by {run.folder / 'capsule.json'}"))
 
 
@@ -146,12 +177,6 @@ def _plan(method: str, model: Path, data: TrainingData, out: Path, recipe: objec
         raise DataError(f"{data.name}: {bounded(ready.problems)}.")
 
 
-def _reward(name: str, data: TrainingData, base_url: str | None) -> Reward:
-    from vlsbench.align.rewards import judge_reward
-
-    return judge_reward(name, data, base_url=base_url)
-
-
 def _command(method: str) -> Callable[..., None]:
     """Make the command of a method."""
 
@@ -164,8 +189,6 @@ def _command(method: str) -> Callable[..., None]:
         settings: Annotated[
             list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A field of the recipe: docs/align.md.")
         ] = None,
-        reward: RewardName = None,
-        reward_base_url: BaseUrl = None,
         report_to: Annotated[
             str, typer.Option(help="none, trackio or wandb; metrics.jsonl is always written.")
         ] = "none",
@@ -174,8 +197,9 @@ def _command(method: str) -> Callable[..., None]:
         ] = False,
         *,
         read: _DataSettings,
+        rewarded: _RewardSettings,
     ) -> None:
-        _align(method, model, out, paper, settings, reward, reward_base_url, report_to, dry_run, read)
+        _align(method, model, out, paper, settings, report_to, dry_run, read, rewarded)
 
     command.__doc__ = METHODS[method].says
     return with_groups(command)
@@ -188,7 +212,6 @@ for _name in METHODS:
 align.command("miniature", rich_help_panel="Afterwards")(miniature)
 
 
-@align.command("replay", rich_help_panel="Afterwards")
 def replay(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a complete run, with capsule.json.")],
     out: Annotated[Path, typer.Option(help="A new folder.")],
@@ -197,9 +220,9 @@ def replay(
     ] = None,
     data: Annotated[Path | None, typer.Option(help="The training file; default as the capsule names it.")] = None,
     weights: Weights = None,
-    reward: RewardName = None,
-    reward_base_url: BaseUrl = None,
     as_json: AsJson = False,
+    *,
+    rewarded: _RewardSettings,
 ) -> None:
     """Make a run again from its capsule and compare: bit by bit on the same machine, within a tolerance elsewhere."""
     from vlsbench.align.capsule import read_capsule
@@ -215,7 +238,7 @@ def replay(
             model=model,
             data=data,
             weights=weights,
-            reward=None if reward is None else _reward(reward, rows, reward_base_url),
+            reward=rewarded.open(rows),
             on_step=_Steps(),
             on_stage=show_stage,
         )
@@ -228,6 +251,7 @@ def replay(
         raise typer.Exit(1)
 
 
+align.command("replay", rich_help_panel="Afterwards")(with_groups(replay))
 align.command("compare", rich_help_panel="Afterwards")(compare)
 
 
