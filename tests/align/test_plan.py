@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pytest
 
@@ -83,28 +82,14 @@ def test_an_image_that_would_be_cut_stops_the_run(
     assert not (tmp_path / "run").exists(), "a plan writes nothing"
 
 
-def test_bad_input_is_a_sentence_before_anything_is_trained(
+def test_what_stands_against_a_run_is_said_all_at_once(
     tiny: ModuleType, tiny_model: Callable[..., Path], rows: Callable[..., TrainingData], tmp_path: Path
 ) -> None:
-    def said(method: str, model: Path, data: TrainingData, out: str = "run", **changes: Any) -> str:
-        return " ".join(prepare(make_recipe(method, **changes), model, data, tmp_path / out).problems)
+    """Each kind by itself, through `train`: test_before_training.py."""
 
-    (tmp_path / "full").mkdir()
-    (tmp_path / "full" / "thesis.txt").write_text("mine")
-    mute = tiny.make_llava(tmp_path / "mute")
-    for name in ("chat_template.jinja", "tokenizer_config.json", "processor_config.json"):
-        path = mute / name
-        if name.endswith("jinja"):
-            path.unlink(missing_ok=True)
-        elif path.exists():
-            import json
+    def said(method: str, model: Path, data: TrainingData) -> str:
+        return " ".join(prepare(make_recipe(method), model, data, tmp_path / "run").problems)
 
-            path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != "chat_template"}))
-    llava = tiny_model("llava")
-    assert "has no vision tower, and mm-sft shows images" in said("mm-sft", tiny_model("llm"), rows())
-    assert "no chat template" in said("mm-sft", mute, rows())
-    assert "no row has one" in said("mm-sft", llava, rows(image=None))
-    assert "is in use" in said("mm-sft", llava, rows(), "full")
     assert "no folder of a model" in said("t-sft", tmp_path, rows())
     window = tiny.make_llm(tmp_path / "short", size=tiny.Size(window=16))
     assert "the model reads 16; set max_length to 16" in said("t-sft", window, rows())

@@ -166,12 +166,13 @@ def train(
     Raises:
         DataError: If the run must not begin: every reason is named.
         ModelError: If the image has no part in an mm-* run, the loss is not finite, or a frozen part moved.
-        UsageError: If a reward, weights or the reporter's package are missing.
+        UsageError: If a reward, weights or the reporter's package are missing, or weights would be sharded.
     """
     if recipe.how.objective == "rl" and reward is None:
         raise UsageError(f"{recipe.method} is rewarded by somebody: name a judge with --reward, or hand in a callable.")
     if report_to != "none" and importlib.util.find_spec(report_to) is None:
         raise UsageError(f"--report-to {report_to} needs the package {report_to}, which is not installed.")
+    _refuse_shards(os.environ)
     folder = Path(out)
     told = _Told(audit, reward, reward_name, base_sha256, on_step, on_stage, report_to)
     with _quiet():
@@ -187,6 +188,22 @@ def train(
             write_atomic(folder / "recipe.json", _claim(recipe, ready.rows))
             write_digests(folder, ready.rows.digests)
             return _train(ready, ready.reader, folder, told)
+
+
+def _refuse_shards(environment: Mapping[str, str]) -> None:
+    """Refuse what `accelerate launch` was told, where it would leave each process a part of a weight.
+
+    Raises:
+        UsageError: If it was told FSDP, or DeepSpeed's ZeRO-3.
+    """
+    told = {name: environment.get(f"ACCELERATE_{name}", "").lower() for name in ("USE_FSDP", "USE_DEEPSPEED")}
+    has_zero3 = told["USE_DEEPSPEED"] == "true" and environment.get("ACCELERATE_DEEPSPEED_ZERO_STAGE") == "3"
+    if told["USE_FSDP"] == "true" or has_zero3:
+        raise UsageError(
+            "accelerate was told FSDP or ZeRO-3, under which a process holds parts of weights; what is frozen, digests "
+            "and the saved model need whole ones. Launch data-parallel (`accelerate launch --multi_gpu`), with "
+            "adapters (--set lora_rank=16) where memory is short."
+        )
 
 
 class _Told(NamedTuple):
