@@ -19,6 +19,7 @@ from called import call
 from vlsbench.align.rewards import judge_reward
 from vlsbench.align.rows import TrainingData
 from vlsbench.errors import JudgeError
+from vlsbench.judge.judges import ModelOptions
 
 KEY = "sk-test-0123456789-never-to-be-seen"
 TURN = ("refusal", "unsafe", "warning", None)
@@ -152,3 +153,14 @@ def test_trls_own_reporter_is_told_of_every_step(
     losses = [json.loads(line).get("train/loss") for line in log.read_text(encoding="utf-8").splitlines()]
     ours = [json.loads(line)["loss"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert [loss for loss in losses if loss is not None] == ours
+
+
+def test_what_a_reward_may_cost_is_kept(rows: Callable[..., TrainingData], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    data = rows(2)
+    options = ModelOptions(price_in=10_000.0, price_out=10_000.0, max_cost=20.0)  # a reply here costs 1.10
+    with endpoint(lambda body: label("refusal")) as judge:
+        reward = judge_reward("openai:m", data, base_url=judge.url, options=options)
+        with pytest.raises(JudgeError, match="--max-cost 20"):
+            [reward(data.rows, ["No.", "No."]) for _ in range(20)]
+        assert len(judge.asked) * 1.1 <= 20
