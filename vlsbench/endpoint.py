@@ -21,6 +21,7 @@ import logging
 import os
 import queue
 import re
+import socket
 import time
 from abc import ABC, abstractmethod
 from collections import OrderedDict
@@ -67,6 +68,9 @@ _NO_KEY: Final = "no-key"
 
 _CONNECT_SECONDS: Final = 10.0
 """A server that is there accepts in milliseconds; one that is not should not cost two minutes per try."""
+
+_KNOCKS: Final = (1.0, 2.0)
+"""Seconds before it is looked again whether anything listens; then the run stops before its first question."""
 
 _FIRST_WAIT: Final = 0.5
 _LONGEST_WAIT: Final = 8.0
@@ -413,6 +417,8 @@ class EndpointRun(ABC, Generic[ItemT, OutcomeT]):
     async def ask_all(self, items: Sequence[ItemT]) -> None:
         """Ask about every item, `concurrency` at a time; the first error that no item can change ends it."""
         pending, ahead = iter(items), iter(items)
+        if items and self.connection.http_client is None:
+            await self._knock()
         client = self._open_client()
         concurrency = self.connection.concurrency
         workers = [asyncio.create_task(self._work(client, pending, ahead)) for _ in range(min(concurrency, len(items)))]
@@ -427,6 +433,25 @@ class EndpointRun(ABC, Generic[ItemT, OutcomeT]):
             if self.connection.http_client is None:
                 await client.close()
             self.pictures.close()
+
+    async def _knock(self) -> None:
+        """Stop where nothing listens, or nobody has that name: 7 tries of 20 questions would take half a minute.
+
+        A server that is slow to accept, or behind a proxy, is left to the questions.
+        """
+        from urllib.request import getproxies, proxy_bypass
+
+        parts = urlsplit(self.connection.endpoint.url)
+        host, port = str(parts.hostname), parts.port or {"http": 80, "https": 443}[parts.scheme]
+        if {parts.scheme, "all"} & set(getproxies()) and not proxy_bypass(host):
+            return
+        for wait in (*_KNOCKS, None):
+            refused = await _refusal_at(host, port)
+            if refused is None:
+                return
+            if wait is None:
+                raise self.stop(refused)
+            await asyncio.sleep(wait)
 
     @property
     def is_unanswered(self) -> bool:
@@ -612,6 +637,25 @@ class EndpointRun(ABC, Generic[ItemT, OutcomeT]):
             f"{self.name} at {endpoint.shown}: {reason} {advice}. "
             f"Finished {self.asker.results} are kept; the same command goes on from there."
         )
+
+
+async def _refusal_at(host: str, port: int) -> str | None:
+    """Say why no address of a host can be connected to; None where one can, or where that is not certain."""
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        return f"{host}: {error.strerror}"
+    for *_, address in found:
+        try:
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                _, stream = await asyncio.open_connection(*address[:2])
+        except ConnectionRefusedError:
+            continue
+        except (OSError, TimeoutError):
+            return None
+        stream.close()
+        return None
+    return "Connection refused"
 
 
 def _counting_client(meter: Meter) -> type[openai.AsyncOpenAI]:
