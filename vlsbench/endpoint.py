@@ -25,8 +25,8 @@ import socket
 import time
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Coroutine, Hashable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NamedTuple, Self, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
@@ -56,6 +56,7 @@ __all__ = [
     "name_ids",
     "refused_parameter",
     "resolve_endpoint",
+    "run_to_end",
     "usage_of",
 ]
 
@@ -100,6 +101,7 @@ RAW_CHARACTERS: Final = 4_000
 
 ItemT = TypeVar("ItemT")
 OutcomeT = TypeVar("OutcomeT")
+ResultT = TypeVar("ResultT")
 
 
 class Asker(NamedTuple):
@@ -637,6 +639,32 @@ class EndpointRun(ABC, Generic[ItemT, OutcomeT]):
             f"{self.name} at {endpoint.shown}: {reason} {advice}. "
             f"Finished {self.asker.results} are kept; the same command goes on from there."
         )
+
+
+def run_to_end(work: Coroutine[Any, Any, ResultT]) -> ResultT:
+    """Run a coroutine to its end, also where an event loop runs already: a notebook has one in every cell.
+
+    There it runs in a thread of its own, whose loop is told of a Ctrl-C here.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any] | None]] = Future()
+
+    async def watched() -> ResultT:
+        started.set_result((asyncio.get_running_loop(), asyncio.current_task()))
+        return await work
+
+    with ThreadPoolExecutor(1, "vlsbench-ask") as pool:
+        running = pool.submit(asyncio.run, watched())
+        try:
+            return running.result()
+        except BaseException:
+            loop, task = started.result()
+            if task is not None and not running.done():
+                loop.call_soon_threadsafe(task.cancel)
+            raise
 
 
 async def _refusal_at(host: str, port: int) -> str | None:

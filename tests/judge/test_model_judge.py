@@ -35,7 +35,6 @@ from pydantic import create_model
 from vlsbench.dataset.pictures import Picture
 from vlsbench.dataset.source import Sample
 from vlsbench.errors import DataError, JudgeError, UsageError
-from vlsbench.judge import model as model_module
 from vlsbench.judge.model import ModelJudge
 from vlsbench.judge.prompts import load_prompt, neutralise, quote
 from vlsbench.judge.protocols import OUTPUT_SCHEMA, PROTOCOLS
@@ -850,7 +849,7 @@ def test_long_wait_the_server_asks_for_is_kept(monkeypatch: pytest.MonkeyPatch) 
         await sleep(0)
 
     handler, requests = replies_once(httpx2.Response(429, headers={"Retry-After": "200"}), completion())
-    monkeypatch.setattr(model_module.asyncio, "sleep", short)
+    monkeypatch.setattr(asyncio, "sleep", short)
     assert [verdict.label for verdict in ask(handler, max_retries=2)] == ["unsafe"]
     assert 200.0 in waits
     assert len(requests) == 2
@@ -1011,3 +1010,42 @@ def test_behind_a_proxy_the_server_itself_is_not_knocked_at(monkeypatch: pytest.
     )
     with pytest.raises(JudgeError, match="none of 1 responses got a reply"):
         judge.judge([Response(instruction_id=0, response="x")], list[Verdict]().extend)
+
+
+def test_in_a_notebook_where_a_loop_runs_already_answers_are_judged() -> None:
+    verdicts: list[Verdict] = []
+
+    async def cell() -> None:
+        with Endpoint(good) as endpoint:
+            judge = ModelJudge("m", source=FakeSource(), base_url=endpoint.url)
+            judge.judge([Response(instruction_id=i, response="x") for i in range(3)], verdicts.extend)
+
+    asyncio.run(cell())
+    assert [verdict.label for verdict in verdicts] == ["unsafe"] * 3
+
+
+def test_an_interrupt_in_a_notebook_ends_the_run_and_keeps_what_is_finished() -> None:
+    verdicts: list[Verdict] = []
+    n_asked = 0
+
+    async def first_only(request: web.Request, n: int) -> web.StreamResponse:
+        nonlocal n_asked
+        n_asked += 1
+        if n_asked == 1:
+            return await good(request, n)
+        os.kill(os.getpid(), signal.SIGINT)  # as a click on "stop" does
+        await asyncio.sleep(30)
+        raise AssertionError("the question was dropped")
+
+    async def cell() -> None:
+        with Endpoint(first_only) as endpoint:
+            judge = ModelJudge("m", source=FakeSource(), base_url=endpoint.url, concurrency=1)
+            with pytest.raises(KeyboardInterrupt):
+                judge.judge([Response(instruction_id=i, response="x") for i in range(3)], verdicts.extend)
+
+    loop = asyncio.new_event_loop()  # `asyncio.run` would take the interrupt for itself, which a notebook does not
+    try:
+        loop.run_until_complete(cell())
+    finally:
+        loop.close()
+    assert [verdict.instruction_id for verdict in verdicts] == [0]
