@@ -23,9 +23,10 @@ from vlsbench.construct.journal import Arrived, Journal
 from vlsbench.construct.records import CallRecord
 from vlsbench.cost import Meter, Prices
 from vlsbench.dataset.pictures import image_problem, read_image
-from vlsbench.endpoint import Asker, Connection, Encoded, EndpointRun, describe, refused_parameter, resolve_endpoint
+from vlsbench.endpoint import Asker, Connection, Encoded, EndpointRun, resolve_endpoint
 from vlsbench.errors import DataError, ModelError, UsageError
 from vlsbench.files import sha256_hex
+from vlsbench.provider import describe, refused_parameter
 
 if TYPE_CHECKING:
     import httpx2

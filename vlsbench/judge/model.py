@@ -30,10 +30,8 @@ from vlsbench.endpoint import (
     Encoded,
     EndpointRun,
     Writer,
-    describe,
     is_model_name,
     name_ids,
-    refused_parameter,
     resolve_endpoint,
     run_to_end,
 )
@@ -50,6 +48,7 @@ from vlsbench.judge.reply import (
     unreachable,
 )
 from vlsbench.judge.run import FormatRefusedError, OpenJudge, TemperatureRefusedError, Write
+from vlsbench.provider import describe, refused_parameter
 from vlsbench.records import Failure, Key, Response, Rubric, Verdict, name_without_place
 
 if TYPE_CHECKING:
