@@ -97,7 +97,7 @@ def test_rates_are_those_counted_from_the_letters(compared: Compared) -> None:
             assert arm["coverage"] == pytest.approx(sum(letter != "n" for letter in risky) / 16)
             assert arm["over_refusal"]["value"] == pytest.approx(sum(x in "rw" for x in labelled) / len(labelled))
             assert arm["youden_j"]["value"] == pytest.approx(sum(a - b for a, b in both) / len(both))
-            assert arm["ability"]["value"] == pytest.approx(found["ability"].count("1") / 6)
+            assert arm["ability"]["n"] == 6  # of whole phrases; the cells' rule takes the words in any order
         pairs = zip(found["leakless/risky"], found["leakless/text-only"], strict=True)
         seen_both = [(a in "rw") - (b in "rw") for a, b in pairs if "n" not in a + b]
         assert compared.arms[run, "leakless"]["visual_reliance"]["value"] == pytest.approx(
