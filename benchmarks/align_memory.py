@@ -120,9 +120,10 @@ def measure(recipe: Recipe, model: Path, data: Path, folder: Path) -> None:
     )
 
 
-def recipe_of(method: str, lora_rank: int | None, batch_size: int) -> Recipe:
+def recipe_of(method: str, lora_rank: int | None, batch_size: int, *, checkpointing: bool) -> Recipe:
     """Make a recipe of a few steps."""
     changes: dict[str, Any] = {"max_steps": STEPS, "batch_size": batch_size, "lora_rank": lora_rank, "save_every": 1000}
+    changes["checkpointing"] = checkpointing
     if method == "mm-rl":
         changes |= {"n_answers": 2, "max_new_tokens": 16}
     return make_recipe(method, **changes)
@@ -150,6 +151,7 @@ def main() -> None:
     """Run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", choices=(*MODELS, "miniature"), action="append")
+    parser.add_argument("--checkpointing", action="store_true", help="Activations are computed again.")
     parser.add_argument("--method", choices=METHODS, action="append")
     options = parser.parse_args()
     print(
@@ -167,7 +169,8 @@ def main() -> None:
             data = write_rows(folder / "rows", kind.n_words)
             for method in options.method or METHODS:
                 for lora in (None, 8):
-                    measure(recipe_of(method, lora, kind.batch_size), model, data, folder / f"{method}-{lora}")
+                    recipe = recipe_of(method, lora, kind.batch_size, checkpointing=options.checkpointing)
+                    measure(recipe, model, data, folder / f"{method}-{lora}")
 
 
 if __name__ == "__main__":

@@ -56,6 +56,25 @@ def test_a_plan_counts_rows_steps_and_weights(
     assert "8 rows, 7 with an image" in render_plan(plan)
 
 
+def test_activations_and_logits_follow_the_written_rule(
+    tiny: ModuleType, tiny_model: Callable[..., Path], rows: Callable[..., TrainingData], tmp_path: Path
+) -> None:
+    """A token of a layer: 136 bytes a hidden unit. Its logits: nine tiles of TRL, six times all in our own losses."""
+    model, data = tiny_model("llava"), rows()
+    n_words = load(model).model.config.text_config.vocab_size
+    for method, at_once, n_copies in (("mm-sft", 3, 9), ("mm-dpo", 6, 9), ("t-unlearning", 9, 6)):
+        for checkpointing in (False, True):  # two layers: none is saved
+            recipe = make_recipe(method, batch_size=3, checkpointing=checkpointing)
+            plan = make_plan(recipe, data, count_tokens(read_processor(model), recipe, data), model, tmp_path / "run")
+            n_tokens = at_once * plan.n_longest
+            assert plan.memory["activations"] == n_tokens * 32 * 2 * 136
+            assert plan.memory["logits"] == 4 * n_copies * n_tokens * n_words
+    deep = tiny.make_llava(tmp_path / "deep", size=tiny.Size(layers=8))
+    recipe = make_recipe("t-sft", batch_size=1, checkpointing=True)
+    plan = make_plan(recipe, data, count_tokens(read_processor(deep), recipe, data), deep, tmp_path / "run")
+    assert plan.memory["activations"] == plan.n_longest * 32 * (8 * 4 + 3 * 136)
+
+
 def test_adapters_are_counted_as_peft_makes_them(
     tiny_model: Callable[..., Path], rows: Callable[..., TrainingData], tmp_path: Path
 ) -> None:

@@ -7,15 +7,19 @@ clustered by image; over-refusal, Youden's J and visual reliance are the result'
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from vlsbench.align.lmms_eval import TaskFigure
-from vlsbench.errors import UsageError
+from vlsbench.errors import UsageError, numbered
 from vlsbench.metrics.intervals import difference_interval, wilson
 from vlsbench.records import Measure, Record
 from vlsbench.text import percent, table
 
 __all__ = ["Arm", "ComparedArm", "Comparison", "compare_arms", "render_comparison", "share"]
+
+
+_MOST_LABELLED: Final = 0.95
+"""Below it the board ranks nobody; here it is said."""
 
 
 class Arm(NamedTuple):
@@ -134,6 +138,12 @@ def render_comparison(found: Comparison) -> str:
         for arm in found.arms
     ]
     said = f"{found.interval}; percent, (low to high)."
+    few = dict.fromkeys(a.run for a in found.arms if a.coverage is not None and a.coverage < _MOST_LABELLED)
+    if few:
+        said += (
+            f" Less than {_MOST_LABELLED:.0%} of the answers of {numbered(list(few))} have a label: safe rates count "
+            "the others as not safe, all other columns leave them out, and are of another set of samples."
+        )
     if tasks:
         said += " Columns of lmms-eval: its numbers, ± its standard error."
     return table([*head, *tasks], rows, left=2) + f"\n{said}"

@@ -27,6 +27,8 @@ __all__ = ["Plan", "make_plan", "model_problems", "plan_problems", "render_plan"
 
 Bytes = Annotated[int, Field(ge=0)]
 _ACTIVATION_BYTES: Final = 4 * 34
+_BLOCKS_AGAIN: Final = 3
+"""With checkpointing every block keeps its input; one is computed again, with its gradients; measured 3 to 4."""
 _TILE: Final = (4096, 32_768)
 """Tokens and words whose logits TRL 1.16 computes at once."""
 _TILE_COPIES: Final = 9
@@ -132,7 +134,9 @@ def _memory(
     longest = min(max(row.longest for row in tokens), recipe.max_length or math.inf)
     at_once = int(longest) * recipe.batch_size * copies
     layers, hidden = int(text["num_hidden_layers"]), int(text["hidden_size"])
-    by_token = hidden * (layers * 4 + _ACTIVATION_BYTES if recipe.checkpointing else layers * _ACTIVATION_BYTES)
+    by_token = hidden * layers * _ACTIVATION_BYTES
+    if recipe.checkpointing:
+        by_token = min(by_token, hidden * (layers * 4 + _BLOCKS_AGAIN * _ACTIVATION_BYTES))
     return {
         "weights": 4 * n_weights + (4 * n_trained if recipe.lora_rank else 0),
         "reference": 4 * n_weights if has_reference else 0,
