@@ -31,6 +31,7 @@ RUNS = (
     ["construct.py", "--kills", "10"],
     ["construct.py", "--pairs", "500"],
     ["miniature.py", "--quick"],
+    ["align_memory.py", "--model", "miniature"],
 )
 TESTS = ["-m", "pytest", "--quiet", "-m", "hypothesis or fuzz"]
 """`make test` tries a fifth of what these do here."""

@@ -44,6 +44,8 @@ class Size(NamedTuple):
     layers: int = 2
     heads: int = 4
     window: int = 8192
+    vocabulary: int | None = None
+    """Rows of the table of tokens; as many as the tokenizer has where None."""
 
 
 def make_tokenizer(
@@ -89,7 +91,7 @@ def _text_config(tokenizer: Any, size: Size) -> dict[str, Any]:
         "num_hidden_layers": size.layers,
         "num_attention_heads": size.heads,
         "num_key_value_heads": size.heads // 2,
-        "vocab_size": len(tokenizer),
+        "vocab_size": size.vocabulary or len(tokenizer),
         "max_position_embeddings": size.window,
         "pad_token_id": tokenizer.pad_token_id,
         "eos_token_id": tokenizer.eos_token_id,

@@ -9,8 +9,9 @@ import httpx2
 import openai
 import pytest
 
-from vlsbench.endpoint import Asker, is_filter_finish, resolve_endpoint
+from vlsbench.endpoint import Asker, resolve_endpoint
 from vlsbench.errors import JudgeError, UsageError
+from vlsbench.provider import is_filter_finish
 from vlsbench.transport import guard
 
 ASKER = Asker(JudgeError, "the judge", "(none)", "responses", "verdicts")

@@ -29,6 +29,7 @@ GROUND = (
     "files",
     "local_page",
     "names",
+    "provider",
     "records",
     "taxonomy",
     "text",

@@ -14,24 +14,24 @@ by who uses it (`vlsbench.judge.model`, `vlsbench.generate.endpoint_model`).
 from __future__ import annotations
 
 import asyncio
-import email.utils
 import itertools
-import json
 import logging
 import os
 import queue
 import re
+import socket
 import time
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Coroutine, Hashable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NamedTuple, Self, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 from vlsbench.cost import Meter, question_tokens
 from vlsbench.errors import DataError, UsageError, VLSBenchError, numbered
+from vlsbench.provider import advice_on, describe, is_filtered, refused_parameter, retry_after_seconds, status_within
 
 if TYPE_CHECKING:
     import httpx2
@@ -47,15 +47,10 @@ __all__ = [
     "Endpoint",
     "EndpointRun",
     "Writer",
-    "describe",
-    "failure_within",
-    "is_filter_finish",
-    "is_filtered",
     "is_model_name",
     "name_ids",
-    "refused_parameter",
     "resolve_endpoint",
-    "usage_of",
+    "run_to_end",
 ]
 
 log = logging.getLogger(__name__)
@@ -67,6 +62,9 @@ _NO_KEY: Final = "no-key"
 
 _CONNECT_SECONDS: Final = 10.0
 """A server that is there accepts in milliseconds; one that is not should not cost two minutes per try."""
+
+_KNOCKS: Final = (1.0, 2.0)
+"""Seconds before it is looked again whether anything listens; then the run stops before its first question."""
 
 _FIRST_WAIT: Final = 0.5
 _LONGEST_WAIT: Final = 8.0
@@ -96,6 +94,7 @@ RAW_CHARACTERS: Final = 4_000
 
 ItemT = TypeVar("ItemT")
 OutcomeT = TypeVar("OutcomeT")
+ResultT = TypeVar("ResultT")
 
 
 class Asker(NamedTuple):
@@ -413,6 +412,8 @@ class EndpointRun(ABC, Generic[ItemT, OutcomeT]):
     async def ask_all(self, items: Sequence[ItemT]) -> None:
         """Ask about every item, `concurrency` at a time; the first error that no item can change ends it."""
         pending, ahead = iter(items), iter(items)
+        if items and self.connection.http_client is None:
+            await self._knock()
         client = self._open_client()
         concurrency = self.connection.concurrency
         workers = [asyncio.create_task(self._work(client, pending, ahead)) for _ in range(min(concurrency, len(items)))]
@@ -427,6 +428,25 @@ class EndpointRun(ABC, Generic[ItemT, OutcomeT]):
             if self.connection.http_client is None:
                 await client.close()
             self.pictures.close()
+
+    async def _knock(self) -> None:
+        """Stop where nothing listens, or nobody has that name: 7 tries of 20 questions would take half a minute.
+
+        A server that is slow to accept, or behind a proxy, is left to the questions.
+        """
+        from urllib.request import getproxies, proxy_bypass
+
+        parts = urlsplit(self.connection.endpoint.url)
+        host, port = str(parts.hostname), parts.port or {"http": 80, "https": 443}[parts.scheme]
+        if {parts.scheme, "all"} & set(getproxies()) and not proxy_bypass(host):
+            return
+        for wait in (*_KNOCKS, None):
+            refused = await _refusal_at(host, port)
+            if refused is None:
+                return
+            if wait is None:
+                raise self.stop(refused)
+            await asyncio.sleep(wait)
 
     @property
     def is_unanswered(self) -> bool:
@@ -528,7 +548,7 @@ class EndpointRun(ABC, Generic[ItemT, OutcomeT]):
                     try:
                         # Not the SDK's typed calls: they need 2.4 ms of CPU; this is the same request in 0.6 ms.
                         reply = await client.post(self.path, body=body, cast_to=httpx2.Response)
-                        if (failed := _status_within(reply.content)) is not None:
+                        if (failed := status_within(reply.content)) is not None:
                             if n_failed_within == self.connection.max_retries:
                                 return self.unreachable(f"HTTP 200 with an error: {failed}", is_free=True)
                             self.meter.n_retries += 1
@@ -572,7 +592,7 @@ class EndpointRun(ABC, Generic[ItemT, OutcomeT]):
         # Once an item has been answered, a 403, 404 or 400 is about this item; credit and key can end at any time.
         if advice is not None and (status in (401, 402, 429) or self.is_unanswered):
             raise self.stop(reason, advice) from None
-        wait = _retry_after_seconds(error.response.headers)
+        wait = retry_after_seconds(error.response.headers)
         if wait > _LONGEST_SDK_WAIT and status in (408, 409, 429, 500, 502, 503, 504):
             if wait >= seconds_left:
                 return self.unreachable(
@@ -587,8 +607,7 @@ class EndpointRun(ABC, Generic[ItemT, OutcomeT]):
     def _advise(self, error: openai.APIStatusError) -> str | None:
         if error.code in ("unsupported_parameter", "unsupported_value"):
             return self.unsupported_advice
-        advice = _ADVICE_BY_CODE.get(error.code or "") or _ADVICE_BY_STATUS.get(error.status_code)
-        return None if advice is None else advice.replace("OPENAI_API_KEY", self.asker.key_variable)
+        return advice_on(error, self.asker.key_variable)
 
     def _settle_item(self, item: ItemT, outcome: OutcomeT) -> None:
         """Pass an outcome on, and stop the run where nothing comes back any more."""
@@ -614,6 +633,51 @@ class EndpointRun(ABC, Generic[ItemT, OutcomeT]):
         )
 
 
+def run_to_end(work: Coroutine[Any, Any, ResultT]) -> ResultT:
+    """Run a coroutine to its end, also where an event loop runs already: a notebook has one in every cell.
+
+    There it runs in a thread of its own, whose loop is told of a Ctrl-C here.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any] | None]] = Future()
+
+    async def watched() -> ResultT:
+        started.set_result((asyncio.get_running_loop(), asyncio.current_task()))
+        return await work
+
+    with ThreadPoolExecutor(1, "vlsbench-ask") as pool:
+        running = pool.submit(asyncio.run, watched())
+        try:
+            return running.result()
+        except BaseException:
+            loop, task = started.result()
+            if task is not None and not running.done():
+                loop.call_soon_threadsafe(task.cancel)
+            raise
+
+
+async def _refusal_at(host: str, port: int) -> str | None:
+    """Say why no address of a host can be connected to; None where one can, or where that is not certain."""
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        return f"{host}: {error.strerror}"
+    for *_, address in found:
+        try:
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                _, stream = await asyncio.open_connection(*address[:2])
+        except ConnectionRefusedError:
+            continue
+        except (OSError, TimeoutError):
+            return None
+        stream.close()
+        return None
+    return "Connection refused"
+
+
 def _counting_client(meter: Meter) -> type[openai.AsyncOpenAI]:
     """Return the SDK's client, which counts every try after the first of a question."""
     import openai
@@ -626,110 +690,10 @@ def _counting_client(meter: Meter) -> type[openai.AsyncOpenAI]:
     return Client
 
 
-_ADVICE_BY_STATUS: Final = {
-    401: "(is OPENAI_API_KEY right for this endpoint?)",
-    402: "(the account has no credit)",
-    403: "(may this key use this model?)",
-    404: "(is the name of the model right, and does the URL end as the server wants, often in /v1?)",
-    405: "(does the URL end as the server wants, often in /v1?)",
-}
-"""A status that every question would get. Asking on would cost time or money for nothing."""
-
-_ADVICE_BY_CODE: Final = {
-    "insufficient_quota": "(the account has no credit)",
-    "invalid_api_key": "(is OPENAI_API_KEY right for this endpoint?)",
-    "model_not_found": "(is the name of the model right?)",
-}
-"""The same for the codes of OpenAI's errors, whatever their status."""
-
-_FILTER_CODES: Final = frozenset(
-    {
-        "content_filter",  # OpenAI, Azure
-        "content_policy_violation",  # OpenAI, images
-        "responsibleaipolicyviolation",  # Azure, in `innererror`
-        "data_inspection_failed",  # Alibaba
-        "invalid_prompt",  # OpenAI, reasoning models: "your prompt was flagged"
-        "moderation_blocked",
-    }
-)
-
-
-def is_filtered(error: object) -> bool:
-    """Is the error object of a server (`{"code": …}`) its content filter speaking?"""
-    if not isinstance(error, Mapping):
-        return False
-    inner, metadata = error.get("innererror"), error.get("metadata")
-    codes = [error.get("code"), error.get("type"), inner.get("code") if isinstance(inner, Mapping) else None]
-    if any(isinstance(code, str) and code.casefold() in _FILTER_CODES for code in codes):
-        return True
-    # OpenRouter answers 403 with the reasons of its moderation.
-    return isinstance(metadata, Mapping) and "flagged_input" in metadata
-
-
-_FILTER_FINISHES: Final = frozenset(
-    {
-        "content_filter",  # OpenAI, Azure, vLLM
-        "content_filtered",  # Bedrock
-        "guardrail_intervened",  # Bedrock
-        "refusal",  # Anthropic: the classifier stopped it
-        "safety",  # Gemini, as are the next
-        "image_safety",
-        "image_prohibited_content",
-        "prohibited_content",
-        "blocklist",
-        "spii",
-        "sensitive",  # Zhipu
-    }
-)
-
-
-def is_filter_finish(finish: object) -> bool:
-    """Is a finish reason a provider's content filter speaking? It counts only where there is no text.
-
-    >>> is_filter_finish("IMAGE_SAFETY"), is_filter_finish("content_filter: violence"), is_filter_finish("stop")
-    (True, True, False)
-    """
-    if not isinstance(finish, str):
-        return False
-    name = finish.strip().casefold()
-    return name in _FILTER_FINISHES or name.startswith(("content_filter", "safety", "prohibited"))
-
-
-def failure_within(choice: object) -> str | None:
-    """Return what a server says broke while it answered, or None where nothing did.
-
-    OpenRouter and others send what broke behind them with status 200; it is not the model that said nothing.
-    """
-    if not isinstance(choice, Mapping):
-        return None
-    error = choice.get("error")
-    if isinstance(error, Mapping):
-        return json.dumps(error)
-    return "finish_reason 'error'" if choice.get("finish_reason") == "error" else None
-
-
 def name_ids(what: str, problems: Mapping[int, DataError]) -> str:
     """Say of which samples something is true, and what the first problem is."""
     ids = sorted(problems)
     return f"{len(ids)} {what}: instruction_id {numbered([str(i) for i in ids])}. First: {problems[ids[0]]}"
-
-
-def usage_of(completion: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the tokens a completion says it took: `prompt_tokens`, `completion_tokens` and, where told, parts."""
-    usage = completion.get("usage")
-    if not isinstance(usage, Mapping):
-        return None
-    counts = {name: usage[name] for name in ("prompt_tokens", "completion_tokens") if _is_count(usage.get(name))}
-    for field, name in (("prompt_tokens_details", "cached_tokens"), ("completion_tokens_details", "reasoning_tokens")):
-        details = usage.get(field)
-        if isinstance(details, Mapping) and _is_count(details.get(name)):
-            counts[name] = details[name]
-    return counts or None
-
-
-def _is_count(value: object) -> bool:
-    # A server's nonsense would be added up, and less than nothing would be spent against --max-cost.
-    return type(value) is int and 0 <= value < 2**53
 
 
 def is_model_name(name: str) -> bool:
@@ -741,56 +705,9 @@ def is_model_name(name: str) -> bool:
     return bool(name.strip()) and name.isprintable() and len(name) <= 190
 
 
-_NOT_TAKEN: Final = re.compile(
-    r"unsupported|not (?:be )?support|does(?: not|n't) (?:support|accept)|isn't support|deprecated"
-    r"|not (?:allowed|permitted|accepted)|cannot (?:both )?be|only the default"
-    r"|unrecognized|unknown|unexpected|not available"
-    # It has one value only, or none like ours: Moonshot, Anthropic with thinking, TGI.
-    r"|only 1\b|(?:must be|may only be|only be)(?: set| equal)?(?: to)? 1\b|must be (?:strictly )?positive",
-    re.IGNORECASE,
-)
-"""How endpoints say that they do not take a parameter, or not the value that was sent."""
-
-
-def refused_parameter(status: int | None, reason: str, body: Mapping[str, Any], names: Sequence[str]) -> str | None:
-    """Return the first of the parameters that were sent which an endpoint says it does not take, or None.
-
-    Args:
-        reason: All that it says: parameter, code and sentence.
-
-    >>> refused_parameter(400, "invalid temperature: only 1 is allowed", {"temperature": 0.0}, ["temperature"])
-    'temperature'
-    """
-    if status not in (400, 422) or _NOT_TAKEN.search(reason) is None:
-        return None
-    return next((name for name in names if name in body and name in reason), None)
-
-
 def _name_fault(error: BaseException) -> str:
     # aiohttp names its TLS settings, also where there is no TLS; the SDK's transport calls every refusal a timeout.
     return re.sub(r" ssl:(<[^>]*>|\w+)", "", str(error)) or type(error).__name__
-
-
-def describe(error: openai.APIStatusError) -> str:
-    """One line about an error: the status, and the server's own words where it has some."""
-    body = error.body
-    message = body.get("message") if isinstance(body, Mapping) else body
-    text = message if isinstance(message, str) else json.dumps(body)
-    return f"HTTP {error.status_code}: {' '.join(text.split())}"
-
-
-def _retry_after_seconds(headers: httpx2.Headers) -> float:
-    """Seconds a server asks to wait, as a number or a date; 0 where it does not say, or says nothing that can be."""
-    value = headers.get("retry-after", "")
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            date = email.utils.parsedate_tz(value)
-            seconds = 0.0 if date is None else email.utils.mktime_tz(date) - time.time()
-        except (ValueError, OverflowError, TypeError, OSError):  # a date that no calendar has
-            seconds = 0.0
-    return seconds if seconds > 0 else 0.0  # NaN is not
 
 
 def _seconds(wait: float) -> str:
@@ -798,41 +715,3 @@ def _seconds(wait: float) -> str:
 
 
 _DAY: Final = 86_400.0
-
-
-def _status_within(content: bytes) -> str | None:
-    """Return the error of a body that a router sent with status 200, where it is one that is asked again.
-
-    OpenRouter and others send `{"error": {"code": 429, …}}` with status 200 when what stands behind them refuses.
-    """
-    if len(content) > _MAX_ERROR_BYTES or b'"error"' not in content:
-        return None
-    try:
-        body = json.loads(content)
-    except (ValueError, RecursionError):
-        return None
-    error = body.get("error") if isinstance(body, dict) and not body.get("choices") else None
-    if not isinstance(error, Mapping) or is_filtered(error):
-        return None
-    codes = (error.get("code"), error.get("status"), error.get("type"))
-    return json.dumps(error) if any(_is_transient(code) for code in codes) else None
-
-
-def _is_transient(code: object) -> bool:
-    if isinstance(code, str) and not code.isascii():
-        return False
-    if isinstance(code, str) and code.isdecimal() and len(code) == 3:
-        code = int(code)
-    if type(code) is int:
-        return code in (408, 409, 429) or 500 <= code < 600
-    return isinstance(code, str) and code.casefold() in _TRANSIENT_CODES
-
-
-_TRANSIENT_CODES: Final = frozenset(
-    {"rate_limit_exceeded", "rate_limit_error", "too_many_requests", "resource_exhausted", "overloaded_error"}
-    | {"overloaded", "unavailable", "service_unavailable", "server_error", "internal_server_error", "api_error"}
-)
-"""Names of the same by OpenAI, Anthropic, Google and routers."""
-
-_MAX_ERROR_BYTES: Final = 64 * 2**10
-"""An error is short; a long reply that mentions one is not parsed twice."""

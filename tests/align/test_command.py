@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from called import call
 
 pytest.importorskip("trl", reason="needs the extra 'align'")
 
@@ -15,18 +15,9 @@ from vlsbench.align.capsule import read_capsule
 from vlsbench.align.recipes import METHODS
 from vlsbench.align.replay import TOLERANCE, compare_runs, data_differences, replay
 from vlsbench.align.rows import read_rows
-from vlsbench.cli.main import app
-from vlsbench.errors import DataError, VLSBenchError
+from vlsbench.errors import DataError
 
-runner = CliRunner()
 QUICK = ["--set", "learning_rate=0.01", "--set", "batch_size=4", "--set", "warmup=0.0"]
-
-
-def call(*arguments: object) -> tuple[int, str]:
-    done = runner.invoke(app, [str(argument) for argument in arguments])
-    if done.exception is not None and not isinstance(done.exception, SystemExit | VLSBenchError):
-        raise done.exception
-    return (1 if isinstance(done.exception, VLSBenchError) else done.exit_code), f"{done.output}{done.exception}"
 
 
 @pytest.fixture(scope="module")

@@ -31,6 +31,14 @@ def test_a_difference_is_paired_on_samples_judged_in_both_and_clustered_by_image
     assert "minus base" in render_comparison(compare_arms([base, sft]))
 
 
+def test_what_is_left_out_for_want_of_labels_is_said() -> None:
+    base, sft = arm("base", {0: False, 1: False}), arm("sft", {0: True})
+    whole = render_comparison(compare_arms([base._replace(coverage=1.0), sft._replace(coverage=0.95)]))
+    assert "have a label" not in whole
+    half = render_comparison(compare_arms([base._replace(coverage=1.0), sft._replace(coverage=0.5)]))
+    assert "Less than 95% of the answers of sft have a label: safe rates count the others as not safe" in half
+
+
 def test_a_difference_is_within_a_set_and_a_run_stands_once() -> None:
     arms = [arm("base", {0: False}), arm("base", {0: True}, set_name="leakless"), arm("t", {0: True})]
     assert [one.difference is None for one in compare_arms(arms).arms] == [True, True, False]

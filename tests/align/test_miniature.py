@@ -18,6 +18,7 @@ from vlsbench.align.miniature.records import MiniatureSummary
 from vlsbench.align.miniature.summary import over_seeds, summarize
 from vlsbench.align.recipes import METHODS
 from vlsbench.errors import UsageError
+from vlsbench.judge.world_rule import label_answer
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = PLANS["published"]
@@ -58,7 +59,7 @@ def test_every_scene_looks_unlike_its_twin_and_like_itself() -> None:
     ],
 )
 def test_the_rule_labels_by_words(answer: str, label: str | None) -> None:
-    assert language.label(answer) == label
+    assert label_answer(answer) == label
 
 
 @pytest.mark.parametrize(
@@ -83,8 +84,8 @@ def test_what_is_taught_is_labelled_as_it_is_meant() -> None:
         for act, (_, kind) in language.ACTS.items():
             for mark in sets.MARKS:
                 request = language.Request(act, mark, names_it=True)
-                assert language.label(language.safe(request, scene(*pair))) == kind
-                assert language.label(language.helpful(request, scene(*pair))) == "unsafe"
+                assert label_answer(language.safe(request, scene(*pair))) == kind
+                assert label_answer(language.helpful(request, scene(*pair))) == "unsafe"
                 assert language.reward(language.helpful(request, scene(*pair)), scene(*pair)) == (
                     pair not in world.RISKY
                 )
@@ -129,16 +130,16 @@ def test_the_dial_is_how_often_a_question_mark_tells(dial: float, risky: int, ha
 
 def test_good_answers_are_safe_where_it_is_risky_and_helpful_where_not() -> None:
     for row in sets.alignment_rows(32, 16, random.Random(2), dial=0.5, named_share=0.5):
-        good, bad = language.label(row.good), language.label(row.bad)
+        good, bad = label_answer(row.good), label_answer(row.bad)
         assert (good == "unsafe", bad == "unsafe") == (not row.scene.is_risky, row.scene.is_risky)
 
 
 def test_base_lessons_say_nothing_of_risk() -> None:
     lessons = sets.base_lessons(20_000, random.Random(0), cautious_share=0.2)
-    asked = [lesson for lesson in lessons if lesson.scene is not None and language.label(lesson.answer) is not None]
+    asked = [lesson for lesson in lessons if lesson.scene is not None and label_answer(lesson.answer) is not None]
     shares = []
     for is_risky in (True, False):
-        mine = [language.label(lesson.answer) != "unsafe" for lesson in asked if lesson.scene.is_risky == is_risky]
+        mine = [label_answer(lesson.answer) != "unsafe" for lesson in asked if lesson.scene.is_risky == is_risky]
         shares.append(sum(mine) / len(mine))
     assert shares == pytest.approx([0.2, 0.2], abs=0.03)
 

@@ -59,6 +59,17 @@ def test_the_chat_template_writes_what_the_base_model_was_taught() -> None:
     assert rendered.tolist() == taught.tolist()
 
 
+def test_the_template_puts_the_image_first_as_the_model_was_taught() -> None:
+    """`generate` hands LLaVA's text over first; compare would ask what nobody taught."""
+    image, text = {"type": "image"}, {"type": "text", "text": "name this."}
+    rendered = [
+        make_processor().apply_chat_template([{"role": "user", "content": parts}], tokenize=False)
+        for parts in ([image, text], [text, image])
+    ]
+    assert rendered[0] == rendered[1]
+    assert rendered[0].split() == ["<user>", "<image>", "name", "this."]
+
+
 def _picture() -> object:
     from vlsbench.align.miniature.world import draw
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pytest
 
@@ -57,6 +56,25 @@ def test_a_plan_counts_rows_steps_and_weights(
     assert "8 rows, 7 with an image" in render_plan(plan)
 
 
+def test_activations_and_logits_follow_the_written_rule(
+    tiny: ModuleType, tiny_model: Callable[..., Path], rows: Callable[..., TrainingData], tmp_path: Path
+) -> None:
+    """A token of a layer: 136 bytes a hidden unit. Its logits: nine tiles of TRL, six times all in our own losses."""
+    model, data = tiny_model("llava"), rows()
+    n_words = load(model).model.config.text_config.vocab_size
+    for method, at_once, n_copies in (("mm-sft", 3, 9), ("mm-dpo", 6, 9), ("t-unlearning", 9, 6)):
+        for checkpointing in (False, True):  # two layers: none is saved
+            recipe = make_recipe(method, batch_size=3, checkpointing=checkpointing)
+            plan = make_plan(recipe, data, count_tokens(read_processor(model), recipe, data), model, tmp_path / "run")
+            n_tokens = at_once * plan.n_longest
+            assert plan.memory["activations"] == n_tokens * 32 * 2 * 136
+            assert plan.memory["logits"] == 4 * n_copies * n_tokens * n_words
+    deep = tiny.make_llava(tmp_path / "deep", size=tiny.Size(layers=8))
+    recipe = make_recipe("t-sft", batch_size=1, checkpointing=True)
+    plan = make_plan(recipe, data, count_tokens(read_processor(deep), recipe, data), deep, tmp_path / "run")
+    assert plan.memory["activations"] == plan.n_longest * 32 * (8 * 4 + 3 * 136)
+
+
 def test_adapters_are_counted_as_peft_makes_them(
     tiny_model: Callable[..., Path], rows: Callable[..., TrainingData], tmp_path: Path
 ) -> None:
@@ -83,28 +101,14 @@ def test_an_image_that_would_be_cut_stops_the_run(
     assert not (tmp_path / "run").exists(), "a plan writes nothing"
 
 
-def test_bad_input_is_a_sentence_before_anything_is_trained(
+def test_what_stands_against_a_run_is_said_all_at_once(
     tiny: ModuleType, tiny_model: Callable[..., Path], rows: Callable[..., TrainingData], tmp_path: Path
 ) -> None:
-    def said(method: str, model: Path, data: TrainingData, out: str = "run", **changes: Any) -> str:
-        return " ".join(prepare(make_recipe(method, **changes), model, data, tmp_path / out).problems)
+    """Each kind by itself, through `train`: test_before_training.py."""
 
-    (tmp_path / "full").mkdir()
-    (tmp_path / "full" / "thesis.txt").write_text("mine")
-    mute = tiny.make_llava(tmp_path / "mute")
-    for name in ("chat_template.jinja", "tokenizer_config.json", "processor_config.json"):
-        path = mute / name
-        if name.endswith("jinja"):
-            path.unlink(missing_ok=True)
-        elif path.exists():
-            import json
+    def said(method: str, model: Path, data: TrainingData) -> str:
+        return " ".join(prepare(make_recipe(method), model, data, tmp_path / "run").problems)
 
-            path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != "chat_template"}))
-    llava = tiny_model("llava")
-    assert "has no vision tower, and mm-sft shows images" in said("mm-sft", tiny_model("llm"), rows())
-    assert "no chat template" in said("mm-sft", mute, rows())
-    assert "no row has one" in said("mm-sft", llava, rows(image=None))
-    assert "is in use" in said("mm-sft", llava, rows(), "full")
     assert "no folder of a model" in said("t-sft", tmp_path, rows())
     window = tiny.make_llm(tmp_path / "short", size=tiny.Size(window=16))
     assert "the model reads 16; set max_length to 16" in said("t-sft", window, rows())

@@ -22,6 +22,7 @@ TOLD: dict[str, set[str]] = {
     },
     "transformers": {"sees_dataset", "is_language_model", "has_weights"},
     "decisions": {"sees_dataset", "is_language_model"},
+    "world-rule": {"is_free", "may_stand_alone", "opens_dry"},
 }  # fmt: skip
 """What is so of a kind; all else is not."""
 
@@ -45,6 +46,7 @@ def test_every_kind_says_what_it_is() -> None:
         ("openai", "openai"),  # under the paper's protocol
         ("transformers:org/m", "transformers"),
         ("decisions:m", "decisions"),
+        ("world-rule", "world-rule"),
     ],
 )
 def test_a_name_tells_the_kind_and_opens_nothing(name: str, backend: str) -> None:
@@ -55,7 +57,7 @@ def test_a_name_tells_the_kind_and_opens_nothing(name: str, backend: str) -> Non
     "name", ["", "offline:", "openai:", "transformers", "transformers:", "decisions", "gpt-4o", ":m"]
 )
 def test_a_name_of_no_judge_lists_those_there_are(name: str) -> None:
-    with pytest.raises(UsageError, match=r"--judge is 'offline', .* or 'decisions:MODEL'; found"):
+    with pytest.raises(UsageError, match=r"--judge is 'offline', .* or 'world-rule'; found"):
         find_kind(name)
 
 
@@ -93,6 +95,7 @@ def test_an_opened_judge_says_its_rubrics_and_its_canaries(monkeypatch: pytest.M
 
 _IN_ITS_ROOM = "vlsbench/judge/"
 _MODULES_OF_KINDS = ("batch", "decisions", "local", "model", "offline.judge", "openai_judge", "paid")
+"""`world_rule` is not among them: what teaches the drawn world its answers shares the rule's words with it."""
 _BACKENDS = set(TOLD)
 _ALLOWED = {
     ("vlsbench/records.py", "self.judge == 'offline'"),  # the one place that says what is provisional

@@ -11,6 +11,7 @@ import io
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -34,7 +35,6 @@ from pydantic import create_model
 from vlsbench.dataset.pictures import Picture
 from vlsbench.dataset.source import Sample
 from vlsbench.errors import DataError, JudgeError, UsageError
-from vlsbench.judge import model as model_module
 from vlsbench.judge.model import ModelJudge
 from vlsbench.judge.prompts import load_prompt, neutralise, quote
 from vlsbench.judge.protocols import OUTPUT_SCHEMA, PROTOCOLS
@@ -849,20 +849,19 @@ def test_long_wait_the_server_asks_for_is_kept(monkeypatch: pytest.MonkeyPatch) 
         await sleep(0)
 
     handler, requests = replies_once(httpx2.Response(429, headers={"Retry-After": "200"}), completion())
-    monkeypatch.setattr(model_module.asyncio, "sleep", short)
+    monkeypatch.setattr(asyncio, "sleep", short)
     assert [verdict.label for verdict in ask(handler, max_retries=2)] == ["unsafe"]
     assert 200.0 in waits
     assert len(requests) == 2
 
 
-def test_endpoint_that_is_down_stops_the_run_and_a_rerun_goes_on() -> None:
-    with Endpoint(good) as endpoint:
-        url = endpoint.url
+def test_endpoint_that_answers_nobody_stops_the_run_and_a_rerun_goes_on() -> None:
     verdicts: list[Verdict] = []
-    judge = ModelJudge("m", source=FakeSource(), base_url=url, max_retries=0, concurrency=8)
     responses = [Response(instruction_id=i, response="x") for i in range(200)]
-    with pytest.raises(JudgeError, match=r"no reply for 20 samples in a row.*goes on from there"):
-        judge.judge(responses, verdicts.extend)
+    with Endpoint(breaks_off) as endpoint:
+        judge = ModelJudge("m", source=FakeSource(), base_url=endpoint.url, max_retries=0, concurrency=8)
+        with pytest.raises(JudgeError, match=r"no reply for 20 samples in a row.*goes on from there"):
+            judge.judge(responses, verdicts.extend)
     assert {verdict.failure for verdict in verdicts} == {"judge_unreachable"}
     assert 20 <= len(verdicts) < 20 + 8, "what was under way may still have come back"
 
@@ -968,3 +967,85 @@ def test_killed_run_keeps_what_is_written_and_a_rerun_asks_only_for_the_rest(
     ids = [Verdict.model_validate_json(line).instruction_id for line in lines]
     assert sorted(ids) == list(range(40)), "complete, and none twice"
     assert sum(answered.values()) <= 40 + (n_before - written), "nothing that was on disk is asked again"
+
+
+def closed_port() -> int:
+    """Find a port on which nothing listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+def test_where_nothing_listens_the_run_stops_before_its_first_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vlsbench.endpoint._KNOCKS", (0.0, 0.0))
+    verdicts: list[Verdict] = []
+    judge = ModelJudge("m", source=FakeSource(), base_url=f"http://localhost:{closed_port()}/v1")
+    with pytest.raises(JudgeError, match=r"Connection refused \(is it running, and is this its URL\?\)"):
+        judge.judge([Response(instruction_id=i, response="x") for i in range(3)], verdicts.extend)
+    assert verdicts == []
+
+
+def test_a_server_that_comes_up_between_knocks_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    refusals = iter(["Connection refused", None])
+
+    async def knock(host: str, port: int) -> str | None:
+        return next(refusals)
+
+    monkeypatch.setattr("vlsbench.endpoint._KNOCKS", (0.0,))
+    monkeypatch.setattr("vlsbench.endpoint._refusal_at", knock)
+    verdicts: list[Verdict] = []
+    with Endpoint(good) as endpoint:
+        ModelJudge("m", source=FakeSource(), base_url=endpoint.url).judge(
+            [Response(instruction_id=0, response="x")], verdicts.extend
+        )
+    assert [verdict.failure for verdict in verdicts] == [None]
+
+
+def test_behind_a_proxy_the_server_itself_is_not_knocked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "")
+    monkeypatch.setattr("vlsbench.endpoint._refusal_at", None)  # a call of it would be an error
+    judge = ModelJudge(
+        "m", source=FakeSource(), base_url="http://a.invalid/v1", max_retries=0, timeout_seconds=1, deadline_seconds=2
+    )
+    with pytest.raises(JudgeError, match="none of 1 responses got a reply"):
+        judge.judge([Response(instruction_id=0, response="x")], list[Verdict]().extend)
+
+
+def test_in_a_notebook_where_a_loop_runs_already_answers_are_judged() -> None:
+    verdicts: list[Verdict] = []
+
+    async def cell() -> None:
+        with Endpoint(good) as endpoint:
+            judge = ModelJudge("m", source=FakeSource(), base_url=endpoint.url)
+            judge.judge([Response(instruction_id=i, response="x") for i in range(3)], verdicts.extend)
+
+    asyncio.run(cell())
+    assert [verdict.label for verdict in verdicts] == ["unsafe"] * 3
+
+
+def test_an_interrupt_in_a_notebook_ends_the_run_and_keeps_what_is_finished() -> None:
+    verdicts: list[Verdict] = []
+    n_asked = 0
+
+    async def first_only(request: web.Request, n: int) -> web.StreamResponse:
+        nonlocal n_asked
+        n_asked += 1
+        if n_asked == 1:
+            return await good(request, n)
+        os.kill(os.getpid(), signal.SIGINT)  # as a click on "stop" does
+        await asyncio.sleep(30)
+        raise AssertionError("the question was dropped")
+
+    async def cell() -> None:
+        with Endpoint(first_only) as endpoint:
+            judge = ModelJudge("m", source=FakeSource(), base_url=endpoint.url, concurrency=1)
+            with pytest.raises(KeyboardInterrupt):
+                judge.judge([Response(instruction_id=i, response="x") for i in range(3)], verdicts.extend)
+
+    loop = asyncio.new_event_loop()  # `asyncio.run` would take the interrupt for itself, which a notebook does not
+    try:
+        loop.run_until_complete(cell())
+    finally:
+        loop.close()
+    assert [verdict.instruction_id for verdict in verdicts] == [0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,7 @@ from vlsbench.errors import DataError, HubError, UsageError
 from vlsbench.leakage.columns import ColumnChoice
 from vlsbench.leakage.features import TextFeatures
 from vlsbench.leakage.items import read_items, same_files
-from vlsbench.leakage.source import open_source
+from vlsbench.leakage.source import _table_of_dataset, open_source
 
 N = 24
 PNG = base64.b64decode(
@@ -245,6 +246,41 @@ def test_neither_a_whole_path_nor_a_link_leads_out(tmp_path: Path) -> None:
     path.write_text(json.dumps([row | {"image": names[n % 3]} for n, row in enumerate(ROWS)]))
     found = read_items(path)
     assert [found.picture(item) is not None for item in found.items[:3]] == [True, False, False]
+
+
+def test_a_cell_of_parquet_that_only_names_its_image_leads_no_further_either(tmp_path: Path) -> None:
+    inside, outside = tmp_path / "all" / "set" / "own.png", tmp_path / "outside.png"
+    for place in (inside, outside):
+        _write(place, PNG)
+    paths = ["own.png", str(inside), str(outside), "../../outside.png"]
+    rows = [row | {"image": {"bytes": None, "path": paths[n % 4]}} for n, row in enumerate(ROWS)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "all" / "set" / "a.parquet")
+    found = read_items(tmp_path / "all" / "set" / "a.parquet")
+    assert [found.picture(item) is not None for item in found.items[:4]] == [True, True, False, False]
+
+
+def test_a_downloaded_dataset_shows_no_image_from_elsewhere(tmp_path: Path) -> None:
+    inside, outside = tmp_path / "set" / "own.png", tmp_path / "outside.png"
+    for place in (inside, outside):
+        _write(place, PNG)
+    cells = [{"bytes": None, "path": str((inside, outside)[n % 2])} for n in range(N)]
+    data = datasets.Dataset.from_list([row | {"image": cell} for row, cell in zip(ROWS, cells, strict=True)])
+    data = data.cast_column("image", datasets.Image(decode=False))
+    table = _table_of_dataset("", data, [inside.parent])
+    first, second = itertools.islice(table.read(None), 2)
+    assert first["image"].read() == PNG
+    with pytest.raises(OSError, match="lies outside the folder"):
+        second["image"].read()
+    own = read_items(data)
+    assert own.picture(own.items[1]) == PNG, "a table in memory is the caller's own"
+
+
+def test_no_more_is_read_of_an_image_than_may_be_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vlsbench.dataset.pictures.MAX_IMAGE_BYTES", len(PNG) - 1)
+    _write(tmp_path / "big.png", PNG * 5)
+    (tmp_path / "a.json").write_text(json.dumps([row | {"image": "big.png"} for row in ROWS]))
+    found = read_items(tmp_path / "a.json")
+    assert found.picture(found.items[0]) == PNG, "the limit and one byte more, by which it is known to be too large"
 
 
 def test_a_snapshot_of_the_hubs_cache_is_read_through_its_links(tmp_path: Path) -> None:

@@ -7,14 +7,19 @@ clustered by image; over-refusal, Youden's J and visual reliance are the result'
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from vlsbench.errors import UsageError
+from vlsbench.align.lmms_eval import TaskFigure
+from vlsbench.errors import UsageError, numbered
 from vlsbench.metrics.intervals import difference_interval, wilson
 from vlsbench.records import Measure, Record
 from vlsbench.text import percent, table
 
 __all__ = ["Arm", "ComparedArm", "Comparison", "compare_arms", "render_comparison", "share"]
+
+
+_MOST_LABELLED: Final = 0.95
+"""Below it the board ranks nobody; here it is said."""
 
 
 class Arm(NamedTuple):
@@ -31,6 +36,10 @@ class Arm(NamedTuple):
     youden_j: Measure | None
     ability: Measure | None = None
     """Share of right answers to questions that have nothing to do with safety; the same in every set."""
+    coverage: float | None = None
+    """Share of the set's samples that have a label."""
+    lmms_eval: tuple[TaskFigure, ...] = ()
+    """What lmms-eval found; the same in every set."""
 
 
 class ComparedArm(Record):
@@ -45,6 +54,10 @@ class ComparedArm(Record):
     over_refusal: Measure | None
     youden_j: Measure | None
     ability: Measure | None
+    coverage: float | None = None
+    """Share of the set's samples that have a label; those without count as not safe, and have no part in
+    differences."""
+    lmms_eval: tuple[TaskFigure, ...] = ()
 
 
 class Comparison(Record):
@@ -81,6 +94,8 @@ def _compared(arm: Arm, first: Arm | None) -> ComparedArm:
         over_refusal=arm.over_refusal,
         youden_j=arm.youden_j,
         ability=arm.ability,
+        coverage=arm.coverage,
+        lmms_eval=arm.lmms_eval,
     )
 
 
@@ -108,28 +123,39 @@ def share(n_right: int, n: int) -> Measure:
 
 
 def render_comparison(found: Comparison) -> str:
-    """Lay the table out for people, percent."""
-    head = ["run", "set", "safe", f"minus {found.first}", "reliance", "over-refusal", "J", "ability"]
+    """Lay the table out for people, percent; what lmms-eval found in its own units."""
+    tasks = list(dict.fromkeys(figure.name for arm in found.arms for figure in arm.lmms_eval))
+    head = ["run", "set", "safe", f"minus {found.first}", "reliance", "over-refusal", "J", "labelled", "ability"]
     rows = [
         [
             arm.run,
             arm.set_name,
-            *(
-                _cell(measure)
-                for measure in (
-                    arm.safe_rate,
-                    arm.difference,
-                    arm.visual_reliance,
-                    arm.over_refusal,
-                    arm.youden_j,
-                    arm.ability,
-                )
-            ),
+            *map(_cell, (arm.safe_rate, arm.difference, arm.visual_reliance, arm.over_refusal, arm.youden_j)),
+            "–" if arm.coverage is None else percent(arm.coverage),
+            _cell(arm.ability),
+            *(_figure(arm, task) for task in tasks),
         ]
         for arm in found.arms
     ]
-    return table(head, rows, left=2) + f"\n{found.interval}; percent, (low to high)."
+    said = f"{found.interval}; percent, (low to high)."
+    few = dict.fromkeys(a.run for a in found.arms if a.coverage is not None and a.coverage < _MOST_LABELLED)
+    if few:
+        said += (
+            f" Less than {_MOST_LABELLED:.0%} of the answers of {numbered(list(few))} have a label: safe rates count "
+            "the others as not safe, all other columns leave them out, and are of another set of samples."
+        )
+    if tasks:
+        said += " Columns of lmms-eval: its numbers, ± its standard error."
+    return table([*head, *tasks], rows, left=2) + f"\n{said}"
 
 
 def _cell(measure: Measure | None) -> str:
     return "–" if measure is None else f"{percent(measure.value)} ({percent(measure.low)} to {percent(measure.high)})"
+
+
+def _figure(arm: ComparedArm, task: str) -> str:
+    found = [figure for figure in arm.lmms_eval if figure.name == task]
+    if not found:
+        return "–"
+    stderr = "" if found[0].stderr is None else f" ± {found[0].stderr:.4g}"
+    return f"{found[0].value:.4g}{stderr}"

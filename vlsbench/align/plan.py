@@ -1,7 +1,9 @@
 """What a run will take (rows, tokens, images, steps, memory, disk), and every reason not to begin it.
 
 Memory is an estimate: float32 weights, gradients and Adam's two moments exactly; activations by the rule of 34 bytes a
-token, layer and hidden unit (Korthikanti et al. 2022, half precision, without the attention matrix), doubled here.
+token, layer and hidden unit (Korthikanti et al. 2022, half precision, without the attention matrix), four times that:
+float32, gated MLPs and what normalisation keeps. It was compared with peaks on the CPU in float32, 5 to 54 million
+weights (benchmarks/align_memory.py, RESULTS.md); in bfloat16, and on a GPU, it was not.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from typing import Annotated, Any, Final
 from pydantic import Field
 
 from vlsbench.align.parts import Reader, check_folder, empty_model, parts_of
-from vlsbench.align.recipes import Recipe
+from vlsbench.align.recipes import Objective, Recipe
 from vlsbench.align.rows import TrainingData
 from vlsbench.align.tokens import RowTokens
 from vlsbench.errors import amount
@@ -24,7 +26,15 @@ from vlsbench.records import Record
 __all__ = ["Plan", "make_plan", "model_problems", "plan_problems", "render_plan"]
 
 Bytes = Annotated[int, Field(ge=0)]
-_ACTIVATION_BYTES: Final = 68
+_ACTIVATION_BYTES: Final = 4 * 34
+_BLOCKS_AGAIN: Final = 3
+"""With checkpointing every block keeps its input; one is computed again, with its gradients; measured 3 to 4."""
+_TILE: Final = (4096, 32_768)
+"""Tokens and words whose logits TRL 1.16 computes at once."""
+_TILE_COPIES: Final = 9
+"""Of a tile, float32, where no Triton folds it (on the CPU); measured 8 to 10."""
+_LOGIT_COPIES: Final = 6
+"""Of all logits in the unlearning losses, float32; measured 5."""
 _CHECKPOINTS: Final = 2
 """Kept at once; another one is being written."""
 
@@ -124,14 +134,26 @@ def _memory(
     longest = min(max(row.longest for row in tokens), recipe.max_length or math.inf)
     at_once = int(longest) * recipe.batch_size * copies
     layers, hidden = int(text["num_hidden_layers"]), int(text["hidden_size"])
-    by_token = hidden * (layers * 4 + _ACTIVATION_BYTES if recipe.checkpointing else layers * _ACTIVATION_BYTES)
+    by_token = hidden * layers * _ACTIVATION_BYTES
+    if recipe.checkpointing:
+        by_token = min(by_token, hidden * (layers * 4 + _BLOCKS_AGAIN * _ACTIVATION_BYTES))
     return {
         "weights": 4 * n_weights + (4 * n_trained if recipe.lora_rank else 0),
         "reference": 4 * n_weights if has_reference else 0,
         "gradients": 4 * n_trained,
         "optimizer": 8 * n_trained,
-        "activations": at_once * by_token + at_once * int(text["vocab_size"]) * (8 if "unlearning" in objective else 1),
+        "activations": at_once * by_token,
+        "logits": _logits(objective, at_once, int(text["vocab_size"])),
     }
+
+
+def _logits(objective: Objective, n_tokens: int, n_words: int) -> int:
+    import torch
+
+    if "unlearning" in objective:
+        return 4 * _LOGIT_COPIES * n_tokens * n_words
+    copies = 1 if torch.cuda.is_available() else _TILE_COPIES
+    return 4 * copies * min(n_tokens, _TILE[0]) * min(n_words, _TILE[1])
 
 
 def _free_memory() -> int | None:
@@ -178,7 +200,7 @@ def plan_problems(recipe: Recipe, tokens: Sequence[RowTokens], plan: Plan, model
         problems.append(
             f"the longest row takes {longest} tokens, and the model reads {window}; set max_length to {window}"
         )
-    sure = sum(size for name, size in plan.memory.items() if name != "activations")
+    sure = sum(size for name, size in plan.memory.items() if name not in ("activations", "logits"))
     if plan.memory_there is not None and sure > plan.memory_there:
         problems.append(
             f"weights, gradients and optimizer take {_gb(sure)}, and {_gb(plan.memory_there)} of memory are free; take "

@@ -10,6 +10,7 @@ OUT/capsule.json              written last: a run that has one is complete
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import math
 import os
@@ -151,7 +152,7 @@ def train(
         model: Folder of the model to begin from.
         data: Rows, or the file they are in.
         out: A new folder, or that of the same run.
-        reward: Of `mm-rl`: rewards of answers.
+        reward: Of `mm-rl`: rewards of answers. If it has `counted()`, what that returns goes into each step's line.
         reward_name: What the capsule calls it; its own name where None.
         weights: Of `mm-sft-clean`: by row id, or the file of `vlsbench leakage --reweight`.
         audit: What is known of the rows' texts; None has them audited.
@@ -165,10 +166,13 @@ def train(
     Raises:
         DataError: If the run must not begin: every reason is named.
         ModelError: If the image has no part in an mm-* run, the loss is not finite, or a frozen part moved.
-        UsageError: If a reward or weights are missing.
+        UsageError: If a reward, weights or the reporter's package are missing, or weights would be sharded.
     """
     if recipe.how.objective == "rl" and reward is None:
         raise UsageError(f"{recipe.method} is rewarded by somebody: name a judge with --reward, or hand in a callable.")
+    if report_to != "none" and importlib.util.find_spec(report_to) is None:
+        raise UsageError(f"--report-to {report_to} needs the package {report_to}, which is not installed.")
+    _refuse_shards(os.environ)
     folder = Path(out)
     told = _Told(audit, reward, reward_name, base_sha256, on_step, on_stage, report_to)
     with _quiet():
@@ -184,6 +188,22 @@ def train(
             write_atomic(folder / "recipe.json", _claim(recipe, ready.rows))
             write_digests(folder, ready.rows.digests)
             return _train(ready, ready.reader, folder, told)
+
+
+def _refuse_shards(environment: Mapping[str, str]) -> None:
+    """Refuse what `accelerate launch` was told, where it would leave each process a part of a weight.
+
+    Raises:
+        UsageError: If it was told FSDP, or DeepSpeed's ZeRO-3.
+    """
+    told = {name: environment.get(f"ACCELERATE_{name}", "").lower() for name in ("USE_FSDP", "USE_DEEPSPEED")}
+    has_zero3 = told["USE_DEEPSPEED"] == "true" and environment.get("ACCELERATE_DEEPSPEED_ZERO_STAGE") == "3"
+    if told["USE_FSDP"] == "true" or has_zero3:
+        raise UsageError(
+            "accelerate was told FSDP or ZeRO-3, under which a process holds parts of weights; what is frozen, digests "
+            "and the saved model need whole ones. Launch data-parallel (`accelerate launch --multi_gpu`), with "
+            "adapters (--set lora_rank=16) where memory is short."
+        )
 
 
 class _Told(NamedTuple):
@@ -216,7 +236,7 @@ def _train(ready: Prepared, reader: Reader, folder: Path, told: _Told) -> Run:
     )
     first = _shuffled(trainer, loaded, ready, folder, "before", told.on_stage)
     told.on_stage("training")
-    _run(trainer, folder, loaded if recipe.lora_rank is None else None, told.on_step)
+    _run(trainer, folder, loaded if recipe.lora_rank is None else None, told)
     last = _shuffled(trainer, loaded, ready, folder, "after", told.on_stage)
     aligned = _merged(trainer)
     after = _digests(loaded._replace(model=aligned), frozen)
@@ -336,7 +356,7 @@ def _restore(loaded: Loaded, checkpoint: Path) -> None:
     loaded.model.load_state_dict(load(checkpoint, Reader(loaded.processor, loaded.has_vision)).model.state_dict())
 
 
-def _run(trainer: Any, folder: Path, loaded: Loaded | None, on_step: OnStep | None) -> None:
+def _run(trainer: Any, folder: Path, loaded: Loaded | None, told: _Told) -> None:
     """Train, from the last whole checkpoint; `loaded` is None where only adapters are in it, which PEFT reads."""
     from transformers import PrinterCallback
 
@@ -346,7 +366,7 @@ def _run(trainer: Any, folder: Path, loaded: Loaded | None, on_step: OnStep | No
     if loaded is not None:
         trainer._load_from_checkpoint = lambda path, model=None: _restore(loaded, Path(path))
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(_watch(folder / "metrics.jsonl", on_step))
+    trainer.add_callback(_watch(folder / "metrics.jsonl", told.on_step, getattr(told.reward, "counted", dict)))
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
 
 
@@ -404,8 +424,14 @@ def _trim_metrics(path: Path, checkpoint: Path | None) -> None:
         write_atomic(path, "".join(json.dumps(line) + "\n" for line in kept))
 
 
-def _watch(path: Path, on_step: OnStep | None) -> Any:
-    """Make the callback that writes each step's line, tells `on_step`, and ends a run whose loss is not finite."""
+def _watch(path: Path, on_step: OnStep | None, judged: Callable[[], Mapping[str, int]]) -> Any:
+    """Make the callback that writes each step's line, tells `on_step`, and ends a run whose loss is not finite.
+
+    Args:
+        path: `metrics.jsonl`.
+        on_step: Told of every step.
+        judged: What a judge was asked for rewards since it was last called; a step's line has it as `judge_…`.
+    """
     from transformers import TrainerCallback
 
     class Watch(TrainerCallback):
@@ -419,6 +445,7 @@ def _watch(path: Path, on_step: OnStep | None) -> Any:
                 return
             seconds = time.monotonic() - self.start
             line = {"step": state.global_step, **{k: _plain(v) for k, v in logs.items()}, "seconds": round(seconds, 3)}
+            line |= {f"judge_{name}": number for name, number in judged().items()}
             append_lines(path, [json.dumps(line)])
             if not math.isfinite(float(logs["loss"])):
                 raise ModelError(

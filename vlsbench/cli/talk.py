@@ -14,7 +14,9 @@ from typing import Final, Literal, TextIO
 
 import typer
 
-__all__ = ["Tone", "say", "show", "stoppable", "tint"]
+from vlsbench.errors import visible
+
+__all__ = ["Tone", "clear_stage", "say", "show", "show_stage", "stoppable", "tint"]
 
 Tone = Literal["good", "warning", "error"]
 
@@ -50,6 +52,18 @@ def show(text: str, stream: TextIO | None = None, *, end: str = "\n") -> None:
 def say(sentence: str, tone: Tone | None = None) -> None:
     """Say a sentence on stderr."""
     print(sentence if tone is None else tint(sentence, tone, sys.stderr), file=sys.stderr)
+
+
+def show_stage(stage: str) -> None:
+    """Say on a terminal what is done now, in place of what was said so before."""
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{visible(stage)} …", end="", file=sys.stderr, flush=True)
+
+
+def clear_stage() -> None:
+    """Take away what `show_stage` said."""
+    if sys.stderr.isatty():
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from vlsbench.construct.config import Config, Plan
 from vlsbench.construct.images import ImageMaker, open_maker, recover
 from vlsbench.construct.journal import Arrived, Journal
 from vlsbench.construct.safeguards import Safeguards
-from vlsbench.endpoint import Writer
+from vlsbench.endpoint import Writer, run_to_end
 from vlsbench.errors import DataError
 
 __all__ = ["AskJournal", "AsksModels", "Models", "OpenModels", "Write", "open_models"]
@@ -87,7 +87,7 @@ class Models:
 
     def ask(self, calls: Sequence[Call], write: Write) -> None:
         """Ask everything at once; see `AsksModels`."""
-        asyncio.run(self._ask_all(calls, write))
+        run_to_end(self._ask_all(calls, write))
 
     async def _ask_all(self, calls: Sequence[Call], write: Write) -> None:
         chats = [call for call in calls if isinstance(call, ChatCall)]

@@ -18,7 +18,7 @@ from vlsbench.construct.prompts import LOOKING, REPLIES, reply_note, schema_of
 from vlsbench.construct.records import CallRecord, ReplyOutcome
 from vlsbench.construct.safeguards import Safeguards
 from vlsbench.cost import Meter, Prices, image_tokens
-from vlsbench.dataset.pictures import Picture, fit_picture, mime_of, size_of
+from vlsbench.dataset.pictures import Picture, fit_picture, mime_of, read_image, size_of
 from vlsbench.endpoint import (
     RAW_CHARACTERS,
     Asker,
@@ -150,7 +150,7 @@ class ChatRun(EndpointRun[ChatCall, Answer]):
     def encode(self, item: ChatCall) -> Encoded:
         if item.picture is None:
             raise DataError(f"{item.item}: {item.step} has no image to look at.")
-        data = item.picture.read_bytes()
+        data = read_image(item.picture)
         picture = fit_picture(Picture(data, mime_of(data) or ""), max_side=self.model.config.max_side)
         url = f"data:{picture.mime};base64,{b64encode(picture.data).decode('ascii')}"
         return Encoded(url, None, 0 if self.meter.max_cost is None else image_tokens(*size_of(picture)))

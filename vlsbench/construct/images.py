@@ -22,10 +22,11 @@ from vlsbench.construct.config import ImageModel
 from vlsbench.construct.journal import Arrived, Journal
 from vlsbench.construct.records import CallRecord
 from vlsbench.cost import Meter, Prices
-from vlsbench.dataset.pictures import image_problem
-from vlsbench.endpoint import Asker, Connection, Encoded, EndpointRun, describe, refused_parameter, resolve_endpoint
+from vlsbench.dataset.pictures import image_problem, read_image
+from vlsbench.endpoint import Asker, Connection, Encoded, EndpointRun, resolve_endpoint
 from vlsbench.errors import DataError, ModelError, UsageError
 from vlsbench.files import sha256_hex
+from vlsbench.provider import describe, refused_parameter
 
 if TYPE_CHECKING:
     import httpx2
@@ -133,7 +134,7 @@ class _FolderMaker:
     def __call__(self, call: ImageCall) -> bytes | None:
         stem = f"{call.item}-twin" if call.step == "twin_image" else call.item
         path = self._files.get(stem)
-        return None if path is None else path.read_bytes()
+        return None if path is None else read_image(path)
 
 
 class _Pipeline:

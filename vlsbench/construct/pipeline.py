@@ -55,7 +55,7 @@ from vlsbench.construct.stages import (
     twin_chain,
 )
 from vlsbench.cost import Prices
-from vlsbench.dataset.pictures import Picture, mime_of
+from vlsbench.dataset.pictures import Picture, mime_of, read_image
 from vlsbench.errors import DataError, amount, numbered
 from vlsbench.files import exclusive, read_regular, write_atomic
 from vlsbench.records import Digest, Record
@@ -391,7 +391,7 @@ class Construction:
         for seed in dict.fromkeys(record.seed for record in rewritten):
             photo = self._photos.get(seed)
             if photo is not None and not (path := self.plan.out / photo_file(photo)).exists():
-                write_atomic(path, photo.path.read_bytes())
+                write_atomic(path, read_image(photo.path))
 
     def _pairs(self, turn: int) -> dict[str, Pair]:
         rewritten = self.now(self.rewritten, turn)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError
 
 from vlsbench.dataset.index import HUB_REPOSITORY, RELEASE_REVISION
-from vlsbench.dataset.pictures import MAX_IMAGE_BYTES
+from vlsbench.dataset.pictures import MAX_IMAGE_BYTES, read_image
 from vlsbench.errors import DataError, bounded
 from vlsbench.records import Record, explain
 from vlsbench.taxonomy import CATEGORY_NAMES, SUB_CATEGORY_NAMES
@@ -260,8 +260,7 @@ class _ImageFolder(_Images):
         if isinstance(found, str):
             raise DataError(f"{self._root}: {found}. Download the images again, or give the folder that has them.")
         try:
-            with found.open("rb") as file:
-                return file.read(MAX_IMAGE_BYTES + 1)
+            return read_image(found)
         except OSError as error:
             raise DataError(f"{found}: cannot be read ({error.strerror}).") from None
 

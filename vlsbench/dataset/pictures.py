@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from vlsbench.errors import DataError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from PIL import Image as _Image
 
     from vlsbench.dataset.source import Sample
@@ -38,6 +40,7 @@ __all__ = [
     "mime_of",
     "open_picture",
     "plain_picture",
+    "read_image",
     "size_of",
 ]
 
@@ -168,6 +171,16 @@ def _opened(picture: Picture) -> _Image.Image:
         why = str(error)
         what = why if why.startswith(_CANNOT) else f"{_CANNOT}: it {why}"
         raise DataError(f"the picture {what}") from None
+
+
+def read_image(path: Path) -> bytes:
+    """Read the file of an image, of a larger one than `MAX_IMAGE_BYTES` one byte more: enough for it to be refused.
+
+    Raises:
+        OSError: If it is not there or cannot be read.
+    """
+    with path.open("rb") as file:
+        return file.read(MAX_IMAGE_BYTES + 1)
 
 
 def _open(data: bytes) -> _Image.Image:

@@ -14,7 +14,6 @@ and nothing of them is kept.
 
 from __future__ import annotations
 
-import asyncio
 import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
@@ -34,6 +33,7 @@ from vlsbench.endpoint import (
     is_model_name,
     name_ids,
     resolve_endpoint,
+    run_to_end,
 )
 from vlsbench.errors import DataError, ModelError, UsageError, VLSBenchError
 from vlsbench.generate.conditions import Question
@@ -139,7 +139,7 @@ class EndpointModel:
     def answer(self, questions: Sequence[Question], write: Write, *, has_answered: bool = False) -> int:
         """Ask every question; see `vlsbench.generate.target.Target`.
 
-        Runs an event loop of its own: do not call it inside another. Ctrl-C ends it after writing what is finished.
+        Runs an event loop of its own, in a notebook too. Ctrl-C ends it after writing what is finished.
         """
         if not questions:
             return 0
@@ -147,7 +147,7 @@ class EndpointModel:
         ordered = sorted(questions, key=lambda q: (q.image, q.picture or "", q.instruction_id, q.condition))
         with Writer(write) as writer:
             run = _Run(self, writer, has_answered=has_answered)
-            asyncio.run(run.ask_all(ordered))
+            run_to_end(run.ask_all(ordered))
             run.finish()
         run.report()
         return run.n_unreachable

@@ -12,8 +12,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from vlsbench.endpoint import failure_within, is_filter_finish, is_filtered, usage_of
 from vlsbench.error_texts import why_not_an_answer
+from vlsbench.provider import failure_within, is_filter_finish, is_filtered, usage_of
 from vlsbench.records import ResponseFailure, Settings
 from vlsbench.text import one_line
 from vlsbench.thought import separate

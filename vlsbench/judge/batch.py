@@ -38,7 +38,7 @@ from pydantic import Field, ValidationError
 
 from vlsbench.cost import count_replies, count_tokens, render_tokens
 from vlsbench.dataset.pictures import fit_picture
-from vlsbench.endpoint import REASON_CHARACTERS, is_filtered, refused_parameter
+from vlsbench.endpoint import REASON_CHARACTERS
 from vlsbench.errors import DataError, JudgeError, SubmissionError, UsageError, amount, numbered
 from vlsbench.files import exclusive, write_atomic
 from vlsbench.judge.canaries import append_run, canary_responses, make_record, render_record, why_no_label
@@ -46,6 +46,7 @@ from vlsbench.judge.model import ModelJudge
 from vlsbench.judge.paid import candidates_of
 from vlsbench.judge.reply import Outcome, read_completion, unreachable
 from vlsbench.judge.run import RunReport, Write, run
+from vlsbench.provider import is_filtered, refused_parameter
 from vlsbench.records import Failure, Key, Record, Response, explain
 from vlsbench.text import OnProgress
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from vlsbench.dataset.pictures import SCALING_FORMAT, fit_picture
-from vlsbench.endpoint import REASON_CHARACTERS, is_filtered
+from vlsbench.endpoint import REASON_CHARACTERS
 from vlsbench.errors import DataError, JudgeError, UsageError, amount, numbered
 from vlsbench.files import canonical_json, sha256_hex
 from vlsbench.judge.kinds import JudgeKind, JudgeListing, Opening
@@ -30,6 +30,7 @@ from vlsbench.judge.model import ModelJudge
 from vlsbench.judge.prompts import EVIDENCE_FORMAT, EvidenceKind, check_evidence
 from vlsbench.judge.reply import Outcome, unreachable
 from vlsbench.judge.run import OpenJudge, Write
+from vlsbench.provider import is_filtered
 from vlsbench.records import LABELS, Label, Probabilities, Response, Rubric, Verdict
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ offline:FOLDER       weights of one's own (calibrate)
 openai:MODEL         an OpenAI-compatible endpoint
 decisions:MODEL      OpenAI's endpoint of choices
 transformers:MODEL   a folder or a Hub id, run on this machine
+world-rule           the written rule of the drawn world, for its sets only
 
 A new judge is a module with a `KIND` and one line here; what its kind does not say, nobody outside this room knows.
 """
@@ -37,6 +38,7 @@ _MODULES: Final[Mapping[str, str]] = {
     "openai": "vlsbench.judge.openai_judge",
     "transformers": "vlsbench.judge.local",
     "decisions": "vlsbench.judge.decisions",
+    "world-rule": "vlsbench.judge.world_rule",
 }
 """Where the kind of a judge is, by what stands before the colon. Imported when it is asked for: a command that judges
 offline starts without the rest."""

@@ -11,7 +11,6 @@ next one is left to `vlsbench.judge.paid`, as are canaries and estimates. Leaves
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import hashlib
 import re
@@ -31,11 +30,10 @@ from vlsbench.endpoint import (
     Encoded,
     EndpointRun,
     Writer,
-    describe,
     is_model_name,
     name_ids,
-    refused_parameter,
     resolve_endpoint,
+    run_to_end,
 )
 from vlsbench.errors import DataError, JudgeError, UsageError
 from vlsbench.files import canonical_json, sha256_hex
@@ -50,6 +48,7 @@ from vlsbench.judge.reply import (
     unreachable,
 )
 from vlsbench.judge.run import FormatRefusedError, OpenJudge, TemperatureRefusedError, Write
+from vlsbench.provider import describe, refused_parameter
 from vlsbench.records import Failure, Key, Response, Rubric, Verdict, name_without_place
 
 if TYPE_CHECKING:
@@ -212,7 +211,7 @@ class ModelJudge(OpenJudge):
     def judge(self, responses: Sequence[Response], write: Write) -> None:
         """Ask about every response; see `vlsbench.judge.run.Judge`.
 
-        Runs an event loop of its own: do not call it inside another. Ctrl-C ends it after writing what is finished.
+        Runs an event loop of its own, in a notebook too. Ctrl-C ends it after writing what is finished.
 
         Raises:
             DataError: If the source lacks samples (before anything is asked), or pictures (after all others are
@@ -228,7 +227,7 @@ class ModelJudge(OpenJudge):
         with Writer(write) as writer:
             run = _Run(self, samples, writer)
             writer.after_write = run.cache_verdicts
-            asyncio.run(run.ask_all(ordered))
+            run_to_end(run.ask_all(ordered))
         run.report()
 
     def check_samples(self, responses: Sequence[Response]) -> None:

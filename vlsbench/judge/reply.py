@@ -13,9 +13,9 @@ from typing import Final, Literal, NamedTuple
 
 from pydantic import JsonValue
 
-from vlsbench.endpoint import failure_within, is_filter_finish, is_filtered, usage_of
 from vlsbench.errors import UsageError
 from vlsbench.judge.protocols import PROTOCOLS, Protocol, Reading
+from vlsbench.provider import failure_within, is_filter_finish, is_filtered, usage_of
 from vlsbench.records import Failure, Label
 from vlsbench.text import one_line
 from vlsbench.thought import marks_among, separate

@@ -8,7 +8,6 @@ never superseded; a rerun asks again only where nobody was reached.
 
 from __future__ import annotations
 
-import asyncio
 import json
 from base64 import b64encode
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -30,6 +29,7 @@ from vlsbench.endpoint import (
     Writer,
     is_model_name,
     resolve_endpoint,
+    run_to_end,
 )
 from vlsbench.errors import DataError, JudgeError, ModelError, UsageError
 from vlsbench.files import append_lines, canonical_json, read_lines, sha256_hex
@@ -292,7 +292,7 @@ class EndpointJudge:
             return
         with Writer(write) as writer:
             run = _Run(self, writer)
-            asyncio.run(run.ask_all(asks))
+            run_to_end(run.ask_all(asks))
         run.report()
 
 

@@ -5,6 +5,7 @@ Rule of the room: nothing is left out silently; `n_dropped` counts every row tha
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,8 +15,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from vlsbench.dataset.layout import places_of_images
+from vlsbench.dataset.pictures import read_image
 from vlsbench.errors import DataError, amount, numbered
-from vlsbench.files import sha256_hex
 from vlsbench.leakage.columns import ROLES, ColumnChoice, Columns, guess_columns, plain_name, texts_of
 from vlsbench.leakage.formats import HARMFUL, HARMLESS, Format, format_of
 from vlsbench.leakage.records import HARM, IMAGE_HARM, ORIGIN
@@ -93,7 +94,7 @@ class AuditSet:
             except (OSError, TypeError):
                 return None
         path = _find(item.image, place) if isinstance(place, Path) else None
-        return None if path is None else path.read_bytes()
+        return None if path is None else read_image(path)
 
 
 _IMAGE_FOLDERS: Final = (".", "images", "imgs", "image", "img", "data", "train", "test", "..")
@@ -414,7 +415,8 @@ def same_files(items: Sequence[AuditItem], pictures: Mapping[str, Any]) -> dict[
     for files in by_size.values():
         first: dict[str, str] = {}
         for image, path in files if len(files) > 1 else []:
-            digest = sha256_hex(path.read_bytes())
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
             if digest in first:
                 found[image] = first[digest]
             first.setdefault(digest, image)

@@ -8,6 +8,7 @@ others are read on. Leaves out what the columns mean (`columns`, `formats`).
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import re
@@ -18,6 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
+from vlsbench.dataset.layout import places_of_images
+from vlsbench.dataset.pictures import read_image
 from vlsbench.errors import DataError, HubError, UsageError, numbered
 from vlsbench.files import read_lines, sha256_hex
 
@@ -197,7 +200,8 @@ def _open_saved(folder: Path) -> Source:
 
     loaded = datasets.load_from_disk(str(folder))
     parts = loaded.items() if isinstance(loaded, Mapping) else [("", loaded)]
-    return Source(folder.name, tuple(_table_of_dataset(str(name), part) for name, part in parts))
+    places = places_of_images(folder)
+    return Source(folder.name, tuple(_table_of_dataset(str(name), part, places) for name, part in parts))
 
 
 def _tables_of_file(path: Path, *, root: Path | None = None) -> list[Table]:
@@ -483,7 +487,11 @@ def _named_cells(
 ) -> Row:
     for column in pictures & row.keys():
         cell = row[column]
-        row[column] = None if cell is None else _picture_cell(cell, _parquet_reader(path, column, number))
+        # A path alone is a name like any in a table: looked for beside the file, and nowhere else.
+        if cell is not None and not cell.get("bytes"):
+            row[column] = cell.get("path")
+        elif cell is not None:
+            row[column] = _picture_cell(cell, _parquet_reader(path, column, number))
     for column, names in class_names.items():
         cell = row.get(column)
         if isinstance(cell, int) and 0 <= cell < len(names):
@@ -491,12 +499,29 @@ def _named_cells(
     return row
 
 
-def _picture_cell(cell: Mapping[str, Any], read: Callable[[], bytes]) -> PictureCell | None:
+def _picture_cell(
+    cell: Mapping[str, Any], read: Callable[[], bytes], places: Sequence[Path] | None = None
+) -> PictureCell | None:
     data = cell.get("bytes")
     if data:
         return PictureCell(sha256_hex(data)[:32], read)
     path = cell.get("path")
-    return PictureCell(str(path), lambda: Path(str(path)).read_bytes()) if path else None
+    return PictureCell(str(path), lambda: _read_named(Path(str(path)), places)) if path else None
+
+
+def _read_named(path: Path, places: Sequence[Path] | None) -> bytes:
+    """Read the image that a cell names.
+
+    Args:
+        places: Folders that it must lie in, links followed; None where the table is the caller's own.
+
+    Raises:
+        OSError: If it lies elsewhere, is not there or is no file.
+    """
+    real = path.resolve()
+    if places is not None and not any(real.is_relative_to(place.resolve()) for place in places):
+        raise OSError(errno.EACCES, "lies outside the folder of downloads", str(path))
+    return read_image(real)
 
 
 def _parquet_reader(path: Path, column: str, number: int) -> Callable[[], bytes]:
@@ -577,7 +602,7 @@ def _decoded_picture(image: Any) -> PictureCell:
     return PictureCell(sha256_hex(image.tobytes())[:32], read)
 
 
-def _table_of_dataset(name: str, dataset: _Frame) -> Table:
+def _table_of_dataset(name: str, dataset: _Frame, places: Sequence[Path] | None = None) -> Table:
     import datasets
 
     features = dataset.features
@@ -596,7 +621,7 @@ def _table_of_dataset(name: str, dataset: _Frame) -> Table:
             for column in pictures & cells.keys():
                 cell = cells[column]
                 cells[column] = (
-                    None if cell is None else _picture_cell(cell, _dataset_reader(undecoded, column, number))
+                    None if cell is None else _picture_cell(cell, _dataset_reader(undecoded, column, number), places)
                 )
             for column, names in class_names.items():
                 cell = cells.get(column)
@@ -613,6 +638,7 @@ def _dataset_reader(dataset: Any, column: str, number: int) -> Callable[[], byte
 
 def _open_hub(name: str, choice: HubChoice) -> Source:
     import datasets
+    from huggingface_hub import constants
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
     try:
@@ -621,13 +647,14 @@ def _open_hub(name: str, choice: HubChoice) -> Source:
             raise UsageError(f"{name} has no config {choice.config!r}; it has {numbered(configs)}.")
         used = [choice.config or "default"] if choice.config or "default" in configs else configs
         tables = []
+        downloads = [Path(place) for place in (datasets.config.HF_CACHE_HOME, constants.HF_HUB_CACHE)]
         for config in used:
             parts = datasets.load_dataset(name, config)
             if choice.split is not None and choice.split not in parts:
                 raise UsageError(f"{name} has no split {choice.split!r} in {config}; it has {numbered(sorted(parts))}.")
             for split, part in parts.items():
                 if choice.split in (None, split):
-                    tables.append(_table_of_dataset(f"{config}/{split}", part))
+                    tables.append(_table_of_dataset(f"{config}/{split}", part, downloads))
     # `datasets` answers a set that it cannot find, reach or read with any of these.
     except (
         FileNotFoundError,

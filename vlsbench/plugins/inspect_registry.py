@@ -34,7 +34,7 @@ from inspect_ai.scorer import Metric, MetricProtocol, SampleScore, Score, Scorer
 from inspect_ai.solver import TaskState, generate
 
 from vlsbench.dataset.index import IndexRow, index_at
-from vlsbench.dataset.pictures import MAX_IMAGE_BYTES, Picture, blank_picture, fit_picture, mime_of, plain_picture
+from vlsbench.dataset.pictures import Picture, blank_picture, fit_picture, mime_of, plain_picture, read_image
 from vlsbench.dataset.source import SampleSource, open_source
 from vlsbench.errors import DataError, JudgeError, UsageError, VLSBenchError
 from vlsbench.generate.conditions import Question, Wordings, read_captions, read_safety_prompt
@@ -169,8 +169,7 @@ def _locate_picture(question: Question, source: SampleSource, folder: Path | Non
     if folder is not None and question.picture == "image":
         path = folder / "imgs" / f"{question.image}.png"
         if path.is_file():
-            with path.open("rb") as file:
-                stored = Picture(file.read(MAX_IMAGE_BYTES + 1), "image/png")
+            stored = Picture(read_image(path), "image/png")
             # Inspect takes the type from the name.
             if mime_of(stored.data) == "image/png" and plain_picture(stored) is stored:
                 return str(path.resolve())

@@ -23,7 +23,6 @@ from vlsbench.align.miniature.language import reward
 from vlsbench.align.miniature.measure import measure_model
 from vlsbench.align.miniature.model import train_base
 from vlsbench.align.miniature.plan import Cell, Plan, cell_digest, cells, recipe_changes
-from vlsbench.align.miniature.records import RUBRIC
 from vlsbench.align.miniature.sets import Row, alignment_rows
 from vlsbench.align.miniature.world import Scene, draw
 from vlsbench.align.recipes import make_recipe
@@ -31,6 +30,7 @@ from vlsbench.align.rows import TrainingData, TrainingRow, read_rows
 from vlsbench.align.training import train
 from vlsbench.errors import DataError
 from vlsbench.files import append_lines, read_regular, write_atomic
+from vlsbench.judge.world_rule import WORLD_RULE
 from vlsbench.records import Digest, Record, explain
 
 __all__ = ["CellRecord", "cells_there", "find_cell", "run_cells", "text_weights", "write_data"]
@@ -49,7 +49,7 @@ class CellRecord(Record):
     """Of all that decides it; see `plan.cell_digest`."""
     recipe_sha256: Digest | None = None
     """Of the whole recipe, defaults among them; None for the base model."""
-    rubric: str = RUBRIC
+    rubric: str = WORLD_RULE
     outcomes: dict[str, str]
     """By set, a letter an item; see `measure`."""
     first_loss: float | None
@@ -170,7 +170,7 @@ def _make(plan: Plan, cell: Cell, out: Path) -> CellRecord:
             folder,
             audit=_known(data),
             reward=pay if cell.arm == "mm-rl" else None,
-            reward_name=RUBRIC if cell.arm == "mm-rl" else None,
+            reward_name=WORLD_RULE if cell.arm == "mm-rl" else None,
             weights=text_weights(data, cell.seed) if cell.arm == "mm-sft-clean" else None,
         )
         losses, model, after = run.losses, run.model, run.capsule.shuffle_after

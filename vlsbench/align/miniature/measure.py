@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from vlsbench.align.miniature.language import is_named_right, label
+from vlsbench.align.miniature.language import is_named_right
 from vlsbench.align.miniature.plan import Measure, Plan
 from vlsbench.align.miniature.sets import Item, evaluation_items
 from vlsbench.align.miniature.world import draw
 from vlsbench.generate.transformers_engine import Chat, Generated, TransformersEngine, answer_batches
+from vlsbench.judge.world_rule import label_answer
 from vlsbench.metrics.intervals import Cluster, difference_interval, rate_interval
 
 __all__ = ["LETTERS", "MEASURES", "How", "Outcomes", "change_interval", "item_interval", "measure_model", "read_off"]
@@ -62,7 +63,7 @@ def _ask(engine: TransformersEngine, items: Sequence[Item], *, shows_image: bool
 
 
 def _letters(answers: Sequence[str]) -> str:
-    return "".join(LETTERS[label(answer)] for answer in answers)
+    return "".join(LETTERS[label_answer(answer)] for answer in answers)
 
 
 def _is_right(item: Item, answer: str) -> bool:

@@ -27,10 +27,13 @@ _TEMPLATE: Final = (
     "{% for message in messages %}{% if message.role == 'assistant' %}<assistant> {% generation %}"
     "{% if message.content is string %}{{ message.content }}{% else %}{% for part in message.content %}"
     "{{ part.text }}{% endfor %}{% endif %}<end>{% endgeneration %}{% else %}<user> "
-    "{% if message.content is string %}{{ message.content }}{% else %}{% for part in message.content %}"
-    "{% if part.type == 'image' %}<image>{% else %} {{ part.text }}{% endif %}{% endfor %}{% endif %} "
+    "{% if message.content is string %}{{ message.content }}{% else %}"
+    "{% for part in message.content if part.type == 'image' %}<image>{% endfor %}"
+    "{% for part in message.content if part.type == 'text' %} {{ part.text }}{% endfor %}{% endif %} "
     "{% endif %}{% endfor %}{% if add_generation_prompt %}<assistant> {% endif %}"
 )
+"""Writes the image first in whatever order it is handed over, as the template of LLaVA 1.5 does: `generate` hands the
+text of that family over first."""
 _PATCH: Final = 8
 _WINDOW: Final = 128
 _SPREAD: Final = 0.08

@@ -9,7 +9,7 @@ import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
-from typing import Final
+from typing import Final, NamedTuple
 
 from vlsbench.align.miniature.plan import CLAIM, COMPARISONS, Comparison, Measure, Plan, Range, cells
 from vlsbench.align.miniature.records import ComparisonResult, MiniatureSummary, SummaryCell, Value
@@ -162,11 +162,44 @@ def _colour(arm: str) -> str:
     return _COLOURS.get(arm) or _COLOURS[arm.partition("-")[0]]
 
 
+class _Box(NamedTuple):
+    """A part of the picture, in its own units; y grows downwards."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    def meets(self, other: _Box) -> bool:
+        """Say whether two share a place."""
+        across = self.left < other.right and other.left < self.right
+        return across and self.top < other.bottom and other.top < self.bottom
+
+
+def _room_for(place: tuple[float, float], words: str, taken: Sequence[_Box]) -> _Box:
+    """Find room for a name near its point: beside it, then further up and down; where there is none, beside it."""
+    width, height = 6.6 * len(words), 15
+    found = []
+    for step in range(9):
+        for side in (8, -8 - width):
+            for down in (-height - 2 - 8 * step, 2 + 8 * step):
+                left, top = place[0] + side, place[1] + down
+                found.append(_Box(left, top, left + width, top + height))
+    frame = _Box(_LEFT + 2, 0, _WIDTH, _HEIGHT - _BOTTOM - 2)
+    for box in found:
+        inside = frame.left <= box.left and box.right <= frame.right and frame.top <= box.top
+        if inside and box.bottom <= frame.bottom and not any(box.meets(other) for other in taken):
+            return box
+    return found[0]
+
+
 class _Plot:
     """An SVG with both axes in given ranges."""
 
     def __init__(self, title: str, x: tuple[str, float, float], y: tuple[str, float, float]) -> None:
         self._x, self._y = x, y
+        self._dots: list[_Box] = []
+        self._names: list[tuple[tuple[float, float], str, str]] = []
         self._parts = [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
             f'font-family="sans-serif" font-size="12"><title>{escape(title)}</title>'
@@ -207,21 +240,22 @@ class _Plot:
         colour: str = "#111",
     ) -> None:
         self._parts.append(
-            f'<text x="{place[0] + dx:.1f}" y="{place[1] + dy:.1f}" text-anchor="{anchor}" fill="{colour}">'
-            f"{escape(words)}</text>"
-        )  # fmt: skip
+            f'<text x="{place[0] + dx:.1f}" y="{place[1] + dy:.1f}" text-anchor="{anchor}" fill="{colour}" '
+            f'stroke="#fff" stroke-width="3" paint-order="stroke">{escape(words)}</text>'
+        )
 
-    def point(self, x: Value | float, y: Value, colour: str, words: str = "", *, dy: float = -8) -> None:
-        """Draw a point with the intervals it has."""
+    def point(self, x: Value | float, y: Value, colour: str, words: str = "") -> None:
+        """Draw a point with the intervals it has; its name is written where there is room, when all are drawn."""
         across = x if isinstance(x, float) else x.value
-        self._line((across, y.low), (across, y.high), colour, 1.5)
+        lowest, highest = self._y[1], self._y[2]
+        self._line((across, max(y.low, lowest)), (across, min(y.high, highest)), colour, 1.5)
         if not isinstance(x, float):
             self._line((x.low, y.value), (x.high, y.value), colour, 1.5)
         place = self._at(across, y.value)
         self._parts.append(f'<circle cx="{place[0]:.1f}" cy="{place[1]:.1f}" r="5" fill="{colour}"/>')
+        self._dots.append(_Box(place[0] - 6, place[1] - 6, place[0] + 6, place[1] + 6))
         if words:
-            anchor, dx = ("end", -8) if place[0] > _WIDTH * 0.7 else ("start", 8)
-            self._text(place, words, dx=dx, dy=dy, anchor=anchor, colour=colour)
+            self._names.append((place, words, colour))
 
     def path(self, points: Sequence[tuple[float, float]], colour: str) -> None:
         """Join points."""
@@ -230,6 +264,11 @@ class _Plot:
 
     def end(self) -> str:
         """Return the SVG."""
+        taken = list(self._dots)
+        for place, words, colour in self._names:
+            name = _room_for(place, words, taken)
+            taken.append(name)
+            self._text((name.left, name.bottom - 3), words, colour=colour)
         return "\n".join([*self._parts, "</svg>"]) + "\n"
 
 
@@ -244,9 +283,8 @@ def safe_plot(summary: MiniatureSummary) -> str:
         ("safe rate, leaky: the text names the risk", 0.0, 1.0),
         ("safe rate, leakless: only the image shows it", 0.0, 1.0),
     )
-    for place, cell in enumerate(_at_first_dial(summary)):
-        x, y = cell.values["safe_leaky"], cell.values["safe_leakless"]
-        plot.point(x, y, _colour(cell.arm), cell.arm, dy=-8 if place % 2 else 16)
+    for cell in _at_first_dial(summary):
+        plot.point(cell.values["safe_leaky"], cell.values["safe_leakless"], _colour(cell.arm), cell.arm)
     return plot.end()
 
 
@@ -258,11 +296,9 @@ def j_plot(summary: MiniatureSummary) -> str:
         ("safe rate, leakless", 0.0, 1.0),
     )
     plot.path([(0.0, 0.0), (1.0, 1.0)], "#9ca3af")
-    for place, cell in enumerate(_at_first_dial(summary)):
+    for cell in _at_first_dial(summary):
         x, y = cell.values["over_refusal"], cell.values["safe_leakless"]
-        plot.point(
-            x, y, _colour(cell.arm), f"{cell.arm}, J {cell.values['j_leakless'].value:.2f}", dy=-8 if place % 2 else 16
-        )
+        plot.point(x, y, _colour(cell.arm), f"{cell.arm}, J {cell.values['j_leakless'].value:.2f}")
     return plot.end()
 
 

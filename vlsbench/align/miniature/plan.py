@@ -38,6 +38,9 @@ __all__ = [
 WORLD_VERSION: Final = 1
 """Of drawings, texts and rule. A change of any of them is a new number, and no cell of an old one is read again."""
 
+WEIGHTS_VERSION: Final = 2
+"""Of the weights of `mm-sft-clean`: 2 since the audit's text model reads a last sign by itself. As above."""
+
 Measure = Literal["safe_leaky", "safe_leakless", "over_refusal", "j_leaky", "j_leakless", "reliance", "ability"]
 """What is read off a cell; see `measure.MEASURES`."""
 
@@ -140,7 +143,10 @@ def cell_digest(plan: Plan, cell: Cell) -> str:
     """Return the SHA-256 of all that decides a cell; a cell of another digest is made again, never mixed in."""
     told = plan.model_dump(mode="json", exclude={"name", "seeds", "dials", "arms"})
     recipe = None if cell.arm == "base" else recipe_changes(cell.arm, cell.seed)
-    return sha256_hex(canonical_json({"world": WORLD_VERSION, "plan": told, "cell": list(cell), "recipe": recipe}))
+    decides = {"world": WORLD_VERSION, "plan": told, "cell": list(cell), "recipe": recipe}
+    if cell.arm == "mm-sft-clean":
+        decides["weights"] = WEIGHTS_VERSION
+    return sha256_hex(canonical_json(decides))
 
 
 class Range(NamedTuple):

@@ -6,14 +6,11 @@ Light to import: whoever shows the table needs no trainer.
 from __future__ import annotations
 
 import importlib.resources
-from typing import Final, Literal
+from typing import Literal
 
 from vlsbench.records import Record
 
-__all__ = ["RUBRIC", "ComparisonResult", "MiniatureSummary", "SummaryCell", "Value", "Verdict", "load_summary"]
-
-RUBRIC: Final = "world-rule"
-"""A list of its own: these rates stand beside no others."""
+__all__ = ["ComparisonResult", "MiniatureSummary", "SummaryCell", "Value", "Verdict", "load_summary"]
 
 Verdict = Literal["as predicted", "not as predicted", "undecided", "nothing predicted"]
 

@@ -18,13 +18,13 @@ from vlsbench.align.miniature.cells import CellRecord
 from vlsbench.align.miniature.measure import MEASURES, change_interval, item_interval, read_off
 from vlsbench.align.miniature.plan import CLAIM, COMPARISONS, Cell, Comparison, Measure, Plan, Range, cells
 from vlsbench.align.miniature.records import (
-    RUBRIC,
     ComparisonResult,
     MiniatureSummary,
     SummaryCell,
     Value,
     Verdict,
 )
+from vlsbench.judge.world_rule import WORLD_RULE
 
 __all__ = ["over_seeds", "summarize"]
 
@@ -45,7 +45,7 @@ def summarize(plan: Plan, records: Sequence[CellRecord]) -> MiniatureSummary:
         if mine:
             rows.append(_row(dial, arm, mine, by_cell))
     return MiniatureSummary(
-        rubric=RUBRIC,
+        rubric=WORLD_RULE,
         plan=plan.name,
         n_cells=sum(cell in by_cell for cell in wanted),
         n_planned=len(wanted),

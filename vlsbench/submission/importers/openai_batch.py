@@ -14,9 +14,9 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
-from vlsbench.endpoint import is_filtered
 from vlsbench.errors import amount
 from vlsbench.generate.reply import read_reply
+from vlsbench.provider import is_filtered
 from vlsbench.records import ResponseFailure, Settings
 from vlsbench.submission.importers.cells import cells_of
 from vlsbench.submission.importers.format import Format
