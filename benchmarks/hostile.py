@@ -196,7 +196,9 @@ def _batch(rows: list[Any]) -> list[Said]:
         number, condition = read_id(row["custom_id"])
         response, answer = row.get("response"), None
         if isinstance(response, dict) and response.get("status_code") == 200 and not row.get("error"):
-            choice = response["body"]["choices"][0]
+            body = response.get("body")
+            choices = body.get("choices") if isinstance(body, dict) else None
+            choice = choices[0] if isinstance(choices, list) and choices else None
             message = choice.get("message") if isinstance(choice, dict) else None
             answers = [message.get("content"), message.get("refusal")] if isinstance(message, dict) else []
             answer = next((text for text in answers if isinstance(text, str) and text.strip()), None)
@@ -207,11 +209,20 @@ def _batch(rows: list[Any]) -> list[Said]:
 def _numbered(rows: list[Any]) -> list[Said]:
     found = []
     for row in rows:
-        answer = row["filtered_resps"] if "filtered_resps" in row else row["resps"]
-        while isinstance(answer, list):
-            answer = answer[0]
+        kept, whole = _text(row.get("filtered_resps")), _text(row.get("resps"))
+        # What a filter made of an answer is not the answer.
+        answer = whole if kept is None or (whole is not None and kept.split() != whole.split()) else kept
         found.append(Said(_row_of_sample(row.get("doc_id")), None, answer, _prompt(row.get("input"))))
     return found
+
+
+def _text(value: Any) -> str | None:
+    """Return a text that stands alone or first in lists; of a list of several, only where all are texts."""
+    while isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, list):
+        value = value[0] if value and all(isinstance(item, str) for item in value) else None
+    return value if isinstance(value, str) else None
 
 
 def _row_of_sample(number: Any) -> int | None:

@@ -208,6 +208,8 @@ FILTERED = [
         True,
     ),
     ("no filter", {"filtered_resps": "Step back."}, "Step back.", False),
+    ("nothing left", {"filtered_resps": [], "resps": [["Step back."]]}, "Step back.", True),
+    ("no such column", {"resps": [["Step back."]]}, "Step back.", False),
     ("no other", {"resps": [["Step back."]]}, "Step back.", False),
 ]
 

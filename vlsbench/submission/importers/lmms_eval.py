@@ -91,7 +91,8 @@ def _answers(values: Mapping[str, Any]) -> _Answers | None:
     filtered, said = _texts(values.get("filtered_resps")), _texts(values.get("resps"))
     if not filtered or not said:
         found = filtered or said
-        return _Answers(found[0], len(found), is_unfiltered=False) if found else None
+        is_unfiltered = bool(said) and values.get("filtered_resps") is not None
+        return _Answers(found[0], len(found), is_unfiltered=is_unfiltered) if found else None
     whole, kept = said[0], filtered[0]
     same = " ".join(kept.split()) in (" ".join(whole.split()), " ".join(separate(whole).answer.split()))
     # What stands for a failed call, or for nothing, is told of either.
