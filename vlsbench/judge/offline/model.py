@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from vlsbench.error_texts import why_not_an_answer
 from vlsbench.judge.offline.features import (
+    READING,
     FeatureSpace,
     Floats,
     Found,
@@ -124,6 +125,7 @@ class LinearModel:
         threshold: Smallest top probability with which a label is given.
         version: Of the judge, e.g. "1".
         thresholds: The same per label, where a calibration found them; None is `threshold` for all three.
+        reading: How responses are read, see `features.READING`; a file that does not say so was trained on the first.
     """
 
     space: FeatureSpace
@@ -137,6 +139,7 @@ class LinearModel:
     threshold: float
     version: str
     thresholds: tuple[float, float, float] | None = None
+    reading: int = 1
 
     def to_bytes(self) -> bytes:
         """Write as an uncompressed .npz: the same model gives the same bytes."""
@@ -155,6 +158,8 @@ class LinearModel:
         }
         if self.thresholds is not None:
             arrays["thresholds"] = np.asarray(self.thresholds, dtype=np.float64)
+        if self.reading > 1:
+            arrays["reading"] = np.asarray([self.reading], dtype=np.uint8)
         for order in range(3):
             arrays[f"word_keys_{order + 1}"] = self.space.word_keys[order]
             arrays[f"class_keys_{order + 1}"] = self.space.class_keys[order].astype(np.int32)
@@ -179,6 +184,9 @@ class LinearModel:
         def floats(name: str) -> Floats:
             return np.asarray(arrays[name], dtype=np.float64)
 
+        reading = int(arrays["reading"][0]) if "reading" in arrays else 1
+        if reading > READING:
+            raise ValueError(f"it is read in a way ({reading}) that this version does not know; update vlsbench")
         space = FeatureSpace(
             words=tuple(arrays["words"].tobytes().decode("ascii").split("\0")),
             word_keys=(ints("word_keys_1"), ints("word_keys_2"), ints("word_keys_3")),
@@ -203,6 +211,7 @@ class LinearModel:
             threshold=threshold,
             version=arrays["version"].tobytes().decode("ascii"),
             thresholds=thresholds,
+            reading=reading,
         )
 
     def read(self, tokens: Tokens, class_of_token: npt.NDArray[np.int64]) -> Readings:
@@ -284,7 +293,8 @@ class OfflineJudge:
         return f"{why}: {first_label} {first:.2f}, {second_label} {second:.2f}; {first_label} needs {needed:.2f}"
 
     def _predict_batch(self, responses: Sequence[str]) -> list[Prediction]:
-        texts = [visible(response) for response in responses]
+        reading = self.model.reading
+        texts = [visible(response, reading) for response in responses]
         predictions: list[Prediction | None] = [None] * len(texts)
         kept, normalised = [], []
         for number, text in enumerate(texts):
@@ -294,7 +304,7 @@ class OfflineJudge:
                 predictions[number] = Prediction(None, "response_error", None, "reads like an API error")
             else:
                 kept.append(number)
-                normalised.append(normalise(text))
+                normalised.append(normalise(text, reading))
         if kept:
             tokens = tokenise(normalised, self._vocabulary)
             probabilities = softmax(self.model.logits(tokens, self._class_of_token))
