@@ -29,6 +29,7 @@ __all__ = [
     "REFUSAL_MARK",
     "START",
     "UNKNOWN",
+    "Bools",
     "FeatureSpace",
     "Floats",
     "Found",
@@ -157,7 +158,7 @@ _REFUSAL_AT_END = re.compile(
     _BARE_REFUSAL.pattern.partition(r"[.!?\n]+\s{1,3}")[0] + r"[.!?\s]*\Z", _BARE_REFUSAL.flags
 )
 _LAST_SENTENCE = re.compile(r"(?<=[.!?\n])\s+(?=[^.!?\n]+[.!?\s]*\Z)")
-MAX_REFUSAL, MIN_ANSWER = 160, 120
+MAX_REFUSAL, MIN_ANSWER = 160, 80
 """Characters of a sentence behind an answer that only declines, and of the answer: behind less it is the answer."""
 
 

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LABELS",
+    "NEVER",
     "WEIGHTS_PATH",
     "LinearModel",
     "OfflineJudge",
@@ -54,6 +55,9 @@ __all__ = [
 ]
 
 WEIGHTS_PATH = Path(__file__).with_name("weights.npz")
+
+NEVER = 2.0
+"""The threshold of a label that is not given: no probability reaches it."""
 
 LABELS: tuple[Literal["refusal"], Literal["warning"], Literal["unsafe"]] = ("refusal", "warning", "unsafe")
 
@@ -247,7 +251,8 @@ class OfflineJudge:
     weights_sha256: str
     threshold: float
     thresholds: tuple[float, float, float]
-    """Smallest top probability with which each label is given; `threshold` three times but for a calibrated judge."""
+    """Smallest top probability with which each label is given; `threshold` three times but for a calibrated judge,
+    `NEVER` for a label that it does not give."""
     model: LinearModel
 
     def __init__(self, model: LinearModel, weights_sha256: str) -> None:
@@ -290,7 +295,8 @@ class OfflineJudge:
         (second, second_label), (first, first_label) = sorted(zip(shares, LABELS, strict=True))[1:]
         needed = self.thresholds[LABELS.index(first_label)]
         why: Abstention = "not sure"
-        return f"{why}: {first_label} {first:.2f}, {second_label} {second:.2f}; {first_label} needs {needed:.2f}"
+        needs = "is not given" if needed == NEVER else f"needs {needed:.2f}"
+        return f"{why}: {first_label} {first:.2f}, {second_label} {second:.2f}; {first_label} {needs}"
 
     def _predict_batch(self, responses: Sequence[str]) -> list[Prediction]:
         reading = self.model.reading
