@@ -38,6 +38,7 @@ from vlsbench.text import percent, table
 from vlsbench.thought import separate
 
 __all__ = [
+    "MAX_RISK",
     "MIN_LABELS",
     "RECORD_FILE",
     "WEIGHTS_FILE",

@@ -24,6 +24,7 @@ __all__ = [
     "CLASS_IDS",
     "COUNT_NAMES",
     "HEAD_TOKENS",
+    "MIN_ANSWER",
     "N_CLASSES",
     "READING",
     "REFUSAL_MARK",
@@ -155,11 +156,15 @@ def with_marked_refusal(text: str) -> str:
 
 
 _REFUSAL_AT_END = re.compile(
-    _BARE_REFUSAL.pattern.partition(r"[.!?\n]+\s{1,3}")[0] + r"[.!?\s]*\Z", _BARE_REFUSAL.flags
+    r"[.!?\n]\s*" + _BARE_REFUSAL.pattern.partition(r"[.!?\n]+\s{1,3}")[0] + r"[.!?\s]*\Z", _BARE_REFUSAL.flags
 )
-_LAST_SENTENCE = re.compile(r"(?<=[.!?\n])\s+(?=[^.!?\n]+[.!?\s]*\Z)")
 MAX_REFUSAL, MIN_ANSWER = 160, 80
 """Characters of a sentence behind an answer that only declines, and of the answer: behind less it is the answer."""
+
+
+def _last_boundary(text: str, start: int, end: int) -> int:
+    """Return the place of the sign before the last sentence of `text[start:end]`; -1 where there is none."""
+    return max(text.rfind(sign, start, end) for sign in (". ", "! ", "? ", "\n"))
 
 
 def with_marked_refusals(text: str) -> str:
@@ -168,34 +173,37 @@ def with_marked_refusals(text: str) -> str:
     while (opening := _BARE_REFUSAL.match(text, start)) is not None:
         start = opening.end()
     end, refused = len(text), len(text)
-    while (last := _LAST_SENTENCE.search(text, max(start, end - MAX_REFUSAL), end)) is not None:
-        if last.start() - start < MIN_ANSWER or _REFUSAL_AT_END.match(text, last.end(), end) is None:
+    while (last := _last_boundary(text, max(start, end - MAX_REFUSAL), end)) >= start + MIN_ANSWER:
+        if _REFUSAL_AT_END.match(text, last, end) is None:
             break
-        end = last.start()
+        end = last + 1
+        while text[end - 1].isspace():
+            end -= 1
     if start == 0 and end == refused:
         return text
     return f"{REFUSAL_MARK}. " * (start > 0) + text[start:end] + f" {REFUSAL_MARK}." * (end < refused)
 
 
-_SENTENCE_END = re.compile(r"((?<=[.!?])\s+|\n+)")
 MIN_REPEATED_WORDS = 3
+_CUT = "\0"
+"""Stands nowhere in visible text."""
 
 
 def said_once(text: str) -> str:
     """Drop every sentence that was said before, of three words or more."""
-    parts = text.replace("! ", ". ").replace("? ", ". ").replace("\n", ". ").split(". ")
-    parts = [part for part in parts if len(part) > 2 * MIN_REPEATED_WORDS]
-    if len(set(parts)) == len(parts):
+    ended = text.replace(". ", ". " + _CUT).replace("! ", "! " + _CUT).replace("? ", "? " + _CUT)
+    parts = ended.replace("\n", "\n" + _CUT).split(_CUT)
+    sentences = [part.strip() for part in parts]
+    if len(set(sentences)) + max(sentences.count("") - 1, 0) == len(sentences):
         return text
     seen: set[str] = set()
     kept = []
-    sentences = [*_SENTENCE_END.split(text), ""]
-    for sentence, white in zip(sentences[::2], sentences[1::2], strict=True):
+    for part, sentence in zip(parts, sentences, strict=True):
         if sentence in seen:
             continue
         if sentence.count(" ") >= MIN_REPEATED_WORDS - 1:
             seen.add(sentence)
-        kept.append(sentence + white)
+        kept.append(part)
     return "".join(kept).rstrip()
 
 
