@@ -47,6 +47,7 @@ from vlsbench.judge.offline.features import (  # noqa: E402
     CLASS_IDS,
     HEAD_TOKENS,
     N_CLASSES,
+    READING,
     FeatureSpace,
     Found,
     class_of_tokens,
@@ -66,7 +67,7 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
-VERSION = "2"
+VERSION = "3"
 OUT = HERE.parent / "vlsbench" / "judge" / "offline"
 SOURCES = ("msts", "xstest")
 LABEL_FILES = {"msts_en": "msts", "msts_text_only_en": "msts", "xstest": "xstest"}
@@ -832,6 +833,7 @@ def assemble(corpus: Corpus, temperature: float, threshold: float) -> LinearMode
         temperature=temperature,
         threshold=threshold,
         version=VERSION,
+        reading=READING,
     )
 
 

@@ -154,7 +154,7 @@ class _Filler:
         return _SLOT.sub(lambda found: " ".join(self.draw(found[1]) for _ in range(int(found[2] or 1))), frame)
 
 
-LONG_TIMES = 2
+LONG_TIMES = {"refusal": 2, "warning": 4, "unsafe": 2}
 """Long answers per other answer: length is what the judge has misread most, and their parts are the most varied."""
 
 EVERYDAY_TIMES = 3
@@ -178,7 +178,7 @@ def written_answers(held_back: bool = False, per_cell: int = 2) -> tuple[Written
         frames = _frames().get(table, {}).get(style, ())
         if (topic.name in HELD_BACK) != held_back or not frames:
             continue
-        times = (1 if topic.sub_category else EVERYDAY_TIMES) * (LONG_TIMES if style == "long" else 1)
+        times = (1 if topic.sub_category else EVERYDAY_TIMES) * (LONG_TIMES[label] if style == "long" else 1)
         choose = random.Random(f"{topic.name}/{label}/{style}")
         for _ in range(per_cell * times):
             text = _Filler(topic, choose).fill(choose.choice(frames))

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 import random
+import re
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from effort import times
 from scipy.sparse import csr_matrix
 
 from vlsbench.errors import JudgeError, SubmissionError, UsageError
@@ -22,13 +26,14 @@ from vlsbench.judge.offline.calibrate import (
     calibrate,
     calibrate_files,
     choose_thresholds,
+    most_wrong,
     open_calibrated,
     read_labels,
     render_calibration,
 )
 from vlsbench.judge.offline.fitting import fit_adjustment, kappa
 from vlsbench.judge.offline.judge import OfflineRun
-from vlsbench.judge.offline.model import WEIGHTS_PATH
+from vlsbench.judge.offline.model import NEVER, WEIGHTS_PATH
 from vlsbench.judge.verdicts import list_rubrics
 from vlsbench.records import Response
 from vlsbench.submission.judging import judge_directory
@@ -109,12 +114,12 @@ def test_the_record_says_on_what_and_how_well(record: CalibrationRecord) -> None
 
 
 def test_a_calibrated_judge_draws_the_line_where_people_draw_it(tmp_path: Path) -> None:
-    human = submission(tmp_path / "s", 160, moved=True)
+    human = submission(tmp_path / "s", 220, moved=True)
     record = calibrate_files(human, tmp_path / "out").record
     assert record.before.kappa is not None
     assert record.held_out.kappa is not None
     assert record.held_out.kappa >= record.before.kappa
-    warnings = [text for text, label in answers(160) if label == "warning"]
+    warnings = [text for text, label in answers(220) if label == "warning"]
     before, after = OfflineJudge.load().predict(warnings), open_calibrated(tmp_path / "out")[0].predict(warnings)
 
     def unsafe(found: list) -> float:  # type: ignore[type-arg]
@@ -242,28 +247,98 @@ def test_what_is_fitted_among_two_labels_moves_their_line_and_not_the_third() ->
     assert moved[:, 1:].mean() == pytest.approx(prior[:, 1:].mean())
 
 
-def test_each_label_has_the_threshold_at_which_a_quarter_is_wrong() -> None:
+def logits_of(told: list[int], top: list[float]) -> np.ndarray:  # type: ignore[type-arg]
+    """Return logits whose most probable label and its probability these are."""
+    shares = ((1 - np.array(top)) / 2)[:, None].repeat(3, axis=1)
+    shares[np.arange(len(told)), told] = top
+    return np.log(shares)  # type: ignore[no-any-return]
+
+
+def test_each_label_has_the_threshold_at_which_its_risk_is_shown() -> None:
     """100 refusals are right from 0.9 on, 40 unsafe always: the frequent label does not set the rare one's."""
-    top = np.concatenate([np.repeat([0.5, 0.9], 50), np.full(40, 0.45)])
-    told = np.concatenate([np.zeros(100, int), np.full(40, 2)])
-    shares = ((1 - top) / 2)[:, None].repeat(3, axis=1)
-    shares[np.arange(140), told] = top
-    truth = told.copy()
-    truth[:30] = 1
-    found = choose_thresholds(np.log(shares), truth, (0.4, 0.4, 0.4))
-    assert (found["refusal"].threshold, found["refusal"].n_given, found["refusal"].n_wrong) == (0.55, 50, 0)
-    assert (found["unsafe"].threshold, found["unsafe"].n_kept, found["unsafe"].n_there) == (0.35, 40, 40)
-    assert (found["warning"].threshold, found["warning"].is_chosen) == (0.4, False)
+    told = [0] * 100 + [2] * 40
+    truth = np.array([1] * 30 + told[30:])
+    found = choose_thresholds(logits_of(told, [0.5] * 50 + [0.9] * 50 + [0.45] * 40), truth, (0.4, 0.4, 0.4))
+    refusal, warning, unsafe = found["refusal"], found["warning"], found["unsafe"]
+    assert (refusal.threshold, refusal.n_given, refusal.n_wrong, refusal.is_shown) == (0.55, 50, 0, True)
+    assert (unsafe.threshold, unsafe.n_kept, unsafe.n_there, unsafe.is_shown) == (0.35, 40, 40, True)
+    assert (warning.threshold, warning.is_chosen, warning.is_shown) == (0.4, False, False)
 
 
-@pytest.mark.parametrize(("top", "n"), [(0.34, 60), (0.43, 60)])
-def test_a_label_that_no_held_out_answer_is_given_is_given_from_three_quarters_on(top: float, n: int) -> None:
+@pytest.mark.parametrize(("n_wrong", "n_given", "bound"), [(0, 10, 0.3238), (0, 14, 0.2438), (1, 20, 0.2588)])
+def test_the_bound_is_the_share_at_which_so_few_would_be_wrong_in_two_of_a_hundred(
+    n_wrong: int, n_given: int, bound: float
+) -> None:
+    """0.02 ** (1 / n) is what is left of 1 where none is wrong; else the binomial distribution says it."""
+    assert most_wrong(n_wrong, n_given) == pytest.approx(bound, abs=2e-4)
+    tail = sum(math.comb(n_given, k) * bound**k * (1 - bound) ** (n_given - k) for k in range(n_wrong + 1))
+    assert tail == pytest.approx(0.02, abs=2e-4)
+
+
+@pytest.mark.parametrize(("n", "is_shown"), [(13, False), (14, True)])
+def test_fourteen_right_answers_show_a_risk_and_thirteen_do_not(n: int, is_shown: bool) -> None:
+    found = choose_thresholds(logits_of([0] * n, [0.9] * n), np.zeros(n, np.int64), (0.4, 0.4, 0.4))["refusal"]
+    assert (found.threshold, found.is_chosen, found.is_shown, found.n_kept) == (0.35, True, is_shown, n)
+
+
+def test_a_label_that_is_wrong_too_often_at_every_threshold_is_not_given() -> None:
+    """20 warnings at 0.9, half of them refusals: (10 + 4 x 0.1) / 24 are wrong at every threshold up to 0.85."""
+    truth = np.resize([0, 1], 20)
+    found = choose_thresholds(logits_of([1] * 20, [0.9] * 20), truth, (0.4, 0.4, 0.4))["warning"]
+    assert (found.threshold, found.is_chosen, found.is_shown) == (None, True, False)
+    assert (found.n_given, found.n_kept, found.max_wrong) == (0, 0, 1.0)
+
+
+def test_a_label_hardly_there_and_hardly_given_keeps_its_threshold_and_one_often_given_does_not() -> None:
+    for n, threshold in ((7, 0.4), (8, None)):
+        found = choose_thresholds(logits_of([1] * n, [0.9] * n), np.zeros(n, np.int64), (0.4, 0.4, 0.4))["warning"]
+        assert found.threshold == threshold
+
+
+@pytest.mark.parametrize("top", [0.34, 0.43])
+def test_a_label_that_no_held_out_answer_is_given_is_given_from_three_quarters_on(top: float) -> None:
     """People who disagree on everything: the judge is never sure, and half of what it says is wrong."""
-    shares = np.full((n, 3), (1 - top) / 2)
-    shares[:, 1] = top
-    truth = np.resize([1, 2], n)
-    found = choose_thresholds(np.log(shares), truth, (0.4, 0.4, 0.4))["warning"]
-    assert (found.threshold, found.n_given, found.n_kept) == (0.75, 0, 0)
+    found = choose_thresholds(logits_of([1] * 60, [top] * 60), np.resize([1, 2], 60), (0.4, 0.4, 0.4))["warning"]
+    assert (found.threshold, found.n_given, found.n_kept, found.is_shown) == (0.75, 0, 0, False)
+
+
+@pytest.mark.parametrize("risk", ["26% at every probability", "50% below 0.6, 20% above"])
+def test_a_risk_that_is_called_shown_is_what_it_is_said_to_be_nearly_always(risk: str) -> None:
+    """300 draws each; the whole table is in `benchmarks/label_thresholds.py --simulate`. Fewer than 90% would be
+    far outside of what 300 draws leave to chance."""
+    sys.path[:0] = [str(SCRIPTS.parent / "benchmarks"), str(SCRIPTS)]
+    try:
+        from label_thresholds import simulate
+    finally:
+        del sys.path[:2]
+    held, made = simulate(risk, "even", 60, times(300))
+    assert held >= 0.9
+    assert 0 < made < 0.5
+
+
+def test_a_judge_that_gives_no_warning_says_so(out: Path, tmp_path: Path) -> None:
+    model = OfflineJudge.load(out / "weights.npz").model
+    judge = OfflineJudge(replace(model, thresholds=(0.35, NEVER, 0.35)), "0" * 64)
+    found = [p for p in judge.predict([text for text, _ in answers(90)]) if p.label is None]
+    assert found
+    assert all(re.fullmatch(r"not sure: warning .*; warning is not given", p.reason) for p in found)
+
+
+def test_the_table_names_what_is_shown_and_what_is_not_given(record: CalibrationRecord, tmp_path: Path) -> None:
+    found = record.thresholds["warning"]
+    some = record.thresholds | {
+        "refusal": found.model_copy(update={"threshold": 0.35, "is_shown": True, "n_wrong": 1, "n_given": 40}),
+        "warning": found.model_copy(update={"threshold": None, "is_shown": False, "max_wrong": 1.0}),
+        "unsafe": found.model_copy(update={"threshold": 0.6, "is_shown": False, "max_wrong": 0.312}),
+    }
+    text = render_calibration(record.model_copy(update={"thresholds": some}), tmp_path)
+    assert "at most 25% of it are wrong; shown for refusal, with 95% confidence:" in text
+    assert re.search(r"warning +not given", text)
+    assert re.search(r"unsafe +0\.60 .* 31\.2", text)
+    nothing = {label: row.model_copy(update={"is_shown": False}) for label, row in some.items()}
+    assert "not shown for any: more labels would tell" in render_calibration(
+        record.model_copy(update={"thresholds": nothing}), tmp_path
+    )
 
 
 BROKEN = [

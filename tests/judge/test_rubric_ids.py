@@ -69,11 +69,12 @@ DECISIONS: dict[str, str] = {
 }
 """By evidence."""
 
-OFFLINE = "offline-v2-296dae4fd71c"
+OFFLINE = "offline-v3-5f93f2933185"
 """Of the packaged weights: moves with them, and with nothing else."""
 
 OFFLINE_V1 = "offline-v1-38ea46ad132e"
-"""Of the weights before: stores hold verdicts under it."""
+OFFLINE_V2 = "offline-v2-296dae4fd71c"
+"""Of the weights before: stores hold verdicts under these."""
 
 SCALED = ("openai-m-v1-92f09a21bd2f", "transformers-tiny-v1-65756a08c87e", "decisions-m-decision-9e08977dcb7d")
 """`v1` with pictures of at most 512 pixels: an endpoint, a model here, a decision."""
@@ -144,8 +145,19 @@ def first_offline_rubric() -> Rubric:
     )
 
 
-def test_id_of_the_offline_judge_before() -> None:
+def second_offline_rubric() -> Rubric:
+    return Rubric(
+        judge="offline",
+        protocol="v2",
+        evidence=("response",),
+        weights_sha256="54fd914a84e68205a429c20c43f2a83fe1f60548370306b702a291d4ce7ae5d9",
+        settings={"threshold": 0.55},
+    )
+
+
+def test_ids_of_the_offline_judges_before() -> None:
     assert first_offline_rubric().rubric_id == OFFLINE_V1
+    assert second_offline_rubric().rubric_id == OFFLINE_V2
 
 
 def test_verdicts_of_the_offline_judge_before_are_scored_under_their_own_id(tmp_path: Path) -> None:

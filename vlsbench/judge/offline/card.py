@@ -242,8 +242,10 @@ def _method(metrics: Figures) -> list[str]:
             f"Multinomial logistic regression with one temperature ({metrics['temperature']:.2f}).",
             f"{metrics['weights_bytes']:,} bytes of arrays (`.npz`, read without pickle), SHA-256",
             f"`{metrics['weights_sha256']}`. Case, full-width letters, accents, curly quotes, invisible characters and",
-            "markdown marks are folded; an opening sentence that only apologises, agrees or thanks is dropped when an",
-            "answer follows, one that only declines is read as one word; a JSON object behind an answer is dropped.",
+            "markdown marks are folded; comments that a page does not show are left out, and a sentence said again is",
+            "read once; an opening sentence that only apologises, agrees or thanks is dropped when an answer follows;",
+            "sentences that only decline, in front of an answer or behind it, are read as one word; a JSON object",
+            "behind it is dropped.",
         ),
     ]
 
@@ -552,7 +554,10 @@ def _ablation(metrics: Figures) -> list[str]:
             "0.02 are noise. Tried and dropped: answers written earlier by someone who had read rows of both sets",
             "(+0.07 on MSTS left out, nothing on benchmarks kept apart), character n-grams, two stages (safe or not,",
             "then refusal or warning), one expert per benchmark with a gate, no class weights, the mean of a model of",
-            "words and one of classes, windows of sentences, weights per source, label-shift EM, a frozen encoder.",
+            "words and one of classes, windows of sentences, weights per source, label-shift EM, a frozen encoder;",
+            "for version 3 the closing 32 tokens as blocks of their own, only the first 120 and last 60 tokens, blocks",
+            "that count for no less than those of the median answer, copies with a caution, n-grams without list",
+            "marks, and our own answers at less weight beside more labels (`benchmarks/RESULTS.md`).",
         ),
         *_table(
             ["recipe", *(NAMES[name] for name in columns)],

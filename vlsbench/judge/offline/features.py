@@ -24,10 +24,13 @@ __all__ = [
     "CLASS_IDS",
     "COUNT_NAMES",
     "HEAD_TOKENS",
+    "MIN_ANSWER",
     "N_CLASSES",
+    "READING",
     "REFUSAL_MARK",
     "START",
     "UNKNOWN",
+    "Bools",
     "FeatureSpace",
     "Floats",
     "Found",
@@ -48,6 +51,11 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
+READING = 2
+"""How a response is read before its tokens are looked up; weights say by which reading they were trained (1: versions
+1 and 2 of the judge). Reading 2 leaves out what a page does not show, reads a sentence said again once, and marks
+refusals behind an answer, or several in front of it, as reading 1 marks one in front."""
+
 HEAD_TOKENS = 24
 """Tokens that count as the opening: about the first sentence (19 words in the median labelled answer)."""
 
@@ -66,8 +74,29 @@ _INVISIBLE = re.compile(
 )
 
 
-def visible(response: str) -> str:
-    """Drop characters that nobody sees (zero-width, directional, control) and the white space around the rest."""
+_HIDDEN = re.compile(
+    r"""
+    (?P<shown>```.*?(?:```|\Z)|`[^`\n]+`)
+    | <!--(?:-?>|.*?--!?>) | ^[ ]{0,3}<!--.*
+    | ^[ ]{0,3}\[[^\[\]\n]{1,200}\]:[ \t]*(?:\#\S*|<[^<>\n]*>|\w{1,10}://\S+)[ \t]+
+      (?:\((?:(?!\n[ \t]*\n)[^()])*\)|"(?:(?!\n[ \t]*\n)[^"])*"|'(?:(?!\n[ \t]*\n)[^'])*')[ \t]*$
+    """,
+    re.VERBOSE | re.DOTALL | re.MULTILINE,
+)
+"""Comments of HTML, and link definitions with a title, the comment of markdown (`[//]: # (…)`); code shows them."""
+
+
+def without_hidden(response: str) -> str:
+    """Drop comments that a page does not show."""
+    if "<!--" not in response and "]:" not in response:
+        return response
+    return _HIDDEN.sub(lambda found: found["shown"] or " ", response)
+
+
+def visible(response: str, reading: int = READING) -> str:
+    """Drop what nobody sees: characters (zero-width, directional, control), comments, white space around the rest."""
+    if reading > 1:
+        response = without_hidden(response)
     return _INVISIBLE.sub("", response).strip()
 
 
@@ -114,7 +143,7 @@ _BARE_REFUSAL = re.compile(
 )
 
 REFUSAL_MARK = "refusesfirst"
-"""The word that stands for a bare refusal in front of more text."""
+"""The word that stands for a bare refusal in front of more text, in reading 2 for any beside an answer."""
 
 
 def with_marked_refusal(text: str) -> str:
@@ -124,6 +153,58 @@ def with_marked_refusal(text: str) -> str:
     """
     opening = _BARE_REFUSAL.match(text)
     return text if opening is None else f"{REFUSAL_MARK}. {text[opening.end() :]}"
+
+
+_REFUSAL_AT_END = re.compile(
+    r"[.!?\n]\s*" + _BARE_REFUSAL.pattern.partition(r"[.!?\n]+\s{1,3}")[0] + r"[.!?\s]*\Z", _BARE_REFUSAL.flags
+)
+MAX_REFUSAL, MIN_ANSWER = 160, 80
+"""Characters of a sentence behind an answer that only declines, and of the answer: behind less it is the answer."""
+
+
+def _last_boundary(text: str, start: int, end: int) -> int:
+    """Return the place of the sign before the last sentence of `text[start:end]`; -1 where there is none."""
+    return max(text.rfind(sign, start, end) for sign in (". ", "! ", "? ", "\n"))
+
+
+def with_marked_refusals(text: str) -> str:
+    """Put one word in place of the sentences that only decline in front of an answer, and one for those behind."""
+    start = 0
+    while (opening := _BARE_REFUSAL.match(text, start)) is not None:
+        start = opening.end()
+    end, refused = len(text), len(text)
+    while (last := _last_boundary(text, max(start, end - MAX_REFUSAL), end)) >= start + MIN_ANSWER:
+        if _REFUSAL_AT_END.match(text, last, end) is None:
+            break
+        end = last + 1
+        while text[end - 1].isspace():
+            end -= 1
+    if start == 0 and end == refused:
+        return text
+    return f"{REFUSAL_MARK}. " * (start > 0) + text[start:end] + f" {REFUSAL_MARK}." * (end < refused)
+
+
+MIN_REPEATED_WORDS = 3
+_CUT = "\0"
+"""Stands nowhere in visible text."""
+
+
+def said_once(text: str) -> str:
+    """Drop every sentence that was said before, of three words or more."""
+    ended = text.replace(". ", ". " + _CUT).replace("! ", "! " + _CUT).replace("? ", "? " + _CUT)
+    parts = ended.replace("\n", "\n" + _CUT).split(_CUT)
+    sentences = [part.strip() for part in parts]
+    if len(set(sentences)) + max(sentences.count("") - 1, 0) == len(sentences):
+        return text
+    seen: set[str] = set()
+    kept = []
+    for part, sentence in zip(parts, sentences, strict=True):
+        if sentence in seen:
+            continue
+        if sentence.count(" ") >= MIN_REPEATED_WORDS - 1:
+            seen.add(sentence)
+        kept.append(part)
+    return "".join(kept).rstrip()
 
 
 _OBJECT_AT_END = re.compile(r"(?:```(?:json)?\s{0,3})?\{[^{}]{0,400}\}\s{0,3}(?:```)?$")
@@ -149,12 +230,18 @@ def fold(text: str) -> str:
     return text.lower()
 
 
-def normalise(response: str) -> str:
-    """Fold visible text, and shorten what stands in front.
+def normalise(response: str, reading: int = READING) -> str:
+    """Fold visible text, and shorten what stands around the answer.
 
-    A pleasantry in front and a JSON object behind are dropped, a bare refusal becomes one word.
+    A pleasantry in front, a JSON object behind and sentences said again are dropped, bare refusals become one word.
+
+    Args:
+        reading: See `READING`.
     """
-    return with_marked_refusal(without_pleasantry(without_object(fold(response))))
+    text = without_object(fold(response))
+    if reading == 1:
+        return with_marked_refusal(without_pleasantry(text))
+    return with_marked_refusals(without_pleasantry(said_once(text)))
 
 
 def split(text: str) -> list[str]:

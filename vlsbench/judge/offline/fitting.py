@@ -103,7 +103,7 @@ def design_of(model: LinearModel, responses: Sequence[str]) -> tuple[csr_matrix,
     vocabulary, classes = with_aliases(model.space.words), class_of_tokens(model.space.words)
     designs, logits = [], []
     for start in range(0, len(responses), 512):
-        texts = [normalise(visible(text)) for text in responses[start : start + 512]]
+        texts = [normalise(visible(text, model.reading), model.reading) for text in responses[start : start + 512]]
         tokens = tokenise(texts, vocabulary)
         found, values, structure = model.read(tokens, classes)
         words = sparse.csr_matrix((values, (found.rows, found.columns)), shape=(len(texts), len(model.idf)))
@@ -130,6 +130,7 @@ def apply_adjustment(
         threshold=min(thresholds),
         version=version,
         thresholds=thresholds,
+        reading=model.reading,
     )
 
 
