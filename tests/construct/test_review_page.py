@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from chromium import chromium
 
 from vlsbench.construct.config import Plan, load_plan
 from vlsbench.construct.pipeline import Construction, open_construction
@@ -175,16 +176,11 @@ def address(config: Path) -> Iterator[str]:
 
 
 def test_a_person_reviews_by_single_keys_with_the_image_blurred_until_asked_for(config: Path, address: str) -> None:
-    chromium = Path("/usr/bin/chromium")
-    if not chromium.exists():
-        pytest.skip("/usr/bin/chromium is not installed (apt-get install chromium)")
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="pip install axe-playwright-python")
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
     n = len(open_run(config).accepted())
     found: list[str] = []
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(chromium), args=flags)
+    with chromium() as browser:
         page = browser.new_page(viewport={"width": 390, "height": 844})
         page.on("pageerror", lambda error: found.append(str(error)))
         page.on("request", lambda request: found.append(request.url) if "127.0.0.1" not in request.url[:20]
@@ -214,7 +210,6 @@ def test_a_person_reviews_by_single_keys_with_the_image_blurred_until_asked_for(
         page.keyboard.press("n")
         sync_api.expect(page.locator(".vls-text")).not_to_have_text(first)
         assert page.evaluate("document.documentElement.scrollWidth") == 390, "a phone need not scroll sideways"
-        browser.close()
     assert found == []
     (said,) = read_reviews(open_run(config))
     assert (said.reviewer, said.text_harmless, said.pair_fits, said.n_before) == ("mia", True, False, 0)

@@ -8,17 +8,20 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, BinaryIO, Literal, Protocol, TextIO
 
 import pytest
+from chromium import chromium
+from forks import forks_of
 
 from vlsbench.dataset.index import load_index
 from vlsbench.files import append_lines, canonical_json, write_atomic
 from vlsbench.records import Label, Response, Rubric, Verdict
 
+ROOT = Path(__file__).parents[2]
 JUDGE = Rubric(judge="openai:judge-2026-01-01", protocol="v1", evidence=("image", "instruction", "response"))
 OTHER_JUDGE = Rubric(judge="openai:other-2026-02-02", protocol="v1", evidence=("image", "instruction", "response"))
 
@@ -121,36 +124,58 @@ def other_judge() -> Rubric:
     return OTHER_JUDGE
 
 
-@contextmanager
-def _served(store: Path, environment: Mapping[str, str] | None = None, log: Path | None = None) -> Iterator[str]:
+Serve = Callable[..., AbstractContextManager[str]]
+
+
+@pytest.fixture(scope="session")
+def served() -> Iterator[Serve]:
     """Serve a store in a process of its own: gradio's server threads never close their event loops."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    code = f"from pathlib import Path; from vlsbench.serve import serve; serve(Path({str(store)!r}), port={port})"
-    with nullcontext() if log is None else log.open("wb") as stderr:
-        process = subprocess.Popen(
-            [sys.executable, "-c", code],
-            cwd=Path(__file__).parents[2],
-            env=os.environ | {"VLSBENCH_CACHE_DIR": str(store.parent / "cache"), **(environment or {})},
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            text=True,
-        )
-    try:
-        assert process.stdout is not None
-        # Printed once the server answers; none where it ended instead. In a Space gradio says more before it.
-        assert any(f"http://127.0.0.1:{port}" in line for line in process.stdout), "the server ended"
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.communicate(timeout=20)
+    pytest.importorskip("gradio", reason="gradio is not installed (pip install 'vlsbench[leaderboard]')")
+    with forks_of("gradio", "plotly.graph_objects") as forks:
+
+        @contextmanager
+        def serve_it(store: Path, environment: Mapping[str, str] | None = None, log: Path | None = None) -> Any:
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                port = free.getsockname()[1]
+            code = (
+                f"from pathlib import Path; from vlsbench.serve import serve; serve(Path({str(store)!r}), port={port})"
+            )
+            variables = os.environ | {"VLSBENCH_CACHE_DIR": str(store.parent / "cache"), **(environment or {})}
+            # What it is told by variables may count while it imports: then nothing is imported before.
+            start = _start_python if environment else forks.start
+            with (log or Path(os.devnull)).open("wb") as stderr, _pipe() as (said, stdout):
+                process = start(code, cwd=ROOT, environment=variables, stdout=stdout.fileno(), stderr=stderr.fileno())
+                stdout.close()
+                try:
+                    # Printed once the server answers; none where it ended instead. In a Space gradio says more.
+                    assert any(f"http://127.0.0.1:{port}" in line for line in said), "the server ended"
+                    yield f"http://127.0.0.1:{port}"
+                finally:
+                    process.terminate()
+                    process.wait()
+
+        yield serve_it
+
+
+def _start_python(
+    code: str, *, cwd: Path, environment: Mapping[str, str], stdout: int, stderr: int
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", code], cwd=cwd, env=environment, stdout=stdout, stderr=stderr)
+
+
+@contextmanager
+def _pipe() -> Iterator[tuple[TextIO, BinaryIO]]:
+    """Open a pipe: what it says, and what writes into it."""
+    reading, writing = os.pipe()
+    with open(reading) as said, open(writing, "wb") as stdout:
+        yield said, stdout
 
 
 @pytest.fixture
-def address(store: Path) -> Iterator[str]:
+def address(served: Serve, store: Path) -> Iterator[str]:
     """Address of the served `store`."""
-    with _served(store) as url:
+    with served(store) as url:
         yield url
 
 
@@ -161,12 +186,12 @@ class ServeStore(Protocol):
 
 
 @pytest.fixture(scope="module")
-def serve_store() -> Iterator[ServeStore]:
+def serve_store(served: Serve) -> Iterator[ServeStore]:
     """Serve stores for a whole module."""
     with ExitStack() as servers:
 
         def serve_it(store: Path, *, log: Path | None = None, **environment: str) -> str:
-            return servers.enter_context(_served(store, environment, log))
+            return servers.enter_context(served(store, environment, log))
 
         yield serve_it
 
@@ -184,25 +209,25 @@ def shared_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def shared_address(shared_store: Path, shared_log: Path) -> Iterator[str]:
+def shared_address(served: Serve, shared_store: Path, shared_log: Path) -> Iterator[str]:
     """Address of the served `shared_store`."""
-    with _served(shared_store, log=shared_log) as url:
+    with served(shared_store, log=shared_log) as url:
         yield url
 
 
 @pytest.fixture(scope="session")
-def shared_empty_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def shared_empty_address(served: Serve, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a store without anything, for tests that only read it."""
     store = tmp_path_factory.mktemp("shared-empty") / "store"
     store.mkdir()
-    with _served(store) as url:
+    with served(store) as url:
         yield url
 
 
 @pytest.fixture
-def empty_address(empty_store: Path) -> Iterator[str]:
+def empty_address(served: Serve, empty_store: Path) -> Iterator[str]:
     """Address of the served `empty_store`."""
-    with _served(empty_store) as url:
+    with served(empty_store) as url:
         yield url
 
 
@@ -287,10 +312,6 @@ def read_table() -> ReadTable:
     return read
 
 
-FLAGS = (
-    *("--no-sandbox", "--disable-gpu", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
-)
 GRADIO_AT_UPLOAD = "Method not implemented."
 """What the client of gradio 6.31 writes when it closes the progress of an upload."""
 
@@ -309,14 +330,8 @@ TELL_OF_POLICY = """document.addEventListener("securitypolicyviolation", (event)
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """Headless Chromium; a machine without it skips and says so."""
-    chromium = Path("/usr/bin/chromium")
-    if not chromium.exists():
-        pytest.skip("/usr/bin/chromium is not installed (apt-get install chromium)")
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (pip install playwright)")
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=str(chromium), args=list(FLAGS))
+    with chromium() as started:
         yield started
-        started.close()
 
 
 class OpenPage(Protocol):
@@ -334,6 +349,7 @@ def open_page(browser: Any) -> Iterator[OpenPage]:
     A test names the fixture that serves before this one: what is set up first is taken down last.
     """
     found: list[str] = []
+    asked: set[Any] = set()
     contexts = []
 
     def note(message: Any) -> None:
@@ -343,6 +359,8 @@ def open_page(browser: Any) -> Iterator[OpenPage]:
     def watch(request: Any) -> None:
         if not request.url.startswith(("http://127.0.0.1", "data:", "blob:")):
             found.append(f"another host: {request.url}")
+        if request.url.partition("?")[0].endswith("/run/predict"):
+            asked.add(request)
 
     def open_it(
         url: str, *, address: str = "", size: Size = "desktop", theme: Literal["light", "dark"] = "light"
@@ -354,8 +372,14 @@ def open_page(browser: Any) -> Iterator[OpenPage]:
         page.on("console", note)
         page.on("pageerror", lambda error: found.append(f"page: {error}"))
         page.on("request", watch)
+        page.on("requestfinished", lambda request: asked.discard(request))
+        page.on("requestfailed", lambda request: asked.discard(request))
         page.goto(f"{url}/?__theme={theme}{address and '&' + address}")
         page.locator("#vls-first").wait_for(state="detached")  # what is painted first has made room
+        for _ in range(300):  # an answer to what opened the page would come over what the test then chooses
+            if not asked:
+                break
+            page.wait_for_timeout(50)
         return page
 
     yield open_it

@@ -104,20 +104,23 @@ def test_every_search_box_follows_what_is_pasted_dictated_or_cut(
         return [name for name in ("Good-VL-8B", "Poor-VL") if charts.filter(has_text=name).count()]
 
     answer = "Sample id, or words of the answer"
-    boxes: tuple[tuple[str, str, str, Callable[[], object], object, object], ...] = (
+    both = ["Good-VL-8B", "Poor-VL"]
+    boxes: tuple[tuple[str, str, str, Callable[[], object], object, object, object], ...] = (
         (
             "Leaderboard",
             MODELS,
             "good",
             lambda: _models(page),
+            [*both, "always refuses"],
             ["Poor-VL", "always refuses"],
             ["Good-VL-8B", "always refuses"],
         ),
-        ("Categories", MODELS, "good", drawn, ["Poor-VL"], ["Good-VL-8B"]),
-        ("Samples", answer, "answer", lambda: (none.count(), every.count()), (1, 0), (0, 1)),
+        ("Categories", MODELS, "good", drawn, both, ["Poor-VL"], ["Good-VL-8B"]),
+        ("Samples", answer, "answer", lambda: (none.count(), every.count()), (0, 1), (1, 0), (0, 1)),
     )
-    for tab, label, other, read, for_poor, for_other in boxes:
+    for tab, label, other, read, at_first, for_poor, for_other in boxes:
         show_tab(page, tab)
+        wait_for(page, read, at_first)
         box = page.get_by_label(label).filter(visible=True)
         box.focus()
         page.keyboard.insert_text("poor")  # what a paste and an input method send: no key

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from chromium import chromium
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -441,13 +442,8 @@ def test_the_page_answers_on_loopback_and_holds_its_name(sample_folder: Path) ->
 
 def test_a_person_labels_by_keyboard_with_the_image_hidden_until_asked_for(sample_folder: Path) -> None:
     pytest.importorskip("gradio", reason="gradio is not installed (pip install 'vlsbench[leaderboard]')")
-    chromium = Path("/usr/bin/chromium")
-    if not chromium.exists():
-        pytest.skip("/usr/bin/chromium is not installed (apt-get install chromium)")
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     found: list[str] = []
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(chromium), args=["--no-sandbox", "--disable-gpu"])
+    with chromium() as browser:
         for _, url in start(sample_folder, "--name", "ann", "--port", "0"):
             page = browser.new_page()
             page.on("pageerror", lambda error: found.append(str(error)))
@@ -474,7 +470,6 @@ def test_a_person_labels_by_keyboard_with_the_image_hidden_until_asked_for(sampl
                 page.locator("#vls-choice input:checked").wait_for(state="detached")
                 assert page.locator(".vls-image img").count() == 0
             assert page.title() == "VLSBench: label"
-        browser.close()
     assert found == []
     verdicts = read_verdicts(sample_folder / "human" / "ann.jsonl")
     assert [v.label or v.failure for v in verdicts] == ["refusal", "warning", "unsafe", "judge_uncertain"]
