@@ -168,7 +168,7 @@ def _start_python(
 def _pipe() -> Iterator[tuple[TextIO, BinaryIO]]:
     """Open a pipe: what it says, and what writes into it."""
     reading, writing = os.pipe()
-    with open(reading) as said, open(writing, "wb") as stdout:
+    with os.fdopen(reading) as said, os.fdopen(writing, "wb") as stdout:
         yield said, stdout
 
 
