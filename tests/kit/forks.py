@@ -86,10 +86,9 @@ class Fork(NamedTuple):
         """Wait for its end."""
         return self.forks.wait(self.pid)
 
-    def terminate(self) -> int:
-        """Ask it to end, and wait."""
+    def terminate(self) -> None:
+        """Ask it to end."""
         os.kill(self.pid, signal.SIGTERM)
-        return self.wait()
 
 
 @contextmanager
