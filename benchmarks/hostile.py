@@ -185,15 +185,16 @@ def read_rows(data: bytes) -> list[Said]:
         rows = []
     whole = rows[0] if len(rows) == 1 else rows or parse(data.removeprefix(b"\xef\xbb\xbf"))
     rows = whole if isinstance(whole, list) else rows
-    if rows and "custom_id" in rows[0]:
+    names = {name for row in rows if isinstance(row, dict) for name in row}  # the first row may have lost some
+    if "custom_id" in names:
         return _batch(rows)
-    return _numbered(rows) if rows and "doc_id" in rows[0] else _plain(rows)
+    return _numbered(rows) if names & {"doc_id", "filtered_resps"} else _plain(rows)
 
 
 def _batch(rows: list[Any]) -> list[Said]:
     found = []
     for row in rows:
-        number, condition = read_id(row["custom_id"])
+        number, condition = read_id(row.get("custom_id"))
         response, answer = row.get("response"), None
         if isinstance(response, dict) and response.get("status_code") == 200 and not row.get("error"):
             body = response.get("body")
@@ -209,14 +210,14 @@ def _batch(rows: list[Any]) -> list[Said]:
 def _numbered(rows: list[Any]) -> list[Said]:
     found = []
     for row in rows:
-        kept, whole = _text(row.get("filtered_resps")), _text(row.get("resps"))
+        kept, whole = _first_text(row.get("filtered_resps")), _first_text(row.get("resps"))
         # What a filter made of an answer is not the answer.
         answer = whole if kept is None or (whole is not None and kept.split() != whole.split()) else kept
         found.append(Said(_row_of_sample(row.get("doc_id")), None, answer, _prompt(row.get("input"))))
     return found
 
 
-def _text(value: Any) -> str | None:
+def _first_text(value: Any) -> str | None:
     """Return a text that stands alone or first in lists; of a list of several, only where all are texts."""
     while isinstance(value, list) and len(value) == 1:
         value = value[0]
