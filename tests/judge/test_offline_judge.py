@@ -455,7 +455,7 @@ def test_new_weights_are_not_yet_measured_and_the_figures_of_those_before_are_sa
     note = agreement_note()
     assert note.startswith("offline judge: how far it agrees with people is not yet measured on labels kept apart; ")
     assert "the judge before it (2026-11) agreed at kappa (three-way / safe or not) 0.80 / 0.74" in note
-    assert {row.judge for row in card.agreement_rows()} == {"offline", "offline, the judge before this one"}
+    assert {row.judge for row in card.agreement_rows()} == {"offline", "offline, an earlier judge"}
 
 
 def test_a_judge_measured_after_another_says_that_its_recipe_knew(

@@ -154,7 +154,7 @@ def agreement_rows() -> tuple[AgreementRow, ...]:
     apart = measured_apart() or (_measured_apart() or (None,))[-1]
     for row in () if apart is None else apart.rows:
         if row.n is not None:
-            name = "offline" if apart == measured_apart() else "offline, the judge before this one"
+            name = "offline" if apart == measured_apart() else "offline, an earlier judge"
             knew = f" ({KNEW_EARLIER})" if apart and apart.knew_earlier else ""
             what = f"kappa {row.kappa:.2f}; safe against unsafe {row.kappa_safe:.2f}{knew}"
             rows.append(AgreementRow(name, f"{row.name}, {row.of}", row.n, what))
@@ -205,7 +205,7 @@ def _summary(metrics: Figures) -> list[str]:
     elif earlier:
         before = earlier[-1]
         says = [
-            "**On labels kept apart these weights are not yet measured.** The judge before them"
+            "**On labels kept apart these weights are not yet measured.** An earlier judge"
             f" (`{before.weights_sha256[:12]}`, measured {before.measured}) reached:",
             *_claims(before),
         ]
