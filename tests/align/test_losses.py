@@ -118,6 +118,7 @@ def test_gradients_are_finite_differences(rows: Rows, log_prob: Any) -> None:
 def test_harmful_answers_become_less_likely_and_safe_ones_more(rows: Rows) -> None:
     at: list[Any] = [kind.sums.clone().requires_grad_() for kind in (rows.harmful, rows.safe)]
     kinds = (Said(at[0], rows.harmful.lengths), rows.reference, Said(at[1], rows.safe.lengths), rows.kept)
-    safe_unlearning_loss(*kinds, alpha=0.3, beta=1.0, gamma=0.5, log_prob="mean").loss.backward()
+    loss: Any = safe_unlearning_loss(*kinds, alpha=0.3, beta=1.0, gamma=0.5, log_prob="mean").loss
+    loss.backward()
     assert (at[0].grad > 0).all()
     assert (at[1].grad < 0).all()
