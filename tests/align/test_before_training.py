@@ -9,13 +9,14 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-
-pytest.importorskip("trl", reason="needs the extra 'align'")
+from needed import needs
 
 from vlsbench.align import plan, training
 from vlsbench.align.recipes import make_recipe
 from vlsbench.align.rows import TrainingData, TrainingRow
 from vlsbench.errors import DataError, UsageError
+
+pytestmark = needs("trl", extra="align")
 
 
 @pytest.fixture

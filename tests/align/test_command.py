@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 from called import call
-
-pytest.importorskip("trl", reason="needs the extra 'align'")
+from needed import needs
 
 from vlsbench.align.capsule import read_capsule
 from vlsbench.align.recipes import METHODS
 from vlsbench.align.replay import TOLERANCE, compare_runs, data_differences, replay
 from vlsbench.align.rows import read_rows
 from vlsbench.errors import DataError
+
+pytestmark = needs("trl", extra="align")
 
 QUICK = ["--set", "learning_rate=0.01", "--set", "batch_size=4", "--set", "warmup=0.0"]
 

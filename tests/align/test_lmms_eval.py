@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-pytest.importorskip("trl", reason="needs the extra 'align'")
-
 from called import call
+from needed import needs
 
 from vlsbench.align.compare import Arm, compare_arms, render_comparison
 from vlsbench.align.lmms_eval import TaskFigure, figures_of_runs, lmms_command, read_results
 from vlsbench.errors import DataError
+
+pytestmark = needs("trl", extra="align")
 
 WRITTEN = Path(__file__).parents[1] / "fixtures" / "plugins" / "lmms_eval" / "20261121_000000_results.json"
 """By lmms-eval 0.7.3 itself: scripts/make_lmms_eval_run.py."""

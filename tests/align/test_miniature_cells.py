@@ -7,8 +7,7 @@ import random
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip("trl", reason="needs the extra 'align'")
+from needed import needs
 
 from vlsbench.align.miniature import cells as made_cells
 from vlsbench.align.miniature.cells import cells_there, run_cells, write_data
@@ -20,6 +19,8 @@ from vlsbench.align.miniature.world import SIDE, Scene
 from vlsbench.align.rows import read_rows
 from vlsbench.errors import DataError
 from vlsbench.generate.transformers_engine import Chat, TransformersEngine
+
+pytestmark = needs("trl", extra="align")
 
 SMALL = BaseSize(hidden=16, vision_layers=1, text_layers=1, heads=2, steps=60, batch=8)
 PLAN = Plan(

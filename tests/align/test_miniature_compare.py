@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from called import call
-
-pytest.importorskip("trl", reason="needs the extra 'align'")
+from needed import needs
 
 from vlsbench.align.miniature.cells import write_data
 from vlsbench.align.miniature.folders import WorldSets, write_sets
@@ -20,6 +19,8 @@ from vlsbench.align.miniature.sets import evaluation_items
 from vlsbench.dataset.constructed import check_set
 from vlsbench.dataset.source import open_source
 from vlsbench.metrics.intervals import difference_interval
+
+pytestmark = needs("trl", extra="align")
 
 PLAN = Plan(
     name="test",

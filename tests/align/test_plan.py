@@ -7,8 +7,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-
-pytest.importorskip("trl", reason="needs the extra 'align'")
+from needed import needs
 
 from vlsbench.align.parts import load, read_processor
 from vlsbench.align.plan import make_plan, plan_problems, render_plan
@@ -17,6 +16,8 @@ from vlsbench.align.rows import TrainingData
 from vlsbench.align.tokens import count_tokens
 from vlsbench.align.training import prepare
 from vlsbench.errors import ModelError
+
+pytestmark = needs("trl", extra="align")
 
 
 @pytest.mark.parametrize("family", ["llava", "qwen2_vl"])

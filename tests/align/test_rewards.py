@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-pytest.importorskip("trl", reason="needs the extra 'align'")
-
 from asked import StandIn, completion, endpoint, label
 from called import call
+from needed import needs
 
 from vlsbench.align.rewards import judge_reward
 from vlsbench.align.rows import TrainingData
 from vlsbench.errors import JudgeError
 from vlsbench.judge.judges import ModelOptions
+
+pytestmark = needs("trl", extra="align")
 
 KEY = "sk-test-0123456789-never-to-be-seen"
 TURN = ("refusal", "unsafe", "warning", None)

@@ -13,9 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-
-pytest.importorskip("trl", reason="needs the extra 'align'")
-pytest.importorskip("peft", reason="needs the extra 'align'")
+from needed import needs
 
 from vlsbench.align.audit import DataAudit
 from vlsbench.align.parts import digest_weights, freeze, load, lora_targets, parts_of
@@ -23,6 +21,8 @@ from vlsbench.align.recipes import METHODS, make_recipe
 from vlsbench.align.rows import TrainingData, TrainingRow
 from vlsbench.align.training import Run, Step, train
 from vlsbench.errors import DataError, ModelError, UsageError
+
+pytestmark = needs("trl", "peft", extra="align")
 
 NO_AUDIT = DataAudit(auc=None, cue=None, cue_accuracy=None, majority=None, points_at_image=None)
 QUICK: dict[str, Any] = {"learning_rate": 0.01, "epochs": 3, "batch_size": 4, "warmup": 0.0, "schedule": "constant"}

@@ -109,7 +109,9 @@ def _zip(members: dict[str, bytes]) -> bytes:
 BASELINE = '{"model": "M", "origin": "baseline"}'
 LONG = '{"instruction_id": 1, "response": "' + "x" * (2 << 20) + '"}\n'
 M = UploadForm(model="M")
-BAD: dict[str, tuple[list[tuple[str, str | bytes]], UploadForm, str]] = {
+Content = str | bytes | Callable[[], bytes]
+"""Of a file; what takes a while to make is made by the test that needs it."""
+BAD: dict[str, tuple[list[tuple[str, Content]], UploadForm, str]] = {
     "nothing": ([], UploadForm(), "no file yet"),
     "too many": ([(f"{n}.txt", "x") for n in range(9)], UploadForm(), "at most 8"),
     "empty": ([("a.csv", "")], M, "is empty"),
@@ -125,7 +127,7 @@ BAD: dict[str, tuple[list[tuple[str, str | bytes]], UploadForm, str]] = {
     "a pickle": ([("a.pkl", b"\x80\x04N.")], M, "pickle"),
     "a picture": ([("a.png", b"\x89PNG\r\n\x1a\n" + b"\0" * 99)], M, ""),
     "gzip": ([("a.csv.gz", gzip.compress(b"id,answer\n1,x\n"))], M, ""),
-    "a bomb": ([("a.xlsx", _zip({"xl/workbook.xml": b"0" * (300 << 20)}))], M, "at most"),
+    "a bomb": ([("a.xlsx", lambda: _zip({"xl/workbook.xml": b"0" * (300 << 20)}))], M, "at most"),
     "a long line": ([("responses.jsonl", LINES + LONG)], M, "bytes"),
     "deep": ([("a.json", "[" * 200_000)], M, "nested"),
     "another dataset": ([("a.csv", "instruction_id,answer\n999999,x\n")], M, "999999"),
@@ -136,7 +138,7 @@ BAD: dict[str, tuple[list[tuple[str, str | bytes]], UploadForm, str]] = {
 @pytest.mark.parametrize("case", BAD)
 def test_a_bad_upload_is_refused_in_sentences_without_a_path_of_the_server(put: Put, case: str, tmp_path: Path) -> None:
     files, form, words = BAD[case]
-    report = check_upload([put(name, content) for name, content in files], form)
+    report = check_upload([put(name, content() if callable(content) else content) for name, content in files], form)
     assert not report.ok
     assert report.submission_id is None
     assert words in _said(report)
