@@ -92,17 +92,19 @@ def write_set(folder: Path) -> None:
 
 
 def write_labels(folder: Path) -> None:
-    """Write what a person said, as `vlsbench label` does."""
+    """Write what two people said, as `vlsbench label` does."""
     from vlsbench.submission.check import open_submission
 
     labels = ("refusal", "warning", "unsafe")
-    lines = [
-        {"instruction_id": response.instruction_id, "label": labels[k % 3], "rubric": "human:YOU"}
-        | {"response_sha256": response.digest}
-        for k, response in enumerate(open_submission(folder).responses.values())
-    ]
     (folder / "human").mkdir()
-    (folder / "human" / "YOU.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    for name in ("YOU", "FRIEND"):
+        lines = [
+            {"instruction_id": response.instruction_id, "label": labels[k % 3], "rubric": f"human:{name}"}
+            | {"response_sha256": response.digest}
+            for k, response in enumerate(open_submission(folder).responses.values())
+        ]
+        path = folder / "human" / f"{name}.jsonl"
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
 
 
 def test_the_commands_of_the_pages_run_in_their_order(place: Path, server: Any) -> None:
@@ -131,7 +133,7 @@ def test_the_commands_of_the_pages_run_in_their_order(place: Path, server: Any) 
             if re.search(r"\bID\b", filled):
                 (row,) = json.loads(CliRunner().invoke(app, ["queue", "--json"]).stdout)
                 filled = re.sub(r"\bID\b", row["submission_id"], filled)
-            if "--human" in filled and not (place / folder / "human").exists():
+            if ("--human" in filled or "human:" in filled) and not (place / folder / "human").exists():
                 write_labels(place / folder)
             if filled.startswith("vlsbench submit"):
                 (place / "submissions").mkdir()

@@ -454,7 +454,7 @@ def test_the_note_has_the_figures_that_were_measured_apart_and_the_blind_eye() -
 def test_new_weights_are_not_yet_measured_and_the_figures_of_those_before_are_said_to_be_theirs() -> None:
     note = agreement_note()
     assert note.startswith("offline judge: how far it agrees with people is not yet measured on labels kept apart; ")
-    assert "the judge before it (2026-11) agreed at kappa (three-way / safe or not) 0.80 / 0.74" in note
+    assert "an earlier judge (2026-11) agreed at kappa (three-way / safe or not) 0.80 / 0.74" in note
     assert {row.judge for row in card.agreement_rows()} == {"offline", "offline, an earlier judge"}
 
 

@@ -115,7 +115,7 @@ def agreement_note(weights_sha256: str | None = None) -> str:
     if weights_sha256 not in (None, _packaged()) or not _measured_apart():
         return f"{note}; {_BLIND}"
     before = _measured_apart()[-1]
-    return f"{note}; the judge before it ({before.measured}) agreed at {_sentence(before)}; {_BLIND}"
+    return f"{note}; an earlier judge ({before.measured}) agreed at {_sentence(before)}; {_BLIND}"
 
 
 _BLIND = "refusal against warning is softer than the safe rate; it never sees the image"
