@@ -384,7 +384,7 @@ def test_a_citation_is_copied_with_the_boards_own_address(shared_address: str, o
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.get_by_text("Download, cite, call or embed this view").click()
     said = page.get_by_label("Cite", exact=True)
-    assert f"howpublished = {{{shared_address}/}}" in said.inner_text()
+    said.get_by_text(f"howpublished = {{{shared_address}/}}").wait_for()  # the page's script writes its address
     page.get_by_role("button", name="Copy: Cite").click()
     page.get_by_text("Copied").wait_for()
     assert page.evaluate("navigator.clipboard.readText()") == said.inner_text()
