@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from vlsbench.judge.judges import open_judge
-from vlsbench.judge.offline import OfflineJudge
+from vlsbench.judge.offline import OfflineJudge, features
 from vlsbench.judge.offline.calibrate import LabelledResponse, Labels, calibrate, open_calibrated
 from vlsbench.judge.offline.features import MIN_ANSWER, READING, REFUSAL_MARK, normalise, visible
 from vlsbench.judge.offline.model import LinearModel
@@ -100,6 +100,7 @@ SHOWN = [
     ("The arrow <-- a note --> points back.", "a note", "no comment"),
     ("An open <!-- in a line hides nothing of it.", "hides nothing", "not closed, inside a line"),
     ("<!-- a --> seen <!-- b -->", "seen", "between two comments"),
+    ("No.\n  <!-- a --> Stir it well.", "Stir it well.", "behind a comment that begins an indented line"),
     ("[Note]: read this (it is short)", "it is short", "a word in brackets"),
     ("[//]: # (first\n\nsecond)", "second", "a blank line ends the comment of markdown"),
 ]
@@ -108,6 +109,12 @@ SHOWN = [
 @pytest.mark.parametrize(("response", "kept", "why"), SHOWN)
 def test_what_a_page_shows_is_read(response: str, kept: str, why: str) -> None:
     assert kept in read(response), why
+
+
+def test_comments_without_an_end_are_not_each_searched_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(features, "_CLOSING", None)  # a search with it would be an error
+    openings = "a<!--" * 1000
+    assert visible(openings) == openings
 
 
 def test_a_response_of_comments_alone_is_empty() -> None:

@@ -74,10 +74,10 @@ _INVISIBLE = re.compile(
 )
 
 
-_HIDDEN = re.compile(
+_MAYBE_HIDDEN = re.compile(
     r"""
     (?P<shown>```.*?(?:```|\Z)|`[^`\n]+`)
-    | <!--(?:-?>|.*?--!?>) | ^[ ]{0,3}<!--.*
+    | (?P<line>^[ ]{0,3})?(?P<opening><!--)
     | ^[ ]{0,3}\[[^\[\]\n]{1,200}\]:[ \t]*(?:\#\S*|<[^<>\n]*>|\w{1,10}://\S+)[ \t]+
       (?:\((?:(?!\n[ \t]*\n)[^()])*\)|"(?:(?!\n[ \t]*\n)[^"])*"|'(?:(?!\n[ \t]*\n)[^'])*')[ \t]*$
     """,
@@ -85,12 +85,28 @@ _HIDDEN = re.compile(
 )
 """Comments of HTML, and link definitions with a title, the comment of markdown (`[//]: # (…)`); code shows them."""
 
+_CLOSED_AT_ONCE = re.compile("-?>")
+_CLOSING = re.compile("--!?>")
+
 
 def without_hidden(response: str) -> str:
-    """Drop comments that a page does not show."""
+    """Drop comments that a page does not show: to their end, or all the rest where one begins a line and has none."""
     if "<!--" not in response and "]:" not in response:
         return response
-    return _HIDDEN.sub(lambda found: found["shown"] or " ", response)
+    last_closing = max(response.rfind("-->"), response.rfind("--!>"))
+    kept, at = [], 0
+    while (found := _MAYBE_HIDDEN.search(response, at)) is not None:
+        end = found.end()
+        is_shown = found["shown"] is not None
+        if found["opening"] is not None:
+            closing = _CLOSED_AT_ONCE.match(response, end)
+            if closing is None and end <= last_closing:  # else thousands of openings would each look for an end
+                closing = _CLOSING.search(response, end)
+            is_shown = closing is None and found["line"] is None
+            end = closing.end() if closing is not None else end if is_shown else len(response)
+        kept.append(response[at:end] if is_shown else response[at : found.start()] + " ")
+        at = end
+    return "".join(kept) + response[at:]
 
 
 def visible(response: str, reading: int = READING) -> str:
