@@ -100,7 +100,7 @@ SHOWN = [
     ("The arrow <-- a note --> points back.", "a note", "no comment"),
     ("An open <!-- in a line hides nothing of it.", "hides nothing", "not closed, inside a line"),
     ("<!-- a --> seen <!-- b -->", "seen", "between two comments"),
-    ("No.\n  <!-- a --> Stir it well.", "Stir it well.", "behind a comment that begins an indented line"),
+    ("No.\n  <!-- a --> Stir it well.", "stir it well", "behind a comment that begins an indented line"),
     ("[Note]: read this (it is short)", "it is short", "a word in brackets"),
     ("[//]: # (first\n\nsecond)", "second", "a blank line ends the comment of markdown"),
 ]
