@@ -653,9 +653,10 @@ def run_to_end(work: Coroutine[Any, Any, ResultT]) -> ResultT:
         try:
             return running.result()
         except BaseException:
-            loop, task = started.result()
-            if task is not None and not running.done():
-                loop.call_soon_threadsafe(task.cancel)
+            if not running.done():  # it ended by itself else, perhaps before it began
+                loop, task = started.result()
+                if task is not None:
+                    loop.call_soon_threadsafe(task.cancel)
             raise
 
 

@@ -76,6 +76,8 @@ def test_what_lmms_eval_wrote_is_read() -> None:
     ("name", "said", "sentence"),
     [
         ("a_results.json", "{", "no JSON"),
+        ("a_results.json", "[" * 200_000, "no JSON"),
+        ("a_results.json", results(results={"mme": {"score,none": 10**400}}), "no task has a number"),
         ("a_samples_mme.jsonl", '{"doc_id": 0}\n{"doc_id": 1}', "no JSON"),
         ("a_results.json", ["results"], "no results of lmms-eval"),
         ("a_results.json", {"results": {}, "configs": {}}, "`model_name`"),
@@ -141,3 +143,9 @@ def test_the_call_of_lmms_eval_is_printed_and_its_results_are_taken(
     code, text = call("align", "compare", base, *told, "--ability", f"lmms-eval:{tmp_path / 'base' / 'config.json'}")
     assert code == 1
     assert "no results of lmms-eval" in text
+
+
+def test_counts_of_another_shape_are_no_counts(tmp_path: Path) -> None:
+    said = results(results={"mme": {"score,none": 0.5}}) | {"n-samples": {"mme": [3]}}
+    (found,) = read_results(write(tmp_path / "a_results.json", said))
+    assert [(figure.value, figure.n) for figure in found.figures] == [(0.5, None)]

@@ -78,7 +78,7 @@ def _read(path: Path) -> LmmsResults:
         said = json.loads(read_regular(path, max_bytes=_MAX_BYTES))
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise DataError(f"{path}: no JSON; the results of lmms-eval are DATE_results.json, not its samples.") from None
     results, model = (said.get(name) for name in ("results", "model_name")) if isinstance(said, dict) else (None, None)
     if not isinstance(results, dict) or not isinstance(model, str) or not model:
@@ -92,7 +92,8 @@ def _read(path: Path) -> LmmsResults:
 def _figures(task: str, line: Any, asked: Any) -> list[TaskFigure]:
     if not isinstance(line, dict):
         return []
-    n = asked.get(task, {}).get("effective") if isinstance(asked, dict) else None
+    counts = asked.get(task) if isinstance(asked, dict) else None
+    n = counts.get("effective") if isinstance(counts, dict) else None
     figures = []
     for key, value in line.items():
         metric, comma, name = key.partition(",")
@@ -105,16 +106,20 @@ def _figures(task: str, line: Any, asked: Any) -> list[TaskFigure]:
                 metric=metric if name == "none" else key,
                 value=number,
                 stderr=_number(line.get(f"{metric}_stderr,{name}")),
-                n=n if isinstance(n, int) else None,
+                n=n if type(n) is int else None,
             )
         )
     return figures
 
 
 def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # digits by the hundred
+        return None
+    return number if math.isfinite(number) else None
 
 
 def figures_of_runs(results: Sequence[LmmsResults], models: Mapping[str, Path]) -> dict[str, tuple[TaskFigure, ...]]:
