@@ -10,8 +10,9 @@ The digest is the same twice with the same versions of numpy, scipy and scikit-l
 the last bit of a weight may differ.
 
 Chosen on leave-one-benchmark-out in both directions, so those two figures are slightly flattered: C, the weight of our
-own answers, that counts of structure are left out (with them a long answer is called unsafe for being long), and in how
-many topics an n-gram of ours must occur. The threshold is chosen on held-out rows of both benchmarks.
+own answers, that counts of structure are left out (with them a long answer is called unsafe for being long), in how
+many topics an n-gram of ours must occur, and that each source has an intercept of its own. The threshold is chosen on
+held-out rows of both benchmarks.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "benchmarks")]
 
 from written_answers import STYLES, written_answers  # noqa: E402  (scripts are no package)
 
-from vlsbench.judge.offline.card import render_card  # noqa: E402
+from vlsbench.judge.offline.card import IN_TEXT, render_card  # noqa: E402
 from vlsbench.judge.offline.features import (  # noqa: E402
     CLASS_IDS,
     HEAD_TOKENS,
@@ -67,7 +68,7 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
-VERSION = "3"
+VERSION = "4"
 OUT = HERE.parent / "vlsbench" / "judge" / "offline"
 SOURCES = ("msts", "xstest")
 LABEL_FILES = {"msts_en": "msts", "msts_text_only_en": "msts", "xstest": "xstest"}
@@ -281,6 +282,8 @@ class Recipe:
     """0 leaves our own answers out."""
     text_only: bool = True
     harmonise: bool = True
+    source_intercepts: bool = True
+    """Whether how often each source is of each label is learned apart from the words, and left out when judging."""
     copies: tuple[str, ...] = ("decline", "injection")
     c: float = C
 
@@ -431,8 +434,24 @@ def fit(corpus: Corpus, rows: Ints, recipe: Recipe) -> Fitted:
             x, y, sample_weight=w
         )
 
-    regression = regress(design, labels, weights)
-    return Fitted(columns, idf, block_of_column[columns], mean, scale, regression.coef_.T, regression.intercept_)
+    sources = _sources(corpus, train) if recipe.source_intercepts else sp.csr_matrix((len(train), 0))
+    regression = regress(sp.hstack([design, sources]).tocsr(), labels, weights)
+    learned, n = regression.coef_.T, design.shape[1]
+    balanced = weights * (1.0 / np.bincount(labels))[labels]  # in proportion to what rows weigh in the regression
+    shares = (balanced / balanced.sum()) @ sources
+    intercept = regression.intercept_ + shares @ learned[n:]
+    return Fitted(columns, idf, block_of_column[columns], mean, scale, learned[:n], intercept)
+
+
+def _sources(corpus: Corpus, rows: Ints) -> sp.csr_matrix:
+    """One column per source, penalised as a block of features is; MSTS told in text alone is a source of its own.
+
+    A source's intercept takes up how often the source is of each label, which would else be learned of any words that
+    tell the source: long answers were called unsafe for sounding like XSTest's, most of which are.
+    """
+    names = np.char.add(corpus.source[rows], np.where(corpus.is_tested[rows], "", ", text only"))
+    _, place = np.unique(names, return_inverse=True)
+    return sp.csr_matrix((np.ones(len(rows)), (np.arange(len(rows)), place)))
 
 
 # Measuring -----------------------------------------------------------------------------------------------------------
@@ -567,12 +586,15 @@ def hold_out(corpus: Corpus, source: str, recipe: Recipe, *, stress: Sequence[st
 
 
 def go_across(
-    corpus: Corpus, train_source: str, test_source: str, recipe: Recipe, *, inner: bool
+    corpus: Corpus, train_source: str, test_source: str, recipe: Recipe, *, inner: bool, is_tested: bool = True
 ) -> tuple[Ints, Floats, float]:
-    """Train on one benchmark, predict the other: rows, logits, temperature from inner folds of the first."""
+    """Train on one benchmark, predict the other: rows, logits, temperature from inner folds of the first.
+
+    With `is_tested` false, its text-only answers are predicted in place of the others.
+    """
     originals = corpus.rows(["original"])
     train = originals[corpus.source[originals] == train_source]
-    test = originals[(corpus.source[originals] == test_source) & corpus.is_tested[originals]]
+    test = originals[(corpus.source[originals] == test_source) & (corpus.is_tested[originals] == is_tested)]
     logits = fit(corpus, train, recipe).logits(corpus, test)
     temperature = 1.0
     if inner:
@@ -705,6 +727,7 @@ ABLATIONS: dict[str, Recipe] = {
     "less regularised (C = 3)": Recipe(c=3.0),
     "without harmonised labels": Recipe(harmonise=False),
     "without altered copies": Recipe(copies=()),
+    "without intercepts of sources": Recipe(source_intercepts=False),
     "without words (classes only)": Recipe(blocks=(1, 3)),
     "without classes": Recipe(blocks=(0, 2)),
     "without the opening": Recipe(blocks=(0, 1)),
@@ -737,6 +760,9 @@ def measure(corpus: Corpus, texts: Sequence[str]) -> tuple[dict[str, Any], float
         figures["rates"][name] = rate_errors(corpus, rows, logits.argmax(axis=1))
         figures["abstention"][name] = abstention(probabilities, truth, grid)
         figures["length"][name] = by_length([texts[row] for row in rows], truth, logits.argmax(axis=1))
+    rows, logits, _ = go_across(corpus, "xstest", "msts", recipe, inner=False, is_tested=False)
+    in_text = by_length([texts[row] for row in rows], corpus.label[rows], logits.argmax(axis=1))
+    figures["length"][IN_TEXT] = in_text
     everything = np.concatenate([corpus.label[h.rows] for h in held.values()])
     stressed = {name: np.concatenate([h.stressed[name] for h in held.values()]) for name in STRESS}
     figures["stress"] = stress_table(everything, stressed)
