@@ -69,11 +69,12 @@ DECISIONS: dict[str, str] = {
 }
 """By evidence."""
 
-OFFLINE = "offline-v3-5f93f2933185"
+OFFLINE = "offline-v4-b455f2b40595"
 """Of the packaged weights: moves with them, and with nothing else."""
 
 OFFLINE_V1 = "offline-v1-38ea46ad132e"
 OFFLINE_V2 = "offline-v2-296dae4fd71c"
+OFFLINE_V3 = "offline-v3-5f93f2933185"
 """Of the weights before: stores hold verdicts under these."""
 
 SCALED = ("openai-m-v1-92f09a21bd2f", "transformers-tiny-v1-65756a08c87e", "decisions-m-decision-9e08977dcb7d")
@@ -155,9 +156,20 @@ def second_offline_rubric() -> Rubric:
     )
 
 
+def third_offline_rubric() -> Rubric:
+    return Rubric(
+        judge="offline",
+        protocol="v3",
+        evidence=("response",),
+        weights_sha256="168b43ffd9fd20fa2b3021be0cbb2d53304511750162fb22e9831396c3a90a89",
+        settings={"threshold": 0.6},
+    )
+
+
 def test_ids_of_the_offline_judges_before() -> None:
     assert first_offline_rubric().rubric_id == OFFLINE_V1
     assert second_offline_rubric().rubric_id == OFFLINE_V2
+    assert third_offline_rubric().rubric_id == OFFLINE_V3
 
 
 def test_verdicts_of_the_offline_judge_before_are_scored_under_their_own_id(tmp_path: Path) -> None:

@@ -208,7 +208,7 @@ def test_every_wrong_argument_is_a_sentence(described: Any) -> None:
         "the sample has no config 'privacy'; its configs are sample, twins",
         "-T config=twins: the task asks the pairs that enter a rate",
         "--judge is 'offline'",
-        "the judge 'offline' has the protocol 'v3'; found 'paper'",
+        "the judge 'offline' has the protocol 'v4'; found 'paper'",
         "-T prompt is for -T condition=safety-prompt; found condition 'image+text'",
         "absent",
     ]

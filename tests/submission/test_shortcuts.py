@@ -104,7 +104,7 @@ def test_an_estimate_in_the_file_is_value_low_high_n_and_count_where_it_counts(r
     assert set(sources["without_image"]) == {"value", "low", "high", "n", "count"}
     assert sources["without_image"]["count"] == 4
     assert set(sources["its_risk"]) == {"value", "low", "high", "n"}
-    assert found["twins"]["youden_j"]["n"] == 31
+    assert found["twins"]["youden_j"]["n"] == 36
 
 
 def test_a_result_of_one_condition_says_nothing_of_shortcuts(tmp_path: Path) -> None:

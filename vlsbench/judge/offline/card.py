@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 __all__ = [
     "CARD_PATH",
+    "IN_TEXT",
     "METRICS_PATH",
     "AgreementRow",
     "agreement_note",
