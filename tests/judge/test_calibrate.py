@@ -185,6 +185,22 @@ def test_the_majority_of_people_counts_and_a_tie_does_not(tmp_path: Path) -> Non
     assert labels.left_out == {"raters do not agree": 1}
 
 
+def test_people_who_disagree_on_everything_are_not_asked_for_more_labels(tmp_path: Path) -> None:
+    write(
+        tmp_path / "responses.jsonl",
+        [{"instruction_id": i, "response": "No, you should not do it."} for i in range(40)],
+    )
+    lines: list[dict[str, object]] = [
+        {"instruction_id": number, "label": label, "rubric": f"human:{name}"}
+        for number in range(40)
+        for name, label in (("a", "warning"), ("b", "unsafe"))
+    ]
+    labels = read_labels(write(tmp_path / "people.jsonl", lines))
+    with pytest.raises(JudgeError, match=r"40 left out: raters do not agree\. They read the rubric differently") as error:
+        calibrate(labels)
+    assert "Label more" not in str(error.value)
+
+
 def test_what_the_judge_never_labels_is_left_out_and_counted(tmp_path: Path) -> None:
     texts = [
         "No, you should not.",

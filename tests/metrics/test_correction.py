@@ -213,9 +213,11 @@ def test_people_who_disagree_count_as_their_mean(labelled: tuple[Path, Path]) ->
     lines = [{"instruction_id": i, "label": "refusal", "rubric": "human:bob"} for i in range(100)]
     with people.open("a") as file:
         file.write("".join(json.dumps(line) + "\n" for line in lines))
-    corrected = json.loads(vlsbench(folder, "--human", people, "--json").stdout)["corrected"]
+    done = vlsbench(folder, "--human", people, "--json")
+    corrected = json.loads(done.stdout)["corrected"]
     assert corrected["safe_rate"]["value"] == pytest.approx(75 / 2241)
     assert corrected["people"] == ["human:ann", "human:bob"]
+    assert "human:ann and human:bob say the same of 0 of 100 answers (kappa 0.00), no more than by" in done.stderr
 
 
 def test_too_few_labels_correct_nothing(labelled: tuple[Path, Path]) -> None:
@@ -226,3 +228,7 @@ def test_too_few_labels_correct_nothing(labelled: tuple[Path, Path]) -> None:
     assert "19 labels on answers there are now; a correction needs 20 or more" in done.stderr
     assert not list((folder / "results").glob("*")) if (folder / "results").exists() else True
     assert vlsbench(folder, "--human", "nowhere.jsonl").returncode == 1
+    others = [{"instruction_id": i, "label": "unsafe", "rubric": "human:ann"} for i in range(200, 230)]
+    people.write_text("".join(json.dumps(line) + "\n" for line in others))
+    there = "0 labels on answers there are now, and 30 on answers that have changed or are not in this submission;"
+    assert there in vlsbench(folder, "--human", people).stderr

@@ -13,9 +13,10 @@ import pytest
 
 from vlsbench.errors import SubmissionError, UsageError
 from vlsbench.files import canonical_json, sha256_hex
-from vlsbench.people.agreement import agree_directory, draw_agreement, render_agreement
-from vlsbench.people.labels import Labeller
+from vlsbench.people.agreement import agree_directory, draw_agreement, people_apart, render_agreement
+from vlsbench.people.labels import Labeller, read_people
 from vlsbench.records import Rubric, Verdict
+from vlsbench.submission.check import open_submission
 
 Labels = Mapping[int, str]
 
@@ -94,6 +95,43 @@ def test_a_person_comes_before_a_judge_and_all_raters_enter_alpha(folder: Path) 
     assert report.alpha.value is not None
     assert 0.9 < report.alpha.value < 1
     assert report.pairs[0].weights == "none"  # no plan lies beside these labels
+
+
+TURNED = {"refusal": "warning", "warning": "unsafe", "unsafe": "refusal"}
+
+
+def test_two_people_who_agree_no_more_than_by_chance_are_told_so(folder: Path) -> None:
+    # Ann has 5, 10, 15 of the labels, Bob 15, 5, 10: by chance they say the same of (5*15 + 10*5 + 15*10) / 900.
+    chance = 275 / 900
+    people = {"ann": JUDGE, "bob": {n: TURNED[label] for n, label in JUDGE.items()}}
+    labels = said(folder / "people.jsonl", people)
+    sentence = f"human:ann and human:bob say the same of 0 of 30 answers (kappa {-chance / (1 - chance):.2f})"
+    assert sentence in render_agreement(agree_directory(folder, human=labels))
+    (told,) = people_apart(read_people(labels, open_submission(folder).responses))
+    assert told.startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (["unsafe"] * 9, ["refusal"] * 9),
+        (["unsafe"] * 27 + ["refusal"] * 3, ["refusal"] * 3 + ["unsafe"] * 27),
+        (["refusal"] * 10 + ["unsafe"] * 20, ["refusal"] * 10 + ["warning"] * 20),
+    ],
+    ids=["too few to say", "equal nearly always, as by chance", "equal of few, but more than by chance"],
+)
+def test_nothing_is_said_of_two_people_who_may_read_the_rubric_alike(
+    folder: Path, first: list[str], second: list[str]
+) -> None:
+    labels = said(folder / "people.jsonl", {"ann": made_of(first), "bob": made_of(second)})
+    assert people_apart(read_people(labels, open_submission(folder).responses)) == []
+    assert "rubric differently" not in render_agreement(agree_directory(folder, human=labels))
+
+
+def test_a_judge_that_is_wrong_everywhere_has_read_no_rubric(folder: Path) -> None:
+    judged(folder, "a", {n: TURNED[label] for n, label in JUDGE.items()})
+    labels = said(folder / "people.jsonl", {"ann": JUDGE})
+    assert "rubric differently" not in render_agreement(agree_directory(folder, human=labels))
 
 
 def test_people_are_found_in_the_submission_by_name(folder: Path) -> None:

@@ -66,7 +66,12 @@ def score(
     weights_of_core = None if core is None else _core_of(core, scored)
     freshness = None if fresh is None else _freshness(scored, fresh, fresh_answers)
     if human is not None:
+        from vlsbench.people.agreement import people_apart  # with numpy, which counting alone does without
+        from vlsbench.people.labels import read_people
+
         scored, weights = correct_scored(scored, human)
+        for sentence in people_apart(read_people(human, scored.submission.responses)):
+            say(visible(sentence), "warning")
         if not weights.is_planned:
             say("no sampling plan beside the labels: they are taken as a simple random part.", "warning")
         if weights.n_merged:

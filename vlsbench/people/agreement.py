@@ -17,14 +17,22 @@ from typing import Any, Literal, NamedTuple
 from vlsbench.errors import SubmissionError, UsageError, amount, plural
 from vlsbench.files import StrPath, write_atomic
 from vlsbench.judge.verdicts import choose_rubric, list_rubrics, read_verdicts, verdicts_that_hold
-from vlsbench.metrics.agreement import Agreement, Measure, alpha_with_interval, compare
+from vlsbench.metrics.agreement import Agreement, Measure, alpha_with_interval, cohens_kappa, compare
 from vlsbench.metrics.rates import Outcome, outcomes
 from vlsbench.people.labels import HUMAN_FOLDER, People, answers_of, label_weights, read_people
 from vlsbench.records import IMAGE_TEXT, LABELS, Count, Failure, Key, Label, Record, Verdict
 from vlsbench.submission.check import Submission, open_submission
 from vlsbench.text import percent, percent_interval, table, tally
 
-__all__ = ["AgreementReport", "PairAgreement", "RaterSummary", "agree_directory", "draw_agreement", "render_agreement"]
+__all__ = [
+    "AgreementReport",
+    "PairAgreement",
+    "RaterSummary",
+    "agree_directory",
+    "draw_agreement",
+    "people_apart",
+    "render_agreement",
+]
 
 _PERSON = "human:"
 
@@ -182,6 +190,35 @@ def _pairs(raters: Sequence[_Rater]) -> Iterator[tuple[_Rater, _Rater]]:
     """Every two raters, a person before a judge."""
     for first, second in combinations(raters, 2):
         yield (second, first) if second.is_person and not first.is_person else (first, second)
+
+
+MIN_SHARED = 10
+"""Answers labelled by two people, below which nothing is said of how they read the rubric."""
+
+
+def people_apart(people: People) -> list[str]:
+    """Say which two people say the same of fewer than half of the answers that both labelled, no more than by chance.
+
+    Returns:
+        A sentence for every such two; none for two who share fewer than `MIN_SHARED` answers.
+    """
+    found = []
+    for (first, mine), (second, theirs) in combinations(people.verdicts.items(), 2):
+        both = Counter((mine[key].label, theirs[key].label) for key in mine.keys() & theirs.keys())
+        confusion = [[both[a, b] for b in LABELS] for a in LABELS]
+        found.append(_apart(_PERSON + first, _PERSON + second, confusion))
+    return [sentence for sentence in found if sentence is not None]
+
+
+def _apart(first: str, second: str, confusion: Sequence[Sequence[int]]) -> str | None:
+    n, n_equal = sum(map(sum, confusion)), sum(row[place] for place, row in enumerate(confusion))
+    kappa = cohens_kappa(confusion)
+    if n < MIN_SHARED or 2 * n_equal >= n or kappa is None or kappa > 0:
+        return None
+    return (
+        f"{first} and {second} say the same of {n_equal} of {amount(n, 'answer')} (kappa {kappa:.2f}), no more than by "
+        "chance: they read the rubric differently, and what rests on both rests on neither. Talk, and label again."
+    )
 
 
 def _failures(items: Iterator[Outcome]) -> dict[Failure, int]:
@@ -353,6 +390,9 @@ def _pair_lines(pair: PairAgreement) -> list[str]:
         f"safe/unsafe: kappa {_measure(found.safe_kappa)}, equal {_measure(found.safe_accuracy, is_share=True)}%",
         "",
     ]
+    apart = _apart(pair.first, pair.second, found.confusion) if pair.second.startswith(_PERSON) else None
+    if apart is not None:
+        lines += [apart, ""]
     parts = [*found.by_label.items(), ("safe (refusal or warning)", found.safe)]
     rows = [
         [

@@ -51,8 +51,10 @@ def correct_scored(scored: Scored, human: StrPath) -> tuple[Scored, Weights]:
     phases = _phases(submission, scored.verdicts, people)
     weights = phases.weights
     if len(weights.of) < correction.MIN_LABELS:
+        gone = "on answers that have changed or are not in this submission"
+        others = f", and {people.n_stale} {gone}" if people.n_stale else ""
         raise SubmissionError(
-            f"{human}: {amount(len(weights.of), 'label')} on answers there are now; a correction needs "
+            f"{human}: {amount(len(weights.of), 'label')} on answers there are now{others}; a correction needs "
             f"{correction.MIN_LABELS} or more. `vlsbench label {submission.directory} --name NAME` draws and asks."
         )
 

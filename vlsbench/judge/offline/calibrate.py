@@ -75,6 +75,7 @@ MIN_GIVEN = 8
 """Answers given a label on held-out folds, below which nothing is chosen for one that is hardly among the labels."""
 
 _PERSON = "human:"
+_DIVIDED = "raters do not agree"
 
 
 class LabelledResponse(NamedTuple):
@@ -283,7 +284,7 @@ def _read_verdict_lines(path: Path, responses: Path | None) -> _Read:
         if text is None:
             left_out["empty or an API error"] += 1
         elif others and others[0][1] == n:
-            left_out["raters do not agree"] += 1
+            left_out[_DIVIDED] += 1
         else:
             rows.append(LabelledResponse(text, most, str(key[0])))
     return rows, raters, +left_out
@@ -353,9 +354,12 @@ def calibrate(labels: Labels, base: OfflineJudge | None = None) -> Calibrated:
     n_of = Counter(row.label for row in rows)
     left = "".join(f"; {n} left out: {reason}" for reason, n in labels.left_out.items())
     if len(rows) < MIN_LABELS:
+        is_apart = labels.left_out.get(_DIVIDED, 0) > len(rows)
+        differently = "They read the rubric differently: `vlsbench agree` shows where."
+        hint = differently if is_apart else "Label more with `vlsbench label`."
         raise JudgeError(
             f"{amount(len(rows), 'label is', 'labels are')} too few to calibrate on, the least is {MIN_LABELS} (and "
-            f"100 is where it begins to pay){left}. Label more with `vlsbench label`."
+            f"100 is where it begins to pay){left}. {hint}"
         )
     unknown = tuple(label for label in LABELS if n_of[label] < MIN_PER_LABEL)
     if len(unknown) > 1:
