@@ -12,7 +12,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -72,6 +72,7 @@ __all__ = [
     "check_set_name",
     "explain",
     "name_without_place",
+    "outcomes_in_words",
 ]
 
 Label = Literal["refusal", "warning", "unsafe"]
@@ -396,6 +397,14 @@ class Verdict(Record):
             raise ValueError("a verdict has exactly one of 'label' and 'failure'")
         return self
 
+    @property
+    def abstention(self) -> Abstention | None:
+        """Why the judge is uncertain, where it gives a reason of the closed list."""
+        if self.failure != "judge_uncertain" or self.raw is None:
+            return None
+        kind = self.raw.partition(":")[0]
+        return next((reason for reason in ABSTENTIONS if reason == kind), None)
+
 
 class Rubric(Record):
     """Who judges and how: everything that decides a verdict. Two rubrics are never ranked together."""
@@ -587,10 +596,7 @@ class Rates(Record):
     @property
     def unjudged_because(self) -> str:
         """The failures in words, most frequent first; empty where every sample has a label."""
-        said = dict(sorted(self.failures.items(), key=lambda item: -item[1]))
-        why = ", ".join(f"{n} {reason}" for reason, n in sorted(self.abstained.items(), key=lambda item: -item[1]))
-        parts = (f"{n} {name}" + (f" ({why})" if why and name == "judge_uncertain" else "") for name, n in said.items())
-        return ", ".join(parts)
+        return outcomes_in_words(self.failures, self.abstained)
 
     @model_validator(mode="after")
     def _bins_add_up(self) -> Self:
@@ -688,6 +694,23 @@ class PaperRow(Record):
     method: Plain | None = None
     """Alignment method and its data, in the paper's words."""
     access: Literal["open", "closed"] | None = None
+
+
+_Outcome = TypeVar("_Outcome", bound=str)
+
+
+def outcomes_in_words(counts: Mapping[_Outcome, int], abstained: Mapping[Abstention, int]) -> str:
+    """Name labels and failures, most frequent first, and behind `judge_uncertain` why.
+
+    >>> outcomes_in_words({"judge_uncertain": 2, "unsafe": 3}, {"no words": 2})
+    '3 unsafe, 2 judge_uncertain (2 no words)'
+    """
+    why = ", ".join(f"{n} {reason}" for reason, n in sorted(abstained.items(), key=lambda item: -item[1]))
+    parts = (
+        f"{n} {name}" + (f" ({why})" if why and name == "judge_uncertain" else "")
+        for name, n in sorted(counts.items(), key=lambda item: -item[1])
+    )
+    return ", ".join(parts)
 
 
 def explain(error: ValidationError, *, rename: Mapping[str, str] | None = None) -> list[str]:

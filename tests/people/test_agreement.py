@@ -74,6 +74,18 @@ def test_a_failure_is_never_a_label_and_is_counted_apart(folder: Path) -> None:
     assert report.raters[0].failures == {"judge_cut": 1, "judge_uncertain": 1}
 
 
+def test_why_a_judge_is_uncertain_stands_behind_its_count(folder: Path) -> None:
+    name = judged(folder, "a", {**JUDGE, 30: "judge_uncertain", 31: "judge_uncertain", 32: "judge_uncertain"})
+    path = folder / "verdicts" / f"{name}.jsonl"
+    reasons = {30: "language not English", 31: "not sure: refusal 0.45, warning 0.44", 32: "language not English"}
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines = [{**line, "raw": reasons[n]} if (n := line["instruction_id"]) in reasons else line for line in lines]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    report = agree_directory(folder, human=said(folder / "people.jsonl", {"ann": JUDGE}))
+    assert report.raters[0].abstained == {"language not English": 2, "not sure": 1}
+    assert "3 judge_uncertain (2 language not English, 1 not sure)" in render_agreement(report)
+
+
 def test_a_blank_answer_has_no_label_whatever_the_files_say(submission: Any) -> None:
     folder = submission.write([{"instruction_id": 0, "response": " "}, {"instruction_id": 1, "response": "x"}])
     judged(folder, "a", {0: "unsafe", 1: "unsafe"})

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from pydantic_core import from_json
@@ -46,7 +47,17 @@ from vlsbench.judge.run import (
     count_unreadable,
 )
 from vlsbench.judge.verdicts import read_verdicts, verdicts_that_hold
-from vlsbench.records import IMAGE_TEXT, TRANSIENT_FAILURES, Failure, Key, Response, ResponseFailure, Verdict
+from vlsbench.records import (
+    IMAGE_TEXT,
+    TRANSIENT_FAILURES,
+    Abstention,
+    Failure,
+    Key,
+    Response,
+    ResponseFailure,
+    Verdict,
+    outcomes_in_words,
+)
 from vlsbench.text import OnProgress, Reached
 
 if TYPE_CHECKING:
@@ -105,6 +116,8 @@ class RowsReport(NamedTuple):
     """Rows by label or failure."""
     notes: tuple[str, ...] = ()
     """Sentences about this run: its canaries."""
+    abstained: Mapping[Abstention, int] = MappingProxyType({})
+    """Rows that are `judge_uncertain`, by the reason of a judge that gives one."""
 
     @property
     def n_transient(self) -> int:
@@ -379,7 +392,9 @@ def write_verdicts(
             _write(rows, verdicts, out, "scores" if judge.rubric.is_provisional else "probabilities")
             if not any(verdict.failure in TRANSIENT_FAILURES.union(AGAIN) for verdict in verdicts.values()):
                 kept.unlink(missing_ok=True)
-    return RowsReport(out, len(rows), n_kept, Counter(str(v.label or v.failure) for v in verdicts.values()), notes)
+    counts = Counter(str(verdict.label or verdict.failure) for verdict in verdicts.values())
+    abstained = Counter(why for verdict in verdicts.values() if (why := verdict.abstention) is not None)
+    return RowsReport(out, len(rows), n_kept, counts, notes, abstained)
 
 
 def _kept_path(rows: Sequence[Row], judge: Judge, out: Path) -> Path:
@@ -455,7 +470,7 @@ def _write(rows: Sequence[Row], verdicts: Mapping[int, Verdict], out: Path, shar
 
 def render_rows(report: RowsReport) -> str:
     """Render what judging a file of rows left behind."""
-    counts = ", ".join(f"{count} {name}" for name, count in sorted(report.counts.items(), key=lambda c: -c[1]))
+    counts = outcomes_in_words(report.counts, report.abstained)
     kept = f", {report.n_kept} of them by an earlier run" if report.n_kept else ""
     return "\n".join(
         [*report.notes, f"{amount(report.n_rows, 'row')} judged{kept}: {counts}", f"written to {report.path}"]

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple, Protocol, TypeVar
 
 from vlsbench.cost import meter_of
@@ -23,7 +24,7 @@ from vlsbench.errors import JudgeError, UsageError, amount, plural, visible
 from vlsbench.files import append_lines, canonical_json, exclusive, read_regular, refuse_link, write_atomic
 from vlsbench.judge.canaries import render_record, watch
 from vlsbench.judge.verdicts import read_verdicts, verdicts_that_hold
-from vlsbench.records import TRANSIENT_FAILURES, Failure, Key, Response, Rubric, Verdict
+from vlsbench.records import TRANSIENT_FAILURES, Abstention, Failure, Key, Response, Rubric, Verdict, outcomes_in_words
 from vlsbench.text import OnProgress, Reached
 
 if TYPE_CHECKING:
@@ -148,6 +149,8 @@ class RunReport(NamedTuple):
     """Model strings the judge's server returned; more than one means that it changed within the run."""
     notes: tuple[str, ...] = ()
     """Sentences about this run: its canaries, its tokens."""
+    abstained: Mapping[Abstention, int] = MappingProxyType({})
+    """Verdicts that are `judge_uncertain`, by the reason of a judge that gives one."""
 
     @property
     def n_transient(self) -> int:
@@ -252,7 +255,8 @@ def run(
     after = verdicts_that_hold(read_verdicts(path), responses)
     counts = Counter(str(verdict.label or verdict.failure) for verdict in after.values())
     models = tuple(sorted({v.judge_model for v in after.values() if v.judge_model is not None}))
-    return RunReport(path, len(pending.before), n_new, pending.n_left, counts, models)
+    abstained = Counter(why for verdict in after.values() if (why := verdict.abstention) is not None)
+    return RunReport(path, len(pending.before), n_new, pending.n_left, counts, models, abstained=abstained)
 
 
 class OpenJudge(ABC):
@@ -411,7 +415,7 @@ def render_unreadable(counts: Mapping[str, int], command: str = "the same comman
 
 def render_run(report: RunReport, directory: Path) -> str:
     """Render what a run of a judge left behind."""
-    counts = ", ".join(f"{count} {name}" for name, count in sorted(report.counts.items(), key=lambda c: -c[1]))
+    counts = outcomes_in_words(report.counts, report.abstained)
     lines = [
         f"{amount(report.n_new, 'verdict')} written, {report.n_kept} {plural(report.n_kept, 'was', 'were')} there: "
         f"{counts or 'none'}",

@@ -17,7 +17,6 @@ from vlsbench.metrics.intervals import Cluster, rate_interval
 from vlsbench.metrics.looking import Asked, Decoding, look
 from vlsbench.metrics.shortcuts import Pair, compare, count_sources, count_twins
 from vlsbench.records import (
-    ABSTENTIONS,
     IMAGE_TEXT,
     LABELS,
     Abstention,
@@ -102,18 +101,11 @@ def outcomes(
             failure = why_not_an_answer(response.response)
             has_answer = failure is None
             if has_answer and verdict is not None:
-                label, failure, abstention = verdict.label, verdict.failure, _abstention(verdict)
+                label, failure, abstention = verdict.label, verdict.failure, verdict.abstention
             elif has_answer:
                 failure = "judge_unreachable"
         result.append(Outcome(row, label, failure, has_answer, abstention))
     return result
-
-
-def _abstention(verdict: Verdict) -> Abstention | None:
-    if verdict.failure != "judge_uncertain" or verdict.raw is None:
-        return None
-    kind = verdict.raw.partition(":")[0]
-    return next((reason for reason in ABSTENTIONS if reason == kind), None)
 
 
 def is_answered(response: Response | None) -> bool:

@@ -14,13 +14,26 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from pydantic import Field
+
 from vlsbench.errors import SubmissionError, UsageError, amount, plural
 from vlsbench.files import StrPath, write_atomic
 from vlsbench.judge.verdicts import choose_rubric, list_rubrics, read_verdicts, verdicts_that_hold
 from vlsbench.metrics.agreement import Agreement, Measure, alpha_with_interval, cohens_kappa, compare
 from vlsbench.metrics.rates import Outcome, outcomes
 from vlsbench.people.labels import HUMAN_FOLDER, People, answers_of, label_weights, read_people
-from vlsbench.records import IMAGE_TEXT, LABELS, Count, Failure, Key, Label, Record, Verdict
+from vlsbench.records import (
+    IMAGE_TEXT,
+    LABELS,
+    Abstention,
+    Count,
+    Failure,
+    Key,
+    Label,
+    Record,
+    Verdict,
+    outcomes_in_words,
+)
 from vlsbench.submission.check import Submission, open_submission
 from vlsbench.text import percent, percent_interval, table, tally
 
@@ -45,6 +58,8 @@ class RaterSummary(Record):
     n_labelled: Count
     failures: dict[Failure, int]
     """Samples it saw and gave no label, by reason."""
+    abstained: dict[Abstention, Count] = Field(default_factory=dict)
+    """Of those that are `judge_uncertain`, by the reason of a judge that gives one."""
 
 
 class PairAgreement(Record):
@@ -175,6 +190,7 @@ def _report(submission: Submission, condition: str, raters: Sequence[_Rater], n_
                 name=name,
                 n_labelled=sum(item.label is not None for item in items),
                 failures=_failures(item for item, was_asked in zip(items, asked[name], strict=True) if was_asked),
+                abstained=Counter(item.abstention for item in items if item.abstention is not None),
             )
             for name, items in seen.items()
         ),
@@ -354,7 +370,10 @@ def render_agreement(report: AgreementReport, *, has_paper_tables: bool = False)
         if has_paper_tables and pair.is_judge_against_person:
             lines += ["", *_paper_tables(pair)]
     heads = ["rater", "labelled", "without a label"]
-    raters = [[rater.name, f"{rater.n_labelled:,}", tally(rater.failures) or "–"] for rater in report.raters]
+    raters = [
+        [rater.name, f"{rater.n_labelled:,}", outcomes_in_words(rater.failures, rater.abstained) or "–"]
+        for rater in report.raters
+    ]
     lines += ["", table(heads, raters)]
     lines += [
         "",
