@@ -69,7 +69,7 @@ DECISIONS: dict[str, str] = {
 }
 """By evidence."""
 
-OFFLINE = "offline-v4-b455f2b40595"
+OFFLINE = "offline-v4-1140e32ed24c"
 """Of the packaged weights: moves with them, and with nothing else."""
 
 OFFLINE_V1 = "offline-v1-38ea46ad132e"

@@ -102,7 +102,7 @@ def test_an_estimate_in_the_file_is_value_low_high_n_and_count_where_it_counts(r
     found = json.loads(path.read_bytes())
     sources = found["safety_sources"]
     assert set(sources["without_image"]) == {"value", "low", "high", "n", "count"}
-    assert sources["without_image"]["count"] == 4
+    assert sources["without_image"]["count"] == 5
     assert set(sources["its_risk"]) == {"value", "low", "high", "n"}
     assert found["twins"]["youden_j"]["n"] == 36
 

@@ -250,8 +250,8 @@ def _method(metrics: Figures) -> list[str]:
             f"`{metrics['weights_sha256']}`. Case, full-width letters, accents, curly quotes, invisible characters and",
             "markdown marks are folded; comments that a page does not show are left out, and a sentence said again is",
             "read once; an opening sentence that only apologises, agrees or thanks is dropped when an answer follows;",
-            "sentences that only decline, in front of an answer or behind it, are read as one word; a JSON object",
-            "behind it is dropped.",
+            "sentences that only decline, in front of an answer or behind it, are read as one mark, of which no n-gram",
+            "of words is a feature, only those of its class; a JSON object behind the answer is dropped.",
         ),
     ]
 
@@ -399,8 +399,8 @@ def _abstention(metrics: Figures) -> list[str]:
         "## Abstention",
         "",
         *_text(
-            f"Threshold {metrics['threshold']:.2f}: the lowest in steps of 0.05 from 0.40 at which the labels"
-            " just above it (up",
+            f"Threshold {metrics['threshold']:.2f}: the lowest in steps of 0.05 from 0.40 from which on the labels"
+            " just above (up",
             "to 0.10 surer) are right three times in five on held-out rows; below it a label is nearer to a"
             " coin than to a",
             "verdict. Threshold 0: no abstention. Across benchmarks the scores are too sure (ECE above), so the same",
@@ -566,8 +566,8 @@ def _ablation(metrics: Figures) -> list[str]:
             "for version 3 the closing 32 tokens as blocks of their own, only the first 120 and last 60 tokens, blocks",
             "that count for no less than those of the median answer, copies with a caution, n-grams without list",
             "marks, and our own answers at less weight beside more labels; for version 4 intercepts for each length,",
-            "alone or within a source, rows weighed so that a label does not go with a length, and more weight for",
-            "long answers of ours (`benchmarks/RESULTS.md`).",
+            "alone or within a source, rows weighed so that a label does not go with a length, more weight for long",
+            "answers of ours, and twice as many altered copies (`benchmarks/RESULTS.md`).",
         ),
         *_table(
             ["recipe", *(NAMES[name] for name in columns)],
