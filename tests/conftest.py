@@ -9,7 +9,7 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +48,8 @@ Groups begin in this order, before all else: whatever takes a minute is not left
 """
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the mark in the same hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
     """Give each module, or the modules that share something dear, to one worker: the order of its tests may count."""
     groups: dict[Path, str] = {}
     for item in items:
@@ -61,6 +61,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         group = groups.get(item.path, f"{item.path.parent.name}/{item.path.stem}")
         item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: order.index(groups[item.path]) if item.path in groups else len(order))
+    yield
+    # xdist 3.8 writes the group into an attribute that pytest 9.2 no longer reads; its scheduler knows only the name.
+    for item in items:
+        named = vars(item).get("_nodeid")
+        if named is not None and named != item.nodeid:
+            item._id = type(item._id).parse(named)
 
 
 _connect = socket.socket.connect
