@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import socket
@@ -19,7 +20,11 @@ from forks import forks_of
 
 from vlsbench.dataset.index import load_index
 from vlsbench.files import append_lines, canonical_json, write_atomic
+from vlsbench.local_page import import_gradio
 from vlsbench.records import Label, Response, Rubric, Verdict
+
+if importlib.util.find_spec("gradio") is not None:
+    import_gradio()
 
 ROOT = Path(__file__).parents[2]
 JUDGE = Rubric(judge="openai:judge-2026-01-01", protocol="v1", evidence=("image", "instruction", "response"))
