@@ -40,9 +40,11 @@ TOGETHER = {
     "shared_address": "browser",
     "environment": "inspect",
     "with_inspect": "inspect",
+    "tiny": "torch",
     "tiny_model": "torch",
+    "align": "torch",
 }
-"""What is dear to make, and the group of the modules that use it: one worker makes it, once.
+"""Fixtures and folders of what is dear to make or import, and the group of the modules that use it: made once.
 
 Groups begin in this order, before all else: whatever takes a minute is not left to one worker at the end.
 """
@@ -53,7 +55,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
     """Give each module, or the modules that share something dear, to one worker: the order of its tests may count."""
     groups: dict[Path, str] = {}
     for item in items:
-        used = [group for fixture, group in TOGETHER.items() if fixture in getattr(item, "fixturenames", ())]
+        names = {*getattr(item, "fixturenames", ()), item.path.parent.name}
+        used = [group for name, group in TOGETHER.items() if name in names]
         if used:
             groups.setdefault(item.path, used[0])
     order = list(dict.fromkeys(TOGETHER.values()))
