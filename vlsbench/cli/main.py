@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from typing import Annotated, Final
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperGroup
+from typer.main import get_group
 
 from vlsbench.cli.align import align
 from vlsbench.cli.board import board, export, serve
@@ -56,12 +58,47 @@ _CLASSES: Final = {"import": ImportCommand}
 """Commands whose help is made when it is asked for."""
 
 
+@cache
+def _command(name: str) -> Any:  # typer carries a click of its own, whose types are private
+    """Make a command.
+
+    Raises:
+        KeyError: If there is none of the name.
+    """
+    panel, made = next(((panel, named[name]) for panel, named in COMMANDS.items() if name in named), (None, None))
+    if made is None:
+        raise KeyError(name)
+    alone = typer.Typer(pretty_exceptions_enable=False)
+    if isinstance(made, typer.Typer):
+        alone.add_typer(made, name=name, rich_help_panel=panel)
+    else:
+        alone.command(name, cls=_CLASSES.get(name), rich_help_panel=panel)(made)
+    return get_group(alone).commands[name]
+
+
+class _Commands(Mapping[str, Any]):
+    """The commands by name, in the order of `COMMANDS`; each is made when it is looked at, and a call looks at one."""
+
+    def __getitem__(self, name: str) -> Any:
+        return _command(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for named in COMMANDS.values() for name in named)
+
+    def __len__(self) -> int:
+        return sum(map(len, COMMANDS.values()))
+
+
 class _InOrder(TyperGroup):
-    """typer lists commands before groups of commands, whatever order they were added in."""
+    """All of them under one name."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = _Commands()  # type: ignore[assignment]  # read only
 
     def list_commands(self, ctx: object) -> list[str]:
-        """Return the names in the order of `COMMANDS`."""
-        return [name for commands in COMMANDS.values() for name in commands]
+        """Return the names."""
+        return list(self.commands)
 
 
 app = typer.Typer(
@@ -71,12 +108,6 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for _panel, _commands in COMMANDS.items():
-    for _name, _command in _commands.items():
-        if isinstance(_command, typer.Typer):
-            app.add_typer(_command, name=_name, rich_help_panel=_panel)
-        else:
-            app.command(_name, cls=_CLASSES.get(_name), rich_help_panel=_panel)(_command)
 
 
 def _print_version(is_asked: bool) -> None:
