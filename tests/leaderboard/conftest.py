@@ -349,7 +349,6 @@ def open_page(browser: Any) -> Iterator[OpenPage]:
     A test names the fixture that serves before this one: what is set up first is taken down last.
     """
     found: list[str] = []
-    asked: set[Any] = set()
     contexts = []
 
     def note(message: Any) -> None:
@@ -359,8 +358,6 @@ def open_page(browser: Any) -> Iterator[OpenPage]:
     def watch(request: Any) -> None:
         if not request.url.startswith(("http://127.0.0.1", "data:", "blob:")):
             found.append(f"another host: {request.url}")
-        if request.url.partition("?")[0].endswith("/run/predict"):
-            asked.add(request)
 
     def open_it(
         url: str, *, address: str = "", size: Size = "desktop", theme: Literal["light", "dark"] = "light"
@@ -372,14 +369,8 @@ def open_page(browser: Any) -> Iterator[OpenPage]:
         page.on("console", note)
         page.on("pageerror", lambda error: found.append(f"page: {error}"))
         page.on("request", watch)
-        page.on("requestfinished", lambda request: asked.discard(request))
-        page.on("requestfailed", lambda request: asked.discard(request))
         page.goto(f"{url}/?__theme={theme}{address and '&' + address}")
         page.locator("#vls-first").wait_for(state="detached")  # what is painted first has made room
-        for _ in range(300):  # an answer to what opened the page would come over what the test then chooses
-            if not asked:
-                break
-            page.wait_for_timeout(50)
         return page
 
     yield open_it
