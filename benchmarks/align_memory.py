@@ -2,9 +2,11 @@
 
     OMP_NUM_THREADS=1 python benchmarks/align_memory.py                # every kind of recipe, five models
     OMP_NUM_THREADS=1 python benchmarks/align_memory.py --model deep   # one of them
+    python benchmarks/align_memory.py --model 1b --precision bf16      # with a GPU
 
 Models of random weights, a few steps of each recipe, each after a run of the same kind on the tiny model: libraries are
-loaded then, and what is measured is the peak of resident memory above that (Linux).
+loaded then. What is measured is the peak above that: of resident memory (Linux), or of what torch allocated on the GPU.
+A step is seconds of CPU, with a GPU seconds by the clock.
 """
 
 from __future__ import annotations
@@ -12,7 +14,9 @@ from __future__ import annotations
 import argparse
 import ctypes
 import gc
+import itertools
 import json
+import shutil
 import sys
 import tempfile
 import time
@@ -20,6 +24,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -53,6 +58,12 @@ MODELS = {
     "long": Kind(Size(hidden=256, layers=8, heads=4), 6, 60),  # activations are
     "wide": Kind(Size(hidden=256, layers=2, heads=4, vocabulary=32_000), 4, 30),  # logits are
 }
+LARGE = {
+    "1b": Kind(Size(hidden=2048, layers=22, heads=16, vocabulary=32_000), 8, 400),
+    "5b": Kind(Size(hidden=4096, layers=32, heads=32, vocabulary=32_000), 8, 400),
+}
+"""For a GPU of 80 GB; `5b` with adapters only."""
+HAS_GPU = torch.cuda.is_available()
 
 
 def write_rows(folder: Path, n_words: int) -> Path:
@@ -80,7 +91,7 @@ def by_length(rows: Sequence[TrainingRow], answers: Sequence[str]) -> list[float
 
 
 class Steps:
-    """Seconds of CPU from the first step's end to the last's."""
+    """Seconds of CPU, with a GPU by the clock, from the first step's end to the last's."""
 
     def __init__(self) -> None:
         self.ends: list[float] = []
@@ -88,7 +99,7 @@ class Steps:
     def __call__(self, step: Step) -> None:
         """Note down when a step ended."""
         if step.loss is not None:
-            self.ends.append(time.process_time())
+            self.ends.append(time.perf_counter() if HAS_GPU else time.process_time())
 
     @property
     def each(self) -> float:
@@ -102,15 +113,12 @@ def measure(recipe: Recipe, model: Path, data: Path, folder: Path) -> None:
     if recipe.method == "mm-sft-clean":
         more["weights"] = {row.id: 1.0 for row in read_rows(data).rows}
     train(recipe, make_llava(folder / "tiny"), data, folder / "warm", **more)
-    gc.collect()
-    ctypes.CDLL("libc.so.6").malloc_trim(0)
-    before = status("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak begins anew
+    before = begin_peak()
     plan = prepare(recipe, model, data, folder / "run", weights=more.get("weights")).plan
     assert plan is not None  # noqa: S101  # these rows have no problem
     steps = Steps()
     train(recipe, model, data, folder / "run", on_step=steps, **more)
-    peak = (status("VmHWM") - before) / 1e6
+    peak = (read_peak() - before) / 1e6
     estimate = sum(plan.memory.values()) / 1e6
     parts = ", ".join(f"{name} {size / 1e6:,.0f}" for name, size in plan.memory.items() if size >= 5e5)
     print(
@@ -120,10 +128,26 @@ def measure(recipe: Recipe, model: Path, data: Path, folder: Path) -> None:
     )
 
 
-def recipe_of(method: str, lora_rank: int | None, batch_size: int, *, checkpointing: bool) -> Recipe:
+def begin_peak() -> int:
+    """Let the peak begin anew; return the bytes in use."""
+    gc.collect()
+    if HAS_GPU:
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+        return torch.cuda.memory_allocated()
+    ctypes.CDLL("libc.so.6").malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    return status("VmRSS")
+
+
+def read_peak() -> int:
+    """Return the most bytes in use since."""
+    return torch.cuda.max_memory_allocated() if HAS_GPU else status("VmHWM")
+
+
+def recipe_of(method: str, lora_rank: int | None, batch_size: int, **changes: Any) -> Recipe:
     """Make a recipe of a few steps."""
-    changes: dict[str, Any] = {"max_steps": STEPS, "batch_size": batch_size, "lora_rank": lora_rank, "save_every": 1000}
-    changes["checkpointing"] = checkpointing
+    changes |= {"max_steps": STEPS, "batch_size": batch_size, "lora_rank": lora_rank, "save_every": 1000}
     if method == "mm-rl":
         changes |= {"n_answers": 2, "max_new_tokens": 16}
     return make_recipe(method, **changes)
@@ -150,13 +174,15 @@ def status(name: str) -> int:
 def main() -> None:
     """Run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", choices=(*MODELS, "miniature"), action="append")
+    parser.add_argument("--model", choices=(*MODELS, *LARGE, "miniature"), action="append")
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
+    parser.add_argument("--lora", choices=("full", "adapters"), help="One of both.")
     parser.add_argument("--checkpointing", action="store_true", help="Activations are computed again.")
     parser.add_argument("--method", choices=METHODS, action="append")
     options = parser.parse_args()
     print(
         f"{'model':9} {'recipe':22} {'weights':>11} {'longest':>7} {'said, MB':>8} {'peak, MB':>8} {'ratio':>6} "
-        "CPU s a step"
+        f"{'s' if HAS_GPU else 'CPU s'} a step"
     )
     for name in options.model or (*MODELS, "miniature"):
         with tempfile.TemporaryDirectory() as place:
@@ -164,13 +190,15 @@ def main() -> None:
             if name == "miniature":
                 measure_miniature(folder)
                 continue
-            kind = MODELS[name]
-            model = make_llava(folder / name, size=kind.size)
+            kind = (MODELS | LARGE)[name]
+            with torch.device("cuda" if HAS_GPU else "cpu"):
+                model = make_llava(folder / name, size=kind.size)
             data = write_rows(folder / "rows", kind.n_words)
-            for method in options.method or METHODS:
-                for lora in (None, 8):
-                    recipe = recipe_of(method, lora, kind.batch_size, checkpointing=options.checkpointing)
-                    measure(recipe, model, data, folder / f"{method}-{lora}")
+            ranks = {None: (None, 8), "full": (None,), "adapters": (8,)}[options.lora]
+            for method, lora in itertools.product(options.method or METHODS, ranks):
+                changes = {"checkpointing": options.checkpointing, "precision": options.precision}
+                measure(recipe_of(method, lora, kind.batch_size, **changes), model, data, folder / f"{method}-{lora}")
+                shutil.rmtree(folder / f"{method}-{lora}")
 
 
 if __name__ == "__main__":

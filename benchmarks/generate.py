@@ -109,7 +109,8 @@ def local(args: argparse.Namespace) -> None:
         folder = Path(name)
         write_pictures(folder, args.n)
         size = Size(args.hidden, args.layers, 8)
-        model = args.model or str(make_llava(folder / "llava", size=size))
+        with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
+            model = args.model or str(make_llava(folder / "llava", size=size))
         target = open_local_model(model, source=FolderSource(folder), shows_image=True, max_new_tokens=MAX_NEW_TOKENS)
         target.batch_size = args.batch_size
         questions = make_questions(args.n)

@@ -31,6 +31,7 @@ os.environ.update(
     VLSBENCH_CACHE_DIR=tempfile.mkdtemp(prefix="vlsbench-test-cache-"),
 )
 atexit.register(shutil.rmtree, os.environ["VLSBENCH_CACHE_DIR"], ignore_errors=True)
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # right values are float32's; set it to run them on a GPU
 os.environ.pop("OPENAI_API_KEY", None)
 os.environ.pop("OPENAI_BASE_URL", None)
 

@@ -76,6 +76,23 @@ def test_activations_and_logits_follow_the_written_rule(
     assert plan.memory["activations"] == plan.n_longest * 32 * (8 * 4 + 3 * 136)
 
 
+def test_bfloat16_on_a_gpu_takes_two_fifths(
+    tiny_model: Callable[..., Path],
+    rows: Callable[..., TrainingData],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, data = tiny_model("llava"), rows()
+    tokens = count_tokens(read_processor(model), make_recipe("mm-sft"), data)
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda: (7_000_000_000, 8_000_000_000))
+    for has_gpu, precision, by_unit in ((False, "bf16", 136), (True, "fp32", 136), (True, "bf16", 54)):
+        monkeypatch.setattr("torch.cuda.is_available", lambda has_gpu=has_gpu: has_gpu)
+        recipe = make_recipe("mm-sft", batch_size=3, precision=precision)
+        plan = make_plan(recipe, data, tokens, model, tmp_path / "run")
+        assert plan.memory["activations"] == 3 * plan.n_longest * 32 * 2 * by_unit
+        assert (plan.memory_there == 7_000_000_000) is has_gpu
+
+
 def test_adapters_are_counted_as_peft_makes_them(
     tiny_model: Callable[..., Path], rows: Callable[..., TrainingData], tmp_path: Path
 ) -> None:

@@ -3,7 +3,8 @@
 Memory is an estimate: float32 weights, gradients and Adam's two moments exactly; activations by the rule of 34 bytes a
 token, layer and hidden unit (Korthikanti et al. 2022, half precision, without the attention matrix), four times that:
 float32, gated MLPs and what normalisation keeps. It was compared with peaks on the CPU in float32, 5 to 54 million
-weights (benchmarks/align_memory.py, RESULTS.md); in bfloat16, and on a GPU, it was not.
+weights, and in bfloat16 on a GPU with one model of 966 million (benchmarks/align_memory.py, RESULTS.md); in float32 on
+a GPU it was not.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ __all__ = ["Plan", "make_plan", "model_problems", "plan_problems", "render_plan"
 
 Bytes = Annotated[int, Field(ge=0)]
 _ACTIVATION_BYTES: Final = 4 * 34
+"""Of a token in a layer, a hidden unit."""
+_HALF_ACTIVATION_BYTES: Final = 54
+"""The same in bfloat16 on a GPU, whose attention keeps no matrix of its own; measured 38 to 55."""
 _BLOCKS_AGAIN: Final = 3
 """With checkpointing every block keeps its input; one is computed again, with its gradients; measured 3 to 4."""
 _TILE: Final = (4096, 32_768)
@@ -134,9 +138,10 @@ def _memory(
     longest = min(max(row.longest for row in tokens), recipe.max_length or math.inf)
     at_once = int(longest) * recipe.batch_size * copies
     layers, hidden = int(text["num_hidden_layers"]), int(text["hidden_size"])
-    by_token = hidden * layers * _ACTIVATION_BYTES
+    by_unit = _activation_bytes(recipe)
+    by_token = hidden * layers * by_unit
     if recipe.checkpointing:
-        by_token = min(by_token, hidden * (layers * 4 + _BLOCKS_AGAIN * _ACTIVATION_BYTES))
+        by_token = min(by_token, hidden * (layers * 4 + _BLOCKS_AGAIN * by_unit))
     return {
         "weights": 4 * n_weights + (4 * n_trained if recipe.lora_rank else 0),
         "reference": 4 * n_weights if has_reference else 0,
@@ -145,6 +150,12 @@ def _memory(
         "activations": at_once * by_token,
         "logits": _logits(objective, at_once, int(text["vocab_size"])),
     }
+
+
+def _activation_bytes(recipe: Recipe) -> int:
+    import torch
+
+    return _HALF_ACTIVATION_BYTES if recipe.precision == "bf16" and torch.cuda.is_available() else _ACTIVATION_BYTES
 
 
 def _logits(objective: Objective, n_tokens: int, n_words: int) -> int:
