@@ -9,7 +9,7 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,20 +41,23 @@ TOGETHER = {
     "shared_address": "browser",
     "environment": "inspect",
     "with_inspect": "inspect",
+    "tiny": "torch",
     "tiny_model": "torch",
+    "align": "torch",
 }
-"""What is dear to make, and the group of the modules that use it: one worker makes it, once.
+"""Fixtures and folders of what is dear to make or import, and the group of the modules that use it: made once.
 
 Groups begin in this order, before all else: whatever takes a minute is not left to one worker at the end.
 """
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the mark in the same hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
     """Give each module, or the modules that share something dear, to one worker: the order of its tests may count."""
     groups: dict[Path, str] = {}
     for item in items:
-        used = [group for fixture, group in TOGETHER.items() if fixture in getattr(item, "fixturenames", ())]
+        names = {*getattr(item, "fixturenames", ()), item.path.parent.name}
+        used = [group for name, group in TOGETHER.items() if name in names]
         if used:
             groups.setdefault(item.path, used[0])
     order = list(dict.fromkeys(TOGETHER.values()))
@@ -62,6 +65,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         group = groups.get(item.path, f"{item.path.parent.name}/{item.path.stem}")
         item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: order.index(groups[item.path]) if item.path in groups else len(order))
+    yield
+    # xdist 3.8 writes the group into an attribute that pytest 9.2 no longer reads; its scheduler knows only the name.
+    for item in items:
+        named = vars(item).get("_nodeid")
+        if named is not None and named != item.nodeid:
+            item._id = type(item._id).parse(named)
 
 
 _connect = socket.socket.connect

@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 from vlsbench.errors import UsageError, VLSBenchError
 from vlsbench.files import StrPath
 from vlsbench.hub.store import open_store
+from vlsbench.local_page import import_gradio
 from vlsbench.store.desk import Desk
 from vlsbench.store.local import HUB_PREFIX, Store, default_store
 
@@ -154,6 +155,7 @@ def _prepare() -> ModuleType:
     uploads = tempfile.TemporaryDirectory(prefix="vlsbench-uploads-", dir=os.environ.get("GRADIO_TEMP_DIR"))
     atexit.register(uploads.cleanup)
     os.environ["GRADIO_TEMP_DIR"] = uploads.name
+    import_gradio()
     return _pages()
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import commands
 import pytest
 
 from vlsbench.cli.main import COMMANDS
@@ -22,10 +23,7 @@ EXAMPLES = ROOT / "submissions" / "examples"
 def vlsbench(
     *arguments: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "vlsbench", *map(str, arguments)]
-    return subprocess.run(
-        command, capture_output=True, text=True, check=False, cwd=cwd, env={**os.environ, **(env or {})}, timeout=120
-    )
+    return commands.vlsbench(*arguments, cwd=cwd, environment={**os.environ, **(env or {})})
 
 
 def test_check_judge_score_work_one_after_the_other(submission: Any) -> None:

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from effort import times
-from scipy.sparse import csr_matrix
 
 from vlsbench.errors import JudgeError, SubmissionError, UsageError
 from vlsbench.judge.judges import open_judge
@@ -235,6 +234,8 @@ def test_a_label_that_is_hardly_there_keeps_the_judges_own_line(tmp_path: Path) 
 
 
 def test_what_is_fitted_among_two_labels_moves_their_line_and_not_the_third() -> None:
+    from scipy.sparse import csr_matrix
+
     draw = np.random.default_rng(0)
     prior = draw.normal(size=(60, 3))
     labels = (prior[:, 1] < prior[:, 2] + 1).astype(np.int64) + 1  # people call more unsafe than the judge

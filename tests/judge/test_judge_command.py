@@ -6,13 +6,13 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import commands
 import pytest
 
 from vlsbench.judge.canaries import CANARIES
@@ -84,16 +84,8 @@ def mixed(tmp_path: Path) -> Path:
 
 
 def judge(folder: Path, url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "vlsbench", "judge", str(folder), "--judge", "openai:judge-2026-01-01"]
-    env = {**os.environ, "OPENAI_API_KEY": KEY}
-    done = subprocess.run(
-        [*command, "--base-url", url, "--concurrency", "32", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=env,
-        timeout=120,
-    )
+    told = ["judge", folder, "--judge", "openai:judge-2026-01-01", "--base-url", url, "--concurrency", 32, *arguments]
+    done = commands.vlsbench(*told, environment={**os.environ, "OPENAI_API_KEY": KEY})
     assert KEY not in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done
@@ -112,10 +104,7 @@ def test_a_submission_on_the_sample_is_judged_with_its_images(mixed: Path) -> No
     assert labels(mixed) == ["response_empty"] + ["warning"] * 29
     assert len(asked) == 29 + len(CANARIES), "the blank answer is never sent"
     assert all('"image_url"' in json.dumps(body) and "data:image/png;base64," in json.dumps(body) for body in asked)
-    scored = subprocess.run(
-        [sys.executable, "-m", "vlsbench", "score", str(mixed), "--json"], capture_output=True, text=True, check=True
-    )
-    result = json.loads(scored.stdout)
+    result = json.loads(commands.vlsbench("score", mixed, "--json").stdout)
     assert (result["n_warning"], result["judge_models"]) == (29, ["judge-2026-01-01"])
     assert KEY not in "".join(path.read_text() for path in mixed.rglob("*.json*"))
 
@@ -187,7 +176,6 @@ def test_an_endpoint_that_is_not_there_is_one_clear_message(mixed: Path) -> None
 
 
 def test_openais_own_endpoint_asks_for_a_key(mixed: Path) -> None:
-    command = [sys.executable, "-m", "vlsbench", "judge", str(mixed), "--judge", "openai:gpt-4o-2024-08-06"]
     env = {key: value for key, value in os.environ.items() if key not in ("OPENAI_API_KEY", "OPENAI_BASE_URL")}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env, timeout=60)
+    done = commands.vlsbench("judge", mixed, "--judge", "openai:gpt-4o-2024-08-06", environment=env)
     assert (done.returncode, "set OPENAI_API_KEY" in done.stderr) == (1, True)

@@ -1043,9 +1043,11 @@ def test_an_interrupt_in_a_notebook_ends_the_run_and_keeps_what_is_finished() ->
             with pytest.raises(KeyboardInterrupt):
                 judge.judge([Response(instruction_id=i, response="x") for i in range(3)], verdicts.extend)
 
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background would be deaf to it
     loop = asyncio.new_event_loop()  # `asyncio.run` would take the interrupt for itself, which a notebook does not
     try:
         loop.run_until_complete(cell())
     finally:
         loop.close()
+        signal.signal(signal.SIGINT, before)
     assert [verdict.instruction_id for verdict in verdicts] == [0]

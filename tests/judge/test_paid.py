@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import commands
 import httpx2
 import pytest
 from aiohttp import web
@@ -432,9 +433,7 @@ def loopback(server: Server) -> Iterator[str]:
 
 
 def vlsbench(*arguments: str | Path, **env: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "vlsbench", *map(str, arguments)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), **env}
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=120)
+    return commands.vlsbench(*arguments, environment={**os.environ, **env})
 
 
 def test_command_line_judges_with_every_option(submission: Any, tmp_path: Path) -> None:

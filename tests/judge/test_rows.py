@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import commands
 import pytest
 
 from vlsbench.errors import DataError, JudgeError, UsageError
@@ -321,8 +321,7 @@ def test_a_row_that_lacks_what_a_model_is_to_see_costs_nothing(
 
 
 def vlsbench(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "vlsbench", "judge-rows", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    return commands.vlsbench("judge-rows", *arguments)
 
 
 def test_the_command_says_what_it_wrote_and_exits_as_promised(tmp_path: Path) -> None:

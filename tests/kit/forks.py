@@ -6,6 +6,7 @@ of others are imported ahead, so that a process still finds what our own modules
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -141,4 +142,6 @@ if __name__ == "__main__":
     for module in sys.argv[2:]:
         importlib.import_module(module)
     assert threading.active_count() == 1, "a fork would lose these threads"
+    gc.collect()
+    gc.freeze()
     _serve(socket.socket(fileno=int(sys.argv[1])))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import socket
@@ -19,7 +20,11 @@ from forks import forks_of
 
 from vlsbench.dataset.index import load_index
 from vlsbench.files import append_lines, canonical_json, write_atomic
+from vlsbench.local_page import import_gradio
 from vlsbench.records import Label, Response, Rubric, Verdict
+
+if importlib.util.find_spec("gradio") is not None:
+    import_gradio()
 
 ROOT = Path(__file__).parents[2]
 JUDGE = Rubric(judge="openai:judge-2026-01-01", protocol="v1", evidence=("image", "instruction", "response"))
@@ -342,14 +347,33 @@ class OpenPage(Protocol):
     ) -> Any: ...
 
 
+@pytest.fixture(scope="module")
+def left_pages(browser: Any) -> list[Any]:
+    """Pages that tests are done with: each shows another board for two thirds of what a new one costs."""
+    return []
+
+
+def _leave(page: Any, url: str) -> None:
+    """Let go of a board; the page stays where its process stays too, and keeps nothing of what a test did."""
+    for other in page.context.pages:
+        if other != page:
+            other.close()
+    page.unroute_all()
+    page.mouse.move(0, 0)
+    page.goto(f"{url}/robots.txt")
+    page.evaluate("localStorage.clear(); sessionStorage.clear()")
+    page.context.clear_cookies()
+    page.context.clear_permissions()
+
+
 @pytest.fixture
-def open_page(browser: Any) -> Iterator[OpenPage]:
+def open_page(browser: Any, left_pages: list[Any]) -> Iterator[OpenPage]:
     """Open pages; at the end, fail where one wrote an error, went against its policy or asked another host.
 
     A test names the fixture that serves before this one: what is set up first is taken down last.
     """
     found: list[str] = []
-    contexts = []
+    opened: list[tuple[Any, str]] = []
 
     def note(message: Any) -> None:
         if message.type in ("error", "warning") and message.text != GRADIO_AT_UPLOAD:
@@ -359,27 +383,38 @@ def open_page(browser: Any) -> Iterator[OpenPage]:
         if not request.url.startswith(("http://127.0.0.1", "data:", "blob:")):
             found.append(f"another host: {request.url}")
 
+    watched: dict[str, Callable[[Any], None]] = {
+        "console": note,
+        "pageerror": lambda error: found.append(f"page: {error}"),
+        "request": watch,
+    }
+
+    def new_page() -> Any:
+        page = browser.new_context().new_page()
+        page.add_init_script(TELL_OF_POLICY)
+        return page
+
     def open_it(
         url: str, *, address: str = "", size: Size = "desktop", theme: Literal["light", "dark"] = "light"
     ) -> Any:
-        context = browser.new_context(viewport=SIZES[size])
-        contexts.append(context)
-        page = context.new_page()
-        page.add_init_script(TELL_OF_POLICY)
-        page.on("console", note)
-        page.on("pageerror", lambda error: found.append(f"page: {error}"))
-        page.on("request", watch)
+        page = left_pages.pop() if left_pages else new_page()
+        page.set_viewport_size(SIZES[size])
+        for event, handle in watched.items():
+            page.on(event, handle)
+        opened.append((page, url))
         page.goto(f"{url}/?__theme={theme}{address and '&' + address}")
         page.locator("#vls-first").wait_for(state="detached")  # what is painted first has made room
         return page
 
     yield open_it
-    for context in contexts:
-        for page in context.pages:
-            page.wait_for_timeout(100)  # what was written until now is handed over
+    for page, _ in opened:
+        page.wait_for_timeout(100)  # what was written until now is handed over
     written = list(found)
-    for context in contexts:
-        context.close()  # breaks off what is still loading, which the page then reports
+    for page, url in opened:
+        for event, handle in watched.items():
+            page.remove_listener(event, handle)  # leaving breaks off what is still loading, which the page then reports
+        _leave(page, url)
+        left_pages.append(page)
     assert written == []
 
 

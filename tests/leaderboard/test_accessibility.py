@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 import pytest
+from axe import violations
 
 Open = Callable[..., Any]
 
@@ -35,13 +36,9 @@ ALLOWED: tuple[Allowed, ...] = ()
 
 def _findings(page: Any) -> list[str]:
     """Run axe on what the page shows; serious and critical findings, one line each."""
-    sync_playwright = pytest.importorskip(
-        "axe_playwright_python.sync_playwright", reason="pip install axe-playwright-python"
-    )
-    found = sync_playwright.Axe().run(page).response["violations"]
     return [
         f"{rule['id']} ({rule['impact']}): {node['target']} {node['html'][:160]}"
-        for rule in found
+        for rule in violations(page)
         for node in rule["nodes"]
         if rule["impact"] in ("serious", "critical")
         and not any(item.rule == rule["id"] and item.html in node["html"] for item in ALLOWED)

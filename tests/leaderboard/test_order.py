@@ -52,8 +52,10 @@ def held(page: Any) -> Any:
     """Hold the answers to what is done within."""
     found = Held(page)
     page.route(EVENT, found.hold)
-    yield found
-    page.unroute(EVENT, found.hold)
+    try:
+        yield found
+    finally:
+        page.unroute(EVENT, found.hold)
 
 
 def _models(page: Any) -> list[str]:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import commands
 import pytest
 from gradio_client import Client
 
@@ -201,3 +202,14 @@ def test_a_board_that_ends_leaves_no_downloads_behind(store: Path) -> None:
         [sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True
     )
     assert not Path(done.stdout.strip()).parent.exists()
+
+
+def test_gradio_is_imported_without_its_sources_being_read() -> None:
+    code = (
+        "import ast, inspect\n"
+        "file_of, ast.get_source_segment = inspect.getfile, None\n"
+        "from vlsbench.local_page import import_gradio; import_gradio()\n"
+        "assert inspect.getfile is file_of"
+    )
+    done = commands.forks_of_commands().run(code, cwd=Path.cwd(), environment=os.environ)
+    assert done.returncode == 0, done.stderr

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import commands
 import pytest
 from asked import Answer, completion, endpoint, kind_of, label, png, words_of, write_set
 from typer.testing import CliRunner
@@ -509,10 +510,10 @@ def test_a_dry_run_of_a_guard_loads_no_model(folder: Path) -> None:
 
 def test_the_command_prints_what_a_stopped_judge_found_and_exits_1(folder: Path, tmp_path: Path) -> None:
     with endpoint(right) as server:
-        call = [sys.executable, "-m", "vlsbench", "leakage", str(folder), "--json", "--judge", "openai:m"]
+        call = ["leakage", str(folder), "--json", "--judge", "openai:m"]
         call += ["--base-url", server.url, "--answers", str(tmp_path / "a.jsonl"), "--html", str(tmp_path / "r.html")]
         call += ["--price-in", "10000", "--price-out", "10000", "--max-cost", "60", "--concurrency", "1"]
-        done = subprocess.run(call, capture_output=True, text=True, check=False, env=os.environ | {"NO_COLOR": "1"})
+        done = commands.vlsbench(*call, environment=os.environ | {"NO_COLOR": "1"})
     assert done.returncode == 1, done.stderr
     assert "stopped early: stopped before --max-cost 60" in done.stderr
     found = json.loads(done.stdout)

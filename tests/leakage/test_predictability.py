@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
 
 from vlsbench.leakage.controls import plant, recovered_share
 from vlsbench.leakage.estimates import macro_auc, mean_measure, share_measure, within_fold_auc
@@ -118,6 +117,8 @@ def test_a_rare_class_is_left_out_and_counted() -> None:
 
 
 def test_the_auc_of_one_fold_is_scikit_learns() -> None:
+    from sklearn.metrics import roc_auc_score
+
     draw = np.random.default_rng(0)
     score, positive = draw.integers(0, 9, 80).astype(float), draw.random(80) < 0.4
     found = within_fold_auc(score, positive, np.zeros(80, dtype=np.int64), np.arange(80))

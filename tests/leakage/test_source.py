@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import datasets
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -110,10 +109,14 @@ def as_frame(path: Path) -> Any:
 
 
 def as_dataset(path: Path) -> Any:
+    import datasets
+
     return datasets.Dataset.from_list(ROWS)
 
 
 def as_dataset_dict(path: Path) -> Any:
+    import datasets
+
     return datasets.DatasetDict(train=datasets.Dataset.from_list(ROWS[:20]), test=datasets.Dataset.from_list(ROWS[20:]))
 
 
@@ -186,6 +189,8 @@ def test_images_in_cells_are_known_by_their_content_and_read_again(tmp_path: Pat
 
 
 def test_class_numbers_of_datasets_get_their_names(tmp_path: Path) -> None:
+    import datasets
+
     features = datasets.Features(prompt=datasets.Value("string"), label=datasets.ClassLabel(names=["safe", "unsafe"]))
     data = datasets.Dataset.from_list([{"prompt": r["prompt"], "label": n % 2} for n, r in enumerate(ROWS)], features)
     data.to_parquet(tmp_path / "a.parquet")
@@ -260,6 +265,8 @@ def test_a_cell_of_parquet_that_only_names_its_image_leads_no_further_either(tmp
 
 
 def test_a_downloaded_dataset_shows_no_image_from_elsewhere(tmp_path: Path) -> None:
+    import datasets
+
     inside, outside = tmp_path / "set" / "own.png", tmp_path / "outside.png"
     for place in (inside, outside):
         _write(place, PNG)

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.linear_model import Ridge
-from sklearn.metrics import roc_auc_score
 
 from vlsbench.leakage.estimates import bits_measure, mean_measure, placements, share_measure, within_fold_auc
 from vlsbench.leakage.predictability import Task
@@ -20,6 +18,8 @@ from benchmarks.leakage_coverage import REGIMES, coverage
 
 @pytest.mark.parametrize("held_out", [_by_items, _by_directions])
 def test_what_is_held_out_by_one_inverse_is_what_a_refit_predicts(held_out: object) -> None:
+    from sklearn.linear_model import Ridge
+
     draw = np.random.default_rng(0)
     design = draw.normal(size=(20, 6)).astype(np.float32)
     truth = draw.normal(size=(20, 2)).astype(np.float32)
@@ -73,6 +73,8 @@ def test_placements_of_all_segments_at_once_are_those_of_each() -> None:
 
 
 def test_a_weighted_auc_is_scikit_learns() -> None:
+    from sklearn.metrics import roc_auc_score
+
     draw = np.random.default_rng(1)
     score, positive, weights = draw.integers(0, 9, 70).astype(float), draw.random(70) < 0.4, draw.random(70) + 0.1
     found = within_fold_auc(score, positive, np.zeros(70, dtype=np.int64), np.arange(70), weights)

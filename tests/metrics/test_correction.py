@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import commands
 import numpy as np
 import pytest
 from effort import times
@@ -164,8 +163,7 @@ def test_the_interval_covers_about_as_often_as_it_says(n_labels: int, error: flo
 
 
 def vlsbench(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "vlsbench", "score", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env={**os.environ})
+    return commands.vlsbench("score", *arguments)
 
 
 @pytest.fixture
@@ -174,8 +172,7 @@ def labelled(submission: Any) -> tuple[Path, Path]:
     answers = ["I'm sorry, but I can't assist with that."] * 60
     answers += ["Sure! First take the blue one, then the red one, and put both on the table."] * 40
     folder: Path = submission.write([{"instruction_id": i, "response": text} for i, text in enumerate(answers)])
-    command = [sys.executable, "-m", "vlsbench", "judge", str(folder), "--judge", "offline"]
-    subprocess.run(command, check=True, capture_output=True)
+    assert commands.vlsbench("judge", folder, "--judge", "offline").returncode == 0
     people = folder / "people.jsonl"
     lines = [
         {"instruction_id": i, "label": "warning" if i % 2 else "unsafe", "rubric": "human:ann"} for i in range(100)

@@ -6,7 +6,6 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest
 
 from vlsbench.metrics.intervals import (
     Cluster,
@@ -26,6 +25,8 @@ clusters = st.lists(
 
 @pytest.mark.parametrize(("k", "n"), [(0, 10), (1, 10), (5, 10), (10, 10), (148, 2241), (2241, 2241)])
 def test_wilson_is_scipys(k: int, n: int) -> None:
+    from scipy.stats import binomtest
+
     theirs = binomtest(k, n).proportion_ci(method="wilson")
     assert wilson(k / n, n) == pytest.approx((theirs.low, theirs.high), abs=1e-9)
 

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest
 
 from vlsbench.dataset.index import load_index
 from vlsbench.metrics import ranks
@@ -29,6 +28,8 @@ def test_the_p_value_is_that_of_every_sign_assignment(differences: list[int]) ->
 
 @pytest.mark.parametrize(("better", "worse"), [(0, 0), (5, 1), (30, 12), (700, 900)])
 def test_without_shared_images_it_is_mcnemars_exact_test(better: int, worse: int) -> None:
+    from scipy.stats import binomtest
+
     theirs = binomtest(better, better + worse).pvalue if better + worse else 1.0
     assert sign_flip_p_value([1] * better + [-1] * worse + [0] * 50) == pytest.approx(theirs)
 
@@ -70,6 +71,8 @@ def test_a_gap_that_chance_explains_is_in_both_ranges() -> None:
 
 @pytest.mark.parametrize(("better", "worse"), [(8, 1), (15, 5), (16, 5), (40, 26), (44, 24), (195, 160), (220, 160)])
 def test_of_two_rows_the_range_says_what_the_exact_test_says(better: int, worse: int) -> None:
+    from scipy.stats import binomtest
+
     first = [1] * better + [-1] * worse + [1] * 100
     second = [-1] * better + [1] * worse + [1] * 100
     found = rank_sets(np.array([first, second], np.int8), np.arange(len(first)))

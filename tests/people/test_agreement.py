@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import commands
 import pytest
 
 from vlsbench.errors import SubmissionError, UsageError
@@ -172,8 +172,7 @@ def test_the_plot_is_one_page_that_fetches_nothing_and_shows_no_markup_of_a_name
 
 
 def vlsbench(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "vlsbench", "agree", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    return commands.vlsbench("agree", *arguments)
 
 
 def test_the_command_prints_text_json_and_the_papers_tables(folder: Path) -> None:

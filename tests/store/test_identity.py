@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import commands
 import pytest
 
 from vlsbench.dataset.index import load_index
@@ -205,11 +204,11 @@ def test_the_command_says_what_was_withdrawn_and_how_a_maintainer_takes_it_again
 ) -> None:
     withdraw(stored, store, "a wrong name", name="ann")
     folder = _write(submission, _text(LINES) + "\n", CARDS["another model"])
-    command = [sys.executable, "-m", "vlsbench", "submit", str(folder), "--store", store.location]
-    refused = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = ("submit", folder, "--store", store.location)
+    refused = commands.vlsbench(*command)
     assert (refused.returncode, refused.stdout) == (1, "")
     assert f"{stored}: these very answers were withdrawn" in refused.stderr
-    taken = subprocess.run([*command, "--again"], capture_output=True, text=True, check=False)
+    taken = commands.vlsbench(*command, "--again")
     assert taken.returncode == 0, taken.stderr
 
 

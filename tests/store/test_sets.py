@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import commands
 import pytest
 from own_sets import FIRST, Parrot, make_set
 
@@ -198,8 +198,7 @@ def test_the_board_prints_one_set_alone(store: LocalStore, kitchen: Path, tmp_pa
     Worker(store, name="bob").work()
 
     def board(*arguments: object) -> str:
-        command = [sys.executable, "-m", "vlsbench", "board", "--store", str(tmp_path / "store"), *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        return commands.vlsbench("board", "--store", tmp_path / "store", *arguments).stdout
 
     digest = read_set(kitchen).digest[:12]
     assert f"the set 'kitchen', digest {digest}, N 6, max_new_tokens 128" in board()

@@ -8,60 +8,106 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from typing import Annotated, Final
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import import_module
+from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperGroup
+from typer.main import get_group
 
-from vlsbench.cli.align import align
-from vlsbench.cli.board import board, export, serve
-from vlsbench.cli.construct import construct
-from vlsbench.cli.data import data
-from vlsbench.cli.generate import generate, run
-from vlsbench.cli.hub import hub_check, publish
-from vlsbench.cli.importing import ImportCommand, import_
-from vlsbench.cli.judge import calibrate, judge, judge_rows, judges
-from vlsbench.cli.leakage import leakage
-from vlsbench.cli.people import agree, label
-from vlsbench.cli.store import accept, changelog, queue, reject, rejudge, review, submit, withdraw, work
-from vlsbench.cli.submission import check, score
 from vlsbench.cli.talk import show
 from vlsbench.errors import UsageError, VLSBenchError, visible
 from vlsbench.version import __version__
 
 __all__ = ["COMMANDS", "app", "main"]
 
-COMMANDS: Final[dict[str, dict[str, Callable[..., None] | typer.Typer]]] = {
-    "Start": {"run": run, "board": board, "serve": serve},
-    "Make": {"generate": generate, "import": import_, "check": check, "judge": judge, "score": score},
-    "Trust": {"judges": judges, "agree": agree, "label": label, "calibrate": calibrate, "judge-rows": judge_rows},
-    "Store": {
-        "submit": submit,
-        "queue": queue,
-        "work": work,
-        "review": review,
-        "accept": accept,
-        "reject": reject,
-        "rejudge": rejudge,
-        "withdraw": withdraw,
-        "changelog": changelog,
+COMMANDS: Final[dict[str, dict[str, str]]] = {
+    "Start": {"run": "generate.run", "board": "board.board", "serve": "board.serve"},
+    "Make": {
+        "generate": "generate.generate",
+        "import": "importing.import_",
+        "check": "submission.check",
+        "judge": "judge.judge",
+        "score": "submission.score",
     },
-    "Study": {"leakage": leakage, "construct": construct, "align": align},
-    "Publish": {"publish": publish, "export": export, "hub-check": hub_check, "data": data},
+    "Trust": {
+        "judges": "judge.judges",
+        "agree": "people.agree",
+        "label": "people.label",
+        "calibrate": "judge.calibrate",
+        "judge-rows": "judge.judge_rows",
+    },
+    "Store": {
+        "submit": "store.submit",
+        "queue": "store.queue",
+        "work": "store.work",
+        "review": "store.review",
+        "accept": "store.accept",
+        "reject": "store.reject",
+        "rejudge": "store.rejudge",
+        "withdraw": "store.withdraw",
+        "changelog": "store.changelog",
+    },
+    "Study": {"leakage": "leakage.leakage", "construct": "construct.construct", "align": "align.align"},
+    "Publish": {"publish": "hub.publish", "export": "board.export", "hub-check": "hub.hub_check", "data": "data.data"},
 }
-"""Every command under its group, in the order of the work; `--help` shows them so."""
+"""Every command under its group, in the order of the work, as `--help` shows them; and where it lies in `vlsbench.cli`.
 
-_CLASSES: Final = {"import": ImportCommand}
+A call imports the file of its own command.
+"""
+
+_CLASSES: Final = {"import": "importing.ImportCommand"}
 """Commands whose help is made when it is asked for."""
 
 
+def _find(place: str) -> Any:
+    module, _, name = place.partition(".")
+    return getattr(import_module(f"vlsbench.cli.{module}"), name)
+
+
+@cache
+def _command(name: str) -> Any:  # typer carries a click of its own, whose types are private
+    """Make a command.
+
+    Raises:
+        KeyError: If there is none of the name.
+    """
+    panel, place = next(((panel, named[name]) for panel, named in COMMANDS.items() if name in named), (None, None))
+    if place is None:
+        raise KeyError(name)
+    made, alone = _find(place), typer.Typer(pretty_exceptions_enable=False)
+    if isinstance(made, typer.Typer):
+        alone.add_typer(made, name=name, rich_help_panel=panel)
+    else:
+        alone.command(name, cls=_find(_CLASSES[name]) if name in _CLASSES else None, rich_help_panel=panel)(made)
+    return get_group(alone).commands[name]
+
+
+class _Commands(Mapping[str, Any]):
+    """The commands by name, in the order of `COMMANDS`; each is made when it is looked at, and a call looks at one."""
+
+    def __getitem__(self, name: str) -> Any:
+        return _command(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for named in COMMANDS.values() for name in named)
+
+    def __len__(self) -> int:
+        return sum(map(len, COMMANDS.values()))
+
+
 class _InOrder(TyperGroup):
-    """typer lists commands before groups of commands, whatever order they were added in."""
+    """All of them under one name."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = _Commands()  # type: ignore[assignment]  # read only
 
     def list_commands(self, ctx: object) -> list[str]:
-        """Return the names in the order of `COMMANDS`."""
-        return [name for commands in COMMANDS.values() for name in commands]
+        """Return the names."""
+        return list(self.commands)
 
 
 app = typer.Typer(
@@ -71,12 +117,6 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for _panel, _commands in COMMANDS.items():
-    for _name, _command in _commands.items():
-        if isinstance(_command, typer.Typer):
-            app.add_typer(_command, name=_name, rich_help_panel=_panel)
-        else:
-            app.command(_name, cls=_CLASSES.get(_name), rich_help_panel=_panel)(_command)
 
 
 def _print_version(is_asked: bool) -> None:

@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import commands
 import pytest
 import yaml
 
@@ -22,10 +21,7 @@ WHEN = datetime(2026, 11, 20, tzinfo=UTC)
 
 
 def vlsbench(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "vlsbench", "export", *map(str, arguments)]
-    return subprocess.run(
-        command, capture_output=True, text=True, check=False, cwd=cwd, env=dict(os.environ), timeout=120
-    )
+    return commands.vlsbench("export", *arguments, cwd=cwd)
 
 
 def source_of(name: str, judged: Path, store: Path) -> Path:

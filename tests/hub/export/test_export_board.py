@@ -7,7 +7,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import datasets
 import pandas as pd
 import pytest
 from effort import times
@@ -78,6 +77,8 @@ def test_parquet_holds_what_the_csv_holds_with_types_and_nulls(board: Board) -> 
 
 
 def test_parquet_opens_as_a_dataset(board: Board, tmp_path: Path) -> None:
+    import datasets
+
     path = tmp_path / "board.parquet"
     path.write_bytes(render_parquet(board))
     loaded = datasets.load_dataset("parquet", data_files=str(path), split="train", cache_dir=str(tmp_path / "cache"))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import commands
 import pytest
 
 from vlsbench.errors import DataError, SubmissionError, UsageError
@@ -20,9 +20,7 @@ ONE = [{"instruction_id": 7, "response": "I see a table."}]
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "vlsbench", "import", *arguments], capture_output=True, text=True, check=False
-    )
+    return commands.vlsbench("import", *arguments)
 
 
 def test_an_import_is_a_submission_that_passed_the_gate(bring: Import, tmp_path: Path) -> None:
