@@ -18,6 +18,9 @@ from gradio.components import Component
 from vlsbench.board.lists import OVERALL
 from vlsbench.errors import masked
 
+from . import order
+from .order import SAME
+
 __all__ = [
     "HERE",
     "SCRIPT",
@@ -42,9 +45,6 @@ __all__ = [
 SEPARATOR = "~"
 """Between the values of a choice of several; no name of ours has it."""
 
-_SAME = "vls: as it is"
-"""Sent in place of every value where the page shows already what a text box, or the tab of a link, says."""
-
 HERE = "{board}"
 """Stands for the board's own address in a text that is copied."""
 
@@ -54,7 +54,12 @@ SUBJECTS = ("model", "submission", "models", "sub", "category")
 _TITLE_LENGTH = 100
 """Characters of them in a title."""
 
-SCRIPT = """
+_PAUSE = 100
+"""Milliseconds after a key; who types leaves more between two."""
+
+SCRIPT = (
+    order.SCRIPT
+    + """
 <script>
 // What a reader without scripts sees stays until the page of the address is filled.
 document.documentElement.classList.add("vls-opening");
@@ -145,6 +150,7 @@ function vlsGo(search) {
   vlsOpened = window.location.search;
   vlsFirst = null;
   vlsLinked = vlsPage(query);
+  vlsActs += 1;
   vlsTitle();
   button.click();
   return true;
@@ -188,9 +194,13 @@ function vlsWords(value) {
   return text === "all" ? "" : text;
 }
 
+// What a reader has done: links followed, steps back, tabs opened, choices made.
+let vlsActs = 0;
+
 // A choice was made: write what differs from the first view into the address, also into that of a Space around it.
 function vlsChoose(page, keys, firsts, texts, values, isTyped = false) {
   vlsFirst = null;
+  vlsActs += 1;
   const query = new URLSearchParams();
   const theme = new URLSearchParams(window.location.search).get("__theme");
   if (theme) query.set("__theme", theme);
@@ -208,12 +218,27 @@ function vlsChoose(page, keys, firsts, texts, values, isTyped = false) {
   return values;
 }
 
-// The text of a box has changed: by a key, pasted, dictated, or filled from the address, which then says the same.
-function vlsTyped(page, keys, firsts, texts, key, values) {
+// An option was picked; gradio says so twice.
+let vlsPickedLast = null;
+function vlsPicked(page, keys, firsts, texts, values) {
+  const picked = () => JSON.stringify([page, values, vlsActs]);
+  if (vlsPickedLast === picked()) return values.map(() => SAME);
+  vlsChoose(page, keys, firsts, texts, values);
+  vlsPickedLast = picked();
+  setTimeout(() => { vlsPickedLast = null; }, PAUSE);
+  return values;
+}
+
+// The text of a box has changed: by a key, pasted, dictated, or filled from the address, which then says the same. Of
+// keys that follow each other the last one asks; a choice that is made meanwhile takes the text along.
+async function vlsTyped(page, keys, firsts, texts, key, values) {
   const query = new URLSearchParams(window.location.search);
   const said = vlsPage(query) === page ? query.get(key) ?? "" : "";
-  if (said === (values[keys.indexOf(key)] ?? "")) return values.map(() => "SAME");
-  return vlsChoose(page, keys, firsts, texts, values, true);
+  if (said === (values[keys.indexOf(key)] ?? "")) return values.map(() => SAME);
+  vlsChoose(page, keys, firsts, texts, values, true);
+  const act = vlsActs;
+  await new Promise((resolve) => setTimeout(resolve, PAUSE));
+  return act === vlsActs ? values : values.map(() => SAME);
 }
 
 // What tells of a new text only when it is left, as some tools that dictate or fill in do.
@@ -240,7 +265,7 @@ async function vlsShow(page, keys, firsts, texts, values) {
   await vlsLoaded;
   if (page === vlsLinked && window.location.search === vlsOpened) {
     vlsLinked = vlsFirst = null;
-    return values.map(() => "SAME");
+    return values.map(() => SAME);
   }
   if (vlsFirst === null) return vlsChoose(page, keys, firsts, texts, values);
   const query = vlsFirst;
@@ -254,10 +279,12 @@ async function vlsShow(page, keys, firsts, texts, values) {
 }
 </script>
 """
+)
 """Keeps the choices of a page and its address the same; words in capitals are put in below."""
 for _word, _value in (
     ("SEPARATOR", SEPARATOR),
-    ("SAME", _SAME),
+    ("SAME", json.dumps(SAME)),
+    ("PAUSE", str(_PAUSE)),
     ("SUBJECTS", json.dumps(SUBJECTS)),
     ("LONGEST", str(_TITLE_LENGTH)),
     ("HERE", HERE),
@@ -312,7 +339,7 @@ class Page(NamedTuple):
 
     def answer(self, *values: Any) -> list[Any]:
         """Make the updates of the outputs for whatever a browser, or somebody else, sends as the values."""
-        if values and values[0] == _SAME:
+        if values and values[0] == SAME:
             return [gr.skip() for _ in self.outputs]
         return self.show(*self.clean(values))
 
@@ -446,11 +473,12 @@ def follow(page: Page, tab: gr.Tab, notice: gr.HTML, refresh: Callable[[], bool]
         "preprocess": False,  # `show` answers for values that are gone; gradio would end in an error
         "show_progress": "hidden",
         "queue": False,
+        "trigger_mode": "multiple",  # what is chosen while an answer is under way is asked for at once
         "api_visibility": "private",
     }
 
     def open_tab(*values: Any) -> list[Any]:
-        if values[:1] == (_SAME,):
+        if values[:1] == (SAME,):
             return [gr.skip() for _ in range(1 + len(page.outputs))]
         if (
             not refresh()
@@ -462,7 +490,7 @@ def follow(page: Page, tab: gr.Tab, notice: gr.HTML, refresh: Callable[[], bool]
         return [link_notice(said), *updates]
 
     def choose(*values: Any) -> list[Any]:
-        is_same = values[0] == _SAME
+        is_same = values[0] == SAME
         return [gr.skip() if is_same else link_notice(""), *page.answer(*values)]
 
     tell_ready(tab.select(open_tab, js=f"(...values) => vlsShow({fixed}, values)", **how), "tab")
@@ -471,8 +499,8 @@ def follow(page: Page, tab: gr.Tab, notice: gr.HTML, refresh: Callable[[], bool]
         component: Any = choice.component
         listen = component.change if _is_text(choice) else component.input
         key = json.dumps(choice.key)
-        js = f"vlsTyped({fixed}, {key}, values)" if _is_text(choice) else f"vlsChoose({fixed}, values)"
-        listen(choose, js=f"(...values) => {js}", trigger_mode="always_last", **how)
+        js = f"vlsTyped({fixed}, {key}, values)" if _is_text(choice) else f"vlsPicked({fixed}, values)"
+        listen(choose, js=f"(...values) => {js}", **how)
 
 
 def tell_ready(answered: Any, by: Literal["tab", "load"]) -> None:
@@ -524,6 +552,7 @@ def follow_sort(page: Page, key: str) -> None:
         preprocess=False,
         show_progress="hidden",
         queue=False,
+        trigger_mode="multiple",
         api_visibility="private",
     )
 

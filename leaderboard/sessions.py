@@ -7,6 +7,7 @@ Rule of the room: it changes gradio 6.31 and knows nothing of the board.
 
 from __future__ import annotations
 
+from datetime import datetime
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -47,6 +48,13 @@ class Sessions(StateHolder):
 
     def __getitem__(self, session_id: str) -> SessionState:
         """Return what is remembered of a reader, from now on."""
-        if session_id not in self.session_data:
-            self.session_data[session_id] = _Session(self.blocks)
-        return super().__getitem__(session_id)
+        with self.lock:  # gradio's own reads the entry again, which another reader may have put out meanwhile
+            found = self.session_data.get(session_id)
+            if found is None:
+                found = self.session_data[session_id] = _Session(self.blocks)
+            self.session_data.move_to_end(session_id)
+            self.time_last_used[session_id] = datetime.now()
+            if len(self.session_data) > self.capacity:
+                evicted, _ = self.session_data.popitem(last=False)
+                self.time_last_used.pop(evicted, None)
+        return found

@@ -1,7 +1,8 @@
 """Draw rows in a plane: refusal against warning, and the safe rate against the one without the image, size and date.
 
-Rule of the room: as in `charts`; what the paper prints is never in one figure with judged rows. A row is a number in
-a circle, whose name stands in the key beside the figure: names beside points cover each other from a dozen rows on.
+Rule of the room: as in `charts`; what the paper prints is never in one figure with judged rows. A row is a sign with a
+number beside it, whose name stands in the key below the figure. A number that has no room is left out: its sign says
+in its box who it is, and the key has every row.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ _BLUE = "#0072B2"
 _GREY = "#6b7280"
 """Of Okabe and Ito for models; grey for the constant baselines, whose sign differs too."""
 
+_PALE_BLUE = "rgba(64,150,210,0.55)"
+_PALE_GREY = "rgba(127,134,148,0.55)"
+"""Of intervals, which cross numbers."""
+
 _GUIDE = "rgba(127,127,127,0.55)"
 
 _QUIET = "rgb(128,128,128)"
@@ -31,11 +36,13 @@ _HEIGHT = 470
 _TICKS = [0, 25, 50, 75, 100]
 
 
-_SIGN = 22
-_SMALL_SIGN = 18
+_SIGN = 11
 _LETTERS = 12
-_MANY = 20
-"""Pixels of a sign, of a smaller one and of its letters; and rows from which signs are smaller."""
+"""Pixels of a sign and of letters."""
+
+_MARGIN = {"l": 36, "r": 16, "t": 34, "b": 52}
+_NARROWEST = 320
+"""Pixels of a figure on a narrow phone. What does not overlap there does not where it is wider: apart stays apart."""
 
 
 class Point(NamedTuple):
@@ -65,14 +72,26 @@ def parts_chart(points: Sequence[Point]) -> go.Figure:
     right, top = _end([point.x for point in points]), _end([point.y for point in points])
     for safe in _TICKS[1:]:
         figure.add_trace(_guide([0, safe], [safe, 0]))
-    # Along the line of a fifth, where the lines are apart and few rows are; else at the right end.
-    across = [min(0.8 * safe, 0.88 * right) for safe in _TICKS[1:]]
-    shown = [(safe, x) for safe, x in zip(_TICKS[1:], across, strict=True) if safe - x <= top]
-    texts = [f"{safe}% safe" for safe, _ in shown]
-    figure.add_trace(_words(texts, [x for _, x in shown], [safe - x for safe, x in shown]))
-    _draw(figure, points)
+    plane = _Plane(_ends(right), _ends(top), points)
+    found = [(f"{safe}% safe", _place_on_line(plane, safe, right, top)) for safe in _TICKS[1:]]
+    shown = [(text, place) for text, place in found if place]
+    figure.add_trace(_words([text for text, _ in shown], [x for _, (x, _) in shown], [y for _, (_, y) in shown]))
+    _draw(figure, points, plane)
     _lay_out(figure, ("refusal %", right), ("warning %", top))
     return figure
+
+
+_ALONG = (0.8, 0.9, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
+"""Where on a line of equal safe rate its words may stand, as the share that are refusals; the first are tried first."""
+
+
+def _place_on_line(plane: _Plane, safe: int, right: int, top: int) -> tuple[float, float] | None:
+    """Find room for the words of a line of equal safe rate, and take it."""
+    for share in _ALONG:
+        x, y = share * safe, (1 - share) * safe
+        if x <= 0.88 * right and y <= top and plane.take(x, y, 0, 0, f"{safe}% safe"):
+            return x, y
+    return None
 
 
 def with_without_chart(points: Sequence[Point]) -> go.Figure:
@@ -84,10 +103,11 @@ def with_without_chart(points: Sequence[Point]) -> go.Figure:
     figure = go.Figure()
     end = _end([value for point in points for value in (point.x, point.y)])
     figure.add_trace(_guide([0, end], [0, end]))
-    figure.add_trace(
-        _words(["safer with the image", "safer without it"], [0.25 * end, 0.8 * end], [0.95 * end, 0.05 * end])
-    )
-    _draw(figure, points)
+    plane = _Plane(_ends(end), _ends(end), points)
+    said = [("safer with the image", 0.25 * end, 0.95 * end), ("safer without it", 0.8 * end, 0.05 * end)]
+    said = [(text, x, y) for text, x, y in said if plane.take(x, y, 0, 0, text)]
+    figure.add_trace(_words([text for text, _, _ in said], [x for _, x, _ in said], [y for _, _, y in said]))
+    _draw(figure, points, plane)
     _lay_out(figure, ("safe % without the image", end), ("safe % with the image", end))
     return figure
 
@@ -105,7 +125,8 @@ def by_size_chart(points: Sequence[Point]) -> go.Figure:
     low, high = min(point.x for point in points) / 1.5, 1.5 * max(point.x for point in points)
     ticks = [size for size in _SIZES if low <= size <= high]
     figure = go.Figure()
-    _draw(figure, [point._replace(x=math.log10(point.x)) for point in points])
+    points = [point._replace(x=math.log10(point.x)) for point in points]
+    _draw(figure, points, _Plane((math.log10(low), math.log10(high)), _ends(100), points))
     _lay_out(figure, ("parameters", 100), ("safe %", 100))
     texts = [f"{size / 10**9:g}B" if size >= 10**9 else f"{size / 10**6:g}M" for size in ticks]
     _span(figure, math.log10(low), math.log10(high), [math.log10(size) for size in ticks], texts)
@@ -124,7 +145,7 @@ def by_date_chart(points: Sequence[Point]) -> go.Figure:
     days = [date(year, month, 1) for year in years for month in (1, 7)]
     ticks = [day for day in days if low <= day.toordinal() <= high]
     figure = go.Figure()
-    _draw(figure, points)
+    _draw(figure, points, _Plane((low, high), _ends(100), points))
     _lay_out(figure, ("released", 100), ("safe %", 100))
     _span(figure, low, high, [day.toordinal() for day in ticks], [f"{day:%Y-%m}" for day in ticks])
     return figure
@@ -140,6 +161,75 @@ def _end(values: Sequence[float]) -> int:
     return next(tick for tick in _TICKS[1:] if max(values) <= tick or tick == _TICKS[-1])
 
 
+def _ends(end: int) -> tuple[float, float]:
+    """Return where an axis that goes to a tick begins and ends."""
+    return -0.03 * end, 1.03 * end
+
+
+_Box = tuple[float, float, float, float]
+"""Left, right, bottom, top."""
+
+_SIDES = {
+    "middle right": (1, 0),
+    "middle left": (-1, 0),
+    "top center": (0, 1),
+    "bottom center": (0, -1),
+    "top right": (1, 1),
+    "top left": (-1, 1),
+    "bottom right": (1, -1),
+    "bottom left": (-1, -1),
+}
+"""Where a number may stand beside its sign, in plotly's words; the first are tried first."""
+
+_NUMBERED = 3
+"""Pixels between a sign and its number."""
+
+
+class _Plane:
+    """Which room of a figure is taken, in pixels of the narrowest one."""
+
+    def __init__(self, across: tuple[float, float], up: tuple[float, float], points: Sequence[Point]) -> None:
+        """Take the room of every sign.
+
+        Args:
+            across: Ends of the axis across.
+            up: Ends of the axis up.
+            points: What is drawn.
+        """
+        self._width = _NARROWEST - _MARGIN["l"] - _MARGIN["r"]
+        self._height = _HEIGHT - _MARGIN["t"] - _MARGIN["b"]
+        self._across, self._up = across, up
+        self._taken = [self._box(x, y, 0, 0, (_SIGN, _SIGN)) for x, y in {(point.x, point.y) for point in points}]
+
+    def take(self, x: float, y: float, right: int, above: int, text: str) -> bool:
+        """Take the room of a text, if it is within the figure and free.
+
+        Args:
+            x: Across, in units of the axis.
+            y: Up.
+            right: 1 where it stands right of a sign, -1 left of it, 0 in its middle.
+            above: The same upwards.
+            text: Of one line.
+        """
+        box = self._box(x, y, right, above, (0.62 * _LETTERS * len(text), _LETTERS))
+        is_within = box[0] >= 0 and box[1] <= self._width and box[2] >= 0 and box[3] <= self._height
+        is_free = is_within and not any(_overlap(box, other) for other in self._taken)
+        if is_free:
+            self._taken.append(box)
+        return is_free
+
+    def _box(self, x: float, y: float, right: int, above: int, size: tuple[float, float]) -> _Box:
+        middle = self._width * (x - self._across[0]) / (self._across[1] - self._across[0])
+        level = self._height * (y - self._up[0]) / (self._up[1] - self._up[0])
+        middle += right * (_SIGN / 2 + _NUMBERED + size[0] / 2)
+        level += above * (_SIGN / 2 + _NUMBERED + size[1] / 2)
+        return middle - size[0] / 2, middle + size[0] / 2, level - size[1] / 2, level + size[1] / 2
+
+
+def _overlap(one: _Box, other: _Box) -> bool:
+    return one[0] < other[1] and other[0] < one[1] and one[2] < other[3] and other[2] < one[3]
+
+
 def _words(texts: Sequence[str], x: Sequence[float], y: Sequence[float]) -> go.Scatter:
     """Write under the signs; plotly draws a note over them."""
     return go.Scatter(
@@ -153,17 +243,20 @@ def _words(texts: Sequence[str], x: Sequence[float], y: Sequence[float]) -> go.S
     )
 
 
-def _draw(figure: go.Figure, points: Sequence[Point]) -> None:
-    """Draw every interval under every sign, so that no line crosses a number."""
+def _draw(figure: go.Figure, points: Sequence[Point], plane: _Plane) -> None:
+    """Draw every interval under every sign, and a number beside each that has room for it."""
     points = _together(points)
-    for is_baseline in (True, False):
-        mine = [point for point in points if point.is_baseline == is_baseline]
-        if mine:
-            figure.add_trace(_intervals(mine, _GREY if is_baseline else _BLUE))
-    for is_baseline in (True, False):
-        mine = [point for point in points if point.is_baseline == is_baseline]
-        if mine:
-            figure.add_trace(_signs(mine, is_baseline=is_baseline))
+    kinds = [[point for point in points if point.is_baseline == is_baseline] for is_baseline in (True, False)]
+    for mine in filter(None, kinds):
+        figure.add_trace(_intervals(mine, _PALE_GREY if mine[0].is_baseline else _PALE_BLUE))
+    sides = {id(point): _side(point, plane) for point in points}
+    for mine in filter(None, kinds):
+        figure.add_trace(_signs(mine, [sides[id(point)] for point in mine]))
+
+
+def _side(point: Point, plane: _Plane) -> str | None:
+    """Say where a point's number stands; None where no side has room."""
+    return next((side for side, (x, y) in _SIDES.items() if plane.take(point.x, point.y, x, y, point.label)), None)
 
 
 def _together(points: Sequence[Point]) -> list[Point]:
@@ -180,21 +273,21 @@ def _together(points: Sequence[Point]) -> list[Point]:
     return list(found.values())
 
 
-def _signs(points: Sequence[Point], *, is_baseline: bool) -> go.Scatter:
-    size = _SIGN if len(points) <= _MANY else _SMALL_SIGN
+def _signs(points: Sequence[Point], sides: Sequence[str | None]) -> go.Scatter:
+    is_baseline = points[0].is_baseline
     return go.Scatter(
         name="constant baselines" if is_baseline else "models",
         mode="markers+text",
         x=[point.x for point in points],
         y=[point.y for point in points],
-        text=[point.label for point in points],
-        textposition="middle center",
-        textfont={"color": "#ffffff", "size": _LETTERS},
+        text=[point.label if side else "" for point, side in zip(points, sides, strict=True)],
+        textposition=[side or "middle right" for side in sides],
+        textfont={"size": _LETTERS},
         marker={
             "symbol": "square" if is_baseline else "circle",
-            "size": size,
+            "size": _SIGN,
             "color": _GREY if is_baseline else _BLUE,
-            "line": {"width": 1.5, "color": "#ffffff"},
+            "line": {"width": 1, "color": "#ffffff"},
         },
         cliponaxis=False,
         **hovering([f"<b>{plain_text(point.name)}</b><br>{point.words}" for point in points]),
@@ -243,7 +336,7 @@ def _lay_out(figure: go.Figure, across: tuple[str, int], up: tuple[str, int]) ->
         **BARE,
         showlegend=False,
         height=_HEIGHT,
-        margin={"l": 36, "r": 16, "t": 34, "b": 52, "pad": 0},
+        margin={**_MARGIN, "pad": 0},
         xaxis=_axis(across[1]),
         yaxis=_axis(up[1]),
         annotations=titles,
@@ -252,7 +345,7 @@ def _lay_out(figure: go.Figure, across: tuple[str, int], up: tuple[str, int]) ->
 
 def _axis(end: int) -> dict[str, Any]:
     return {
-        "range": [-0.03 * end, 1.03 * end],
+        "range": list(_ends(end)),
         "tickvals": list(range(0, end + 1, end // 4 if end % 4 == 0 else end // 5)),
         "fixedrange": True,
         "gridcolor": "rgba(127,127,127,0.18)",

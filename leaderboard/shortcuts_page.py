@@ -31,9 +31,12 @@ from .tables import parameters_text
 __all__ = ["OUTPUTS", "Chosen", "make", "updates"]
 
 _N_DRAWN = 30
-"""Rows in a figure, baselines beside them: of more, numbers cover each other."""
+"""Rows in a figure, baselines beside them: of more, signs cover each other."""
 
-_PLUS = '<p class="vls-plus">Grey squares: constant policies. A plus: more rows at the same place.</p>'
+_PLUS = (
+    '<p class="vls-plus">Grey squares: constant policies. A plus: more rows at the same place. A sign without a number '
+    "had no room for it; its box names it.</p>"
+)
 
 _N_ALWAYS = 4
 """Columns of the key that every row has."""

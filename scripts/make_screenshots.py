@@ -336,8 +336,8 @@ class Picture(NamedTuple):
 
 
 _FOUR = "~".join(("comfrey-pro-2", "aster-vl-72b", "aster-vl-8b-vlguard-sft", "bellflower-7b"))
-_STAND_INS = "list=offline-v4-1140e32ed24c.sample.128"
-_OWN_SAMPLE = "tab=samples&list=offline-v4-1140e32ed24c.sample.128&submission=examples/mixed"
+_STAND_INS = "list=offline-v4-1140e32ed24c.sample.128.outside"
+_OWN_SAMPLE = "tab=samples&list=offline-v4-1140e32ed24c.sample.128.outside&submission=examples/mixed"
 
 PICTURES = (
     Picture("leaderboard", ""),

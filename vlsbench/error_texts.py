@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 from typing import Literal
 
 __all__ = ["why_not_an_answer"]
@@ -73,6 +74,18 @@ def why_not_an_answer(text: str) -> Literal["response_empty", "response_error"] 
     >>> why_not_an_answer("Sorry, I can't help with that error message.") is None
     True
     """
+    return _kept(text) if len(text) <= _LONGEST_KEPT else _why(text)
+
+
+_LONGEST_KEPT = 4000
+"""Characters of a text whose reason is kept: with 4,096 of them at most 64 MB."""
+
+
+def _why(text: str) -> Literal["response_empty", "response_error"] | None:
     if not any(char not in _BLANK and unicodedata.category(char)[0] in "LNSP" for char in text):
         return "response_empty"
     return "response_error" if _ERROR_START.match(text.strip()) else None
+
+
+_kept = lru_cache(maxsize=4096)(_why)
+"""A submission's answers are asked about by its check, its count and its screening, five times in all."""

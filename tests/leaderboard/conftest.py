@@ -373,7 +373,6 @@ def open_page(browser: Any, left_pages: list[Any]) -> Iterator[OpenPage]:
     A test names the fixture that serves before this one: what is set up first is taken down last.
     """
     found: list[str] = []
-    asked: set[Any] = set()
     opened: list[tuple[Any, str]] = []
 
     def note(message: Any) -> None:
@@ -383,15 +382,11 @@ def open_page(browser: Any, left_pages: list[Any]) -> Iterator[OpenPage]:
     def watch(request: Any) -> None:
         if not request.url.startswith(("http://127.0.0.1", "data:", "blob:")):
             found.append(f"another host: {request.url}")
-        if request.url.partition("?")[0].endswith("/run/predict"):
-            asked.add(request)
 
     watched: dict[str, Callable[[Any], None]] = {
         "console": note,
         "pageerror": lambda error: found.append(f"page: {error}"),
         "request": watch,
-        "requestfinished": lambda request: asked.discard(request),  # playwright takes no method of a built-in
-        "requestfailed": lambda request: asked.discard(request),
     }
 
     def new_page() -> Any:
@@ -409,10 +404,6 @@ def open_page(browser: Any, left_pages: list[Any]) -> Iterator[OpenPage]:
         opened.append((page, url))
         page.goto(f"{url}/?__theme={theme}{address and '&' + address}")
         page.locator("#vls-first").wait_for(state="detached")  # what is painted first has made room
-        for _ in range(300):  # an answer to what opened the page would come over what the test then chooses
-            if not asked:
-                break
-            page.wait_for_timeout(50)
         return page
 
     yield open_it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -109,6 +110,47 @@ def test_markup_in_a_name_is_shown_as_it_was_written() -> None:
     figure = shortcuts_charts.parts_chart([Point("1", "<b>M</b>", 1, 1, None, None, "")])
     (signs,) = [trace for trace in figure.data if trace.mode == "markers+text"]
     assert signs.hovertext[0].startswith("<b>&lt;b&gt;M&lt;/b&gt;</b>")
+
+
+def _boxes(figure: Any, width: int) -> list[tuple[str, float, float, float, float]]:
+    """Return what each number covers in a figure so wide: its text, left, right, bottom and top, in pixels."""
+    (signs,) = [trace for trace in figure.data if trace.name == "models"]
+    (low, high), (bottom, top) = figure.layout.xaxis.range, figure.layout.yaxis.range
+    margin = figure.layout.margin
+    wide, high_up = width - margin.l - margin.r, figure.layout.height - margin.t - margin.b
+    found = []
+    for x, y, text, side in zip(signs.x, signs.y, signs.text, signs.textposition, strict=True):
+        up, across = side.split()
+        half = 7 * len(text) / 2
+        middle = wide * (x - low) / (high - low) + {"left": -1, "center": 0, "right": 1}[across] * (8 + half)
+        level = high_up * (y - bottom) / (top - bottom) + {"bottom": -1, "middle": 0, "top": 1}[up] * 14
+        if text:
+            found.append((text, middle - half, middle + half, level - 5, level + 5))
+    return found
+
+
+@pytest.mark.parametrize("n_points", [3, 30, 60])
+@pytest.mark.parametrize("width", [320, 360, 600])
+def test_no_number_covers_another(n_points: int, width: int) -> None:
+    draw = random.Random(n_points)
+    rows = [
+        Point(str(n), "m", draw.uniform(0, 60), draw.uniform(0, 60), None, None, "") for n in range(1, n_points + 1)
+    ]
+    boxes = _boxes(shortcuts_charts.parts_chart(rows), width)
+    for place, one in enumerate(boxes):
+        for other in boxes[:place]:
+            apart = one[1] >= other[2] or other[1] >= one[2] or one[3] >= other[4] or other[3] >= one[4]
+            assert apart, (one, other)
+    assert len(boxes) >= min(n_points, 24), "most have room"
+
+
+def test_a_number_without_room_is_left_out_and_its_sign_stays() -> None:
+    crowd = [Point(str(n), "m", 50 + n / 5, 50, None, None, f"row {n}") for n in range(10, 40)]
+    (signs,) = [trace for trace in shortcuts_charts.parts_chart(crowd).data if trace.name == "models"]
+    assert signs.text[0] == "10"
+    assert signs.text.count("") > 15
+    assert len(signs.x) == len(signs.hovertext) == 30
+    assert "row 39" in signs.hovertext[-1]
 
 
 def test_an_empty_store_says_so(tmp_path: Path) -> None:
