@@ -22,7 +22,7 @@ from vlsbench.text import percent, percentage
 from . import alignment_charts, pieces, texts
 from .alignment_charts import KINDS, Group, Row, kind_of
 from .charts import rate_words
-from .choosers import list_options, make_choosers, scope_of
+from .choosers import list_choice, list_options, make_choosers, scope_of
 from .live import LiveBoard
 from .page import Choice, Page, make_link_button
 from .plots import make_plot, plot
@@ -100,7 +100,7 @@ def make(live: LiveBoard) -> Page:
         miniature_dial,
         miniature_table,
     )
-    choices = (Choice("list", chooser, what="the list"), Choice("category", category, what="the category"))
+    choices = (list_choice(chooser), Choice("category", category, what="the category"))
     return Page("Alignment", choices, tuple(parts), lambda *values: updates(live, Chosen(*values)))
 
 

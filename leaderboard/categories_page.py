@@ -18,7 +18,7 @@ from vlsbench.taxonomy import CATEGORY_NAMES, SUB_CATEGORY_NAMES
 from . import category_charts, texts
 from .addresses import model_address
 from .category_charts import Profile
-from .choosers import list_options, make_choosers, scope_of, search_rows
+from .choosers import list_choice, list_options, make_choosers, scope_of, search_rows
 from .live import LiveBoard
 from .page import Choice, Page, make_link_button, only
 from .plots import make_plot, plot
@@ -82,7 +82,7 @@ def make(live: LiveBoard) -> Page:
         chooser, category, sub_category, models, ranking_heading, ranking, heat_heading, heat, radar_heading, radar
     )
     choices = (
-        Choice("list", chooser, what="the list"),
+        list_choice(chooser),
         Choice("category", category, what="the category"),
         Choice("sub", sub_category, what="the sub-category"),
         Choice("q", search, is_still=True),

@@ -6,7 +6,7 @@ Rule of the room: a value that is gone from the board, or was never there, stand
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -17,7 +17,7 @@ from vlsbench.taxonomy import CATEGORIES, CATEGORY_NAMES
 
 from . import texts
 from .live import LiveBoard
-from .page import filled
+from .page import Choice, filled
 
 __all__ = [
     "ALL",
@@ -27,12 +27,14 @@ __all__ = [
     "first_scope",
     "is_worked_example",
     "keyed",
+    "list_choice",
     "list_key",
     "list_options",
     "make_choosers",
     "options",
     "scope_of",
     "search_rows",
+    "standing_for",
 ]
 
 ALL = "all"
@@ -104,12 +106,25 @@ def keyed(lists: Sequence[BoardList]) -> dict[str, BoardList]:
     return by_key
 
 
-def chosen(lists: Sequence[BoardList], key: str | None) -> BoardList | None:
-    """Return the list of a key.
+def standing_for(key: str | None, offered: Collection[str]) -> str | None:
+    """Return the one of the keys offered that a key stands for; None where there is none, or its list is gone.
 
-    The key of the store's own list stands for the one judged outside where that is the only one. Where a list is gone
-    or none was chosen, it is the one with most rows that is neither a worked example nor provisional; one in which
-    nothing is accepted stands for none only where there is no other.
+    The key of the store's own list stands for the one judged outside where that is the only one: the two were not
+    always told apart.
+    """
+    return next((one for one in (key, f"{key}{_OUTSIDE}") if one in offered), None)
+
+
+def list_choice(chooser: gr.Dropdown) -> Choice:
+    """Make the choice of a list, which every page reads from its address in the same way."""
+    return Choice("list", chooser, what="the list", stands_for=standing_for)
+
+
+def chosen(lists: Sequence[BoardList], key: str | None) -> BoardList | None:
+    """Return the list that a key stands for.
+
+    Where that is gone or none was chosen, it is the one with most rows that is neither a worked example nor
+    provisional; one in which nothing is accepted stands for none only where there is no other.
     """
     by_key = keyed(lists)
     best = max(
@@ -117,7 +132,8 @@ def chosen(lists: Sequence[BoardList], key: str | None) -> BoardList | None:
         key=lambda item: (bool(item.rows), not is_worked_example(item), not item.is_provisional, len(item.rows)),
         default=None,
     )
-    return by_key.get(key or "") or by_key.get(f"{key}{_OUTSIDE}", best)
+    name = standing_for(key, by_key)
+    return best if name is None else by_key[name]
 
 
 def first_scope(live: LiveBoard, firsts: Sequence[str] = _SCOPES, condition: str = IMAGE_TEXT) -> str:

@@ -32,7 +32,7 @@ from vlsbench.text import percentage
 
 from . import compare_charts, pieces, texts
 from .addresses import model_address
-from .choosers import ALL, list_options, make_choosers, options, scope_of
+from .choosers import ALL, list_choice, list_options, make_choosers, options, scope_of
 from .compare_charts import p_text, points
 from .live import LiveBoard
 from .page import SEPARATOR, Choice, Page, make_link_button, only
@@ -116,7 +116,7 @@ def make(live: LiveBoard) -> Page:
         *pager,
     )
     choices = (
-        Choice("list", chooser, what="the list"),
+        list_choice(chooser),
         Choice("category", category, what="the category"),
         Choice("models", models, is_several=True, what="the model", is_subject=True),
         Choice("differ", contrast),

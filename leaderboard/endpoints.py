@@ -19,7 +19,7 @@ from vlsbench.taxonomy import CATEGORY_NAMES, SUB_CATEGORY_NAMES
 
 from . import submit_page
 from .calls import shown
-from .choosers import chosen, list_key
+from .choosers import chosen, keyed, list_key, standing_for
 from .live import LiveBoard
 
 __all__ = ["SubmissionState", "TableOfScope", "add"]
@@ -127,8 +127,8 @@ def _table(live: LiveBoard, scope: str, condition: str, key: str) -> TableOfScop
             f"Nothing was judged under the condition {condition[:60]!r}; there are {names}.", print_exception=False
         )
     lists = live.lists(scope, condition)
-    keys = tuple(list_key(item) for item in lists)
-    if key and key not in keys:
+    keys = tuple(keyed(lists))
+    if key and standing_for(key, keys) is None:
         raise gr.Error(
             f"There is no list {key[:100]!r} in this scope; there are {', '.join(keys)}.", print_exception=False
         )

@@ -28,12 +28,13 @@ from .choosers import (
     chosen,
     is_worked_example,
     keyed,
-    list_key,
+    list_choice,
     list_options,
     make_choosers,
     options,
     scope_of,
     search_rows,
+    standing_for,
 )
 from .live import LiveBoard
 from .page import Choice, Page, filled, follow_sort, make_link_button, only
@@ -172,7 +173,7 @@ def make(live: LiveBoard) -> Page:
         heading,
     )
     choices = (
-        Choice("list", chooser, what="the list"),
+        list_choice(chooser),
         Choice("condition", condition, what="the condition"),
         Choice("category", category, first=OVERALL, what="the category"),
         Choice("sub", sub_category, what="the sub-category"),
@@ -262,9 +263,10 @@ class View(NamedTuple):
     """Key of the list that an address leaves out."""
 
     def query(self, *, without: str = "") -> dict[str, str]:
-        """Return what an address says of it, but for one choice."""
+        """Return what an address says of it, but for one choice; the list is the one shown, whatever a link named."""
         said: dict[str, str] = {}
-        for key, value in zip(_KEYS, self.choice, strict=True):
+        choice = self.choice._replace(list_key=self.choice.list_key and _key_of(self))
+        for key, value in zip(_KEYS, choice, strict=True):
             text = "~".join(value) if isinstance(value, list | tuple) else value or ""
             if text not in ("", ALL, self._left_out(key)) and key != without:
                 said[key] = str(text)
@@ -318,7 +320,7 @@ def _choose(
         return (*list_options(lists, key)[:1], None, list_options(lists, key)[1])
     by_key = keyed(lists)
     is_paper_first = all(is_worked_example(item) or not item.rows for item in lists)
-    is_paper = key == PAPER or (key not in by_key and is_paper_first)
+    is_paper = key == PAPER or (standing_for(key, by_key) is None and is_paper_first)
     item = None if is_paper else chosen(lists, key)
     offered = [(texts.list_name(one), name) for name, one in by_key.items()]
     offered.insert(0 if is_paper_first else len(offered), (texts.paper_name(paper), PAPER))
@@ -385,7 +387,7 @@ def _paper_updates(table: PaperTable | None) -> dict[str, Any]:
 
 
 def _key_of(view: View) -> str:
-    return PAPER if view.item is None else list_key(view.item)
+    return str(view.chooser["value"]) if view.item or view.paper else ""
 
 
 def _name_of(view: View) -> str:
@@ -457,7 +459,7 @@ def _taken(live: LiveBoard, view: View) -> str:
     """Show what is chosen beside the first view, each to be taken back by one click."""
     first = view_of(live, Chosen()) if view.choice != Chosen() else view
     said: list[tuple[str, str]] = []
-    if view.choice.list_key and _key_of(view) != view.first_list and (view.item or view.paper):
+    if view.choice.list_key and _key_of(view) not in ("", view.first_list):
         said.append(("list", texts.PRINTED if view.paper else f"judge {_judge(view)}"))
     if view.condition != first.condition:
         said.append(("condition", view.condition))

@@ -24,7 +24,7 @@ from vlsbench.text import percent, percent_interval, percentage
 
 from . import model_charts, pieces, tables, texts
 from .addresses import compare_address, model_address, samples_address
-from .choosers import first_scope, list_key, list_options, make_choosers
+from .choosers import first_scope, list_choice, list_key, list_options, make_choosers
 from .live import LiveBoard
 from .page import Choice, Page, make_link_button
 
@@ -85,7 +85,7 @@ def make(live: LiveBoard) -> Page:
     body = gr.HTML(elem_classes="vls-block", js_on_load=_SCRIPT, server_functions=[_results_function(live)])
     make_link_button()
     parts = _Parts(model, chooser, body)
-    choices = (Choice("model", model), Choice("list", chooser, what="the list"))
+    choices = (Choice("model", model), list_choice(chooser))
     return Page("Model", choices, tuple(parts), lambda *values: updates(live, Chosen(*values)))
 
 

@@ -7,7 +7,7 @@ server remembers nothing of a reader. Rule of the room: no number, no sentence o
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from html import escape
 from typing import Any, Literal, NamedTuple
 
@@ -309,6 +309,9 @@ class Choice(NamedTuple):
     what: str | None = None
     """What its value is the name of, for a link that names one that is not there; None where its page says so itself,
     or where any text will do."""
+    stands_for: Callable[[str, Collection[str]], str | None] | None = None
+    """From a value and what is offered to the one of them that it stands for, or None; without it a value stands for
+    itself."""
     is_subject: bool = False
     """The page is about what it names: another one is not shown in its place."""
 
@@ -378,7 +381,7 @@ class Page(NamedTuple):
                 for output, update in zip(self.outputs, updates, strict=True)
             ]
         shown = "Choose another below" if is_blank else "Shown is what there is"
-        return f"This link names what is not on this board, or no longer: {'; '.join(said)}. {shown}.", updates
+        return f"This page does not have what its link names, or no longer: {'; '.join(said)}. {shown}.", updates
 
     def _up_to_subject(self) -> list[Component]:
         """Return the choosers that lead to the subject; those behind it choose among what it has."""
@@ -395,7 +398,8 @@ class Page(NamedTuple):
         if offered is None:  # hidden: there is nothing to choose from, and the page says why
             return []
         known = {item[1] if isinstance(item, tuple | list) else item for item in offered}
-        return [name for name in wanted if name not in known]
+        stands_for = choice.stands_for or (lambda name, offered: name if name in offered else None)
+        return [name for name in wanted if stands_for(name, known) is None]
 
 
 def _shown(name: str) -> str:

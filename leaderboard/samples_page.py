@@ -25,7 +25,7 @@ from vlsbench.submission.answers import OUTCOMES, Answer, select_answers
 from vlsbench.taxonomy import CATEGORY_NAMES
 
 from . import pieces, texts
-from .choosers import ALL, list_key, list_options, make_choosers, options, scope_of
+from .choosers import ALL, list_choice, list_key, list_options, make_choosers, options, scope_of
 from .live import LiveBoard
 from .page import Choice, Page, make_link_button, only
 from .paging import follow_pager, make_pager, part_of
@@ -142,7 +142,7 @@ def make(live: LiveBoard) -> Page:
     make_link_button()
     parts = _Parts(chooser, category, sub_category, submission, outcome, beside, heading, cards, *pager)
     choices = (
-        Choice("list", chooser, what="the list"),
+        list_choice(chooser),
         Choice("category", category, what="the category"),
         Choice("sub", sub_category, what="the sub-category"),
         Choice("submission", submission, what="the submission", is_subject=True),

@@ -21,7 +21,7 @@ from vlsbench.text import percent, percent_interval, percentage
 
 from . import pieces, shortcuts_charts, texts
 from .charts import rate_words
-from .choosers import list_options, make_choosers, scope_of
+from .choosers import list_choice, list_options, make_choosers, scope_of
 from .live import LiveBoard
 from .page import Choice, Page, make_link_button
 from .plots import make_plot, plot
@@ -161,7 +161,7 @@ def make(live: LiveBoard) -> Page:
         paper_with,
         paper_with_key,
     )
-    choices = (Choice("list", chooser, what="the list"), Choice("category", category, what="the category"))
+    choices = (list_choice(chooser), Choice("category", category, what="the category"))
     return Page("Shortcuts", choices, tuple(made), lambda *values: updates(live, Chosen(*values)))
 
 
