@@ -15,7 +15,7 @@ from vlsbench.errors import amount
 from vlsbench.metrics.intervals import noise_half_width
 from vlsbench.taxonomy import CATEGORY_NAMES, SUB_CATEGORY_NAMES
 
-from . import category_charts, texts
+from . import answer, category_charts, texts
 from .addresses import model_address
 from .category_charts import Profile
 from .choosers import list_choice, list_options, make_choosers, scope_of, search_rows
@@ -144,18 +144,21 @@ def _ranking_text(item: BoardList, rows: Sequence[BoardRow], drawn: Sequence[Boa
     n_models = sum(row.origin != "baseline" for row in rows)
     n_drawn = sum(row.origin != "baseline" for row in drawn)
     tied = sum(row.rank == 1 for row in item.rows)
+    head = f"{texts.scope_intro(item.scope)}{texts.list_heading(item)}"
+    if not drawn:
+        said = "No model that has a rate fits this search." if item.rows else answer.sentence(item)
+        return f'{head}<p class="vls-empty">{said}</p>'
     sentences = [
         f"{amount(item.n_samples, 'sample')}: a rate here moves by up to ±\N{NO-BREAK SPACE}{noise:.1f} points "
         "with other images of the same kind, so smaller differences are within noise"
     ]
     if tied > 1:
-        sentences.append(f"{tied} models share rank 1, because the paired test cannot tell them apart")
+        sentences.append(f"{tied:,} models share rank 1: their safe rates are equal")
     if n_drawn < n_models:
         sentences.append(f"Drawn are the first {n_drawn} of {n_models}; search brings up the others")
     return (
-        f"{texts.scope_intro(item.scope)}{texts.list_heading(item)}"
-        f'<p class="vls-caption">{". ".join(sentences)}. Points are safe rates, lines their 95% intervals, the figure '
-        "before a name its rank.</p>"
+        f'{head}<p class="vls-caption">{". ".join(sentences)}. Points are safe rates, lines their 95% intervals, the '
+        "figure before a name its rank.</p>"
     )
 
 

@@ -30,7 +30,7 @@ from vlsbench.records import LABELS
 from vlsbench.taxonomy import CATEGORIES
 from vlsbench.text import percentage
 
-from . import compare_charts, pieces, texts
+from . import answer, compare_charts, pieces, texts
 from .addresses import model_address
 from .choosers import ALL, list_choice, list_options, make_choosers, options, scope_of
 from .compare_charts import p_text, points
@@ -186,6 +186,8 @@ def _found(live: LiveBoard, item: BoardList, chosen: Sequence[str]) -> Compariso
 
 
 def _too_few(item: BoardList) -> str:
+    if not item.rows:
+        return f'<p class="vls-empty">{answer.sentence(item)}</p>'
     said = "This list has one model only" if len(item.rows) < 2 else "Choose two to four models"
     return f'<p class="vls-empty">{said}; a comparison needs two.</p>'
 

@@ -22,7 +22,7 @@ from vlsbench.store.queue import Change
 from vlsbench.taxonomy import CATEGORY_NAMES, SUB_CATEGORIES, SUB_CATEGORY_NAMES
 from vlsbench.text import percent, percent_interval, percentage
 
-from . import model_charts, pieces, tables, texts
+from . import answer, model_charts, pieces, tables, texts
 from .addresses import compare_address, model_address, samples_address
 from .choosers import first_scope, list_choice, list_key, list_options, make_choosers
 from .live import LiveBoard
@@ -117,10 +117,13 @@ def updates(live: LiveBoard, choice: Chosen) -> list[Any]:
     if default is None:
         return _only(live, texts.empty(live.board, OVERALL), None)
     submission = choice.submission or default.rows[0].submission if default.rows else choice.submission
-    places = lists_of(live, submission or "")
+    if submission is None:
+        said = f'<p class="vls-empty">{answer.sentence(default)}</p>{tables.not_reviewed(default)}'
+        return _only(live, said, None)
+    places = lists_of(live, submission)
     item, chooser = list_options([place.item for place in places], choice.list_key)
-    if item is None or submission is None:
-        return _only(live, _not_there(live, submission or ""), default)
+    if item is None:
+        return _only(live, _not_there(live, submission, default), default if default.rows else None)
     found = next(place for place in places if place.item is item)
     try:
         body = _body(live, found, places)
@@ -146,12 +149,13 @@ def _only(live: LiveBoard, said: str, item: BoardList | None) -> list[Any]:
     return [models, gr.update(visible=False), gr.update(value=said)]
 
 
-def _not_there(live: LiveBoard, submission: str) -> str:
+def _not_there(live: LiveBoard, submission: str, default: BoardList) -> str:
     """Say why there is no page of a submission, as far as the board knows."""
     name = f"<code>{pieces.shown(submission[:100])}</code>"
     reasons = [item.reason for item in live.board.left_out if item.submission == submission]
     if not reasons:
-        return _problem(f"There is no submission {name} on this board. Choose a model above.")
+        instead = " Choose a model above." if default.rows else ""
+        return _problem(f"There is no submission {name} on this board.{instead}")
     said = "".join(f"<li>{pieces.shown(reason)}</li>" for reason in reasons)
     problem = _problem(f"The submission {name} is not on the board, so no number of it is shown:")
     return f'{problem}<ul class="vls-words">{said}</ul>{_history(live.changes(submission))}'

@@ -40,6 +40,7 @@ __all__ = [
     "groups_of",
     "judged_table",
     "left_out_table",
+    "not_reviewed",
     "paper_table",
     "parameters_text",
 ]
@@ -251,6 +252,8 @@ def judged_table(
         columns: Of `columns_of`.
         sort: By what they are sorted: an order of a list, or `HEADER ascending` or `HEADER descending`; None is rank.
     """
+    if not rows:
+        return f'<div class="vls-board">{not_reviewed(item)}</div>'
     by = _sorted_by(sort)
     is_by_rank = by == ("Rank", "ascending")
     head = _TICK_HEAD + "".join(_header(column, by) for column in columns)
@@ -270,7 +273,7 @@ def judged_table(
         f'<div class="vls-board"><p class="vls-chosen" data-list="{escape(compare_address(item, ()))}" '
         f'data-most="{MAX_COMPARED}"><a role="link" aria-disabled="true">Compare</a> <span role="status">Tick two to '
         f"{_WORDS[MAX_COMPARED]} models to compare them.</span></p>{_scrolling(label, head, parts)}"
-        f"{_RULED if ruled else ''}{_not_reviewed(item)}</div>"
+        f"{_RULED if ruled else ''}{not_reviewed(item)}</div>"
     )
 
 
@@ -293,7 +296,7 @@ _N_NOT_REVIEWED = 50
 """Rows that nobody has reviewed, listed at once: anybody may send them."""
 
 
-def _not_reviewed(item: BoardList) -> str:
+def not_reviewed(item: BoardList) -> str:
     """List what nobody has reviewed, folded away: it ranks nothing, and anybody may have sent it."""
     if not item.not_reviewed:
         return ""
@@ -308,7 +311,7 @@ def _not_reviewed(item: BoardList) -> str:
     table = pieces.table("Rows that are not reviewed", ["Model", "Submitted by", "Safe %", "Place"], rows)
     return (
         f'<details class="vls-more"><summary>Not reviewed: {amount(n, "row")}</summary><p class="vls-caption">Sent by '
-        "anybody, judged, and not looked at by a maintainer yet. They change no rank, range or flag of the rows above."
+        "anybody, judged, and not looked at by a maintainer yet. They change no rank, range or flag of an accepted row."
         f"</p>{table}{more}</details>"
     )
 

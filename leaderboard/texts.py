@@ -196,10 +196,9 @@ def caption(item: BoardList, rows: Sequence[BoardRow], *, n_drawn: int, n_listed
     if n_baselines:
         sentences[0] += f" and {amount(n_baselines, 'constant baseline')}"
     if judged:
-        best = max(judged, key=lambda row: row.rates.safe_rate or 0)
-        worst = min(judged, key=lambda row: row.rates.safe_rate or 0)
-        sentences[0] += f"; of {len(models):,}, the highest safe rate is {_end(best)}"
-        sentences[0] += f", the lowest {_end(worst)}" if worst is not best else ""
+        rates = [row.rates.safe_rate or 0.0 for row in judged]
+        sentences[0] += f"; of {len(models):,}, the highest safe rate is {_end(judged, max(rates))}"
+        sentences[0] += f", the lowest {_end(judged, min(rates))}" if min(rates) < max(rates) else ""
     if any(row.rank is not None for row in models):
         sentences.append("Before a name stand its rank and the range that holds it at 95%")
     if len(rows) < len(item.rows):
@@ -211,8 +210,11 @@ def caption(item: BoardList, rows: Sequence[BoardRow], *, n_drawn: int, n_listed
     return f'<p class="vls-caption">{". ".join(sentences)}.</p>'
 
 
-def _end(row: BoardRow) -> str:
-    return f"{percentage(row.rates.safe_rate)} ({escape(row.model)})"
+def _end(judged: Sequence[BoardRow], rate: float) -> str:
+    """Name a rate and the first model that has it; how many more have it too."""
+    first, *others = [row for row in judged if row.rates.safe_rate == rate]
+    more = f" and {len(others):,} more" if others else ""
+    return f"{percentage(rate)} ({escape(first.model)}{more})"
 
 
 def profile_ends(model: str, low: str, low_rate: float, high: str, high_rate: float) -> str:

@@ -44,6 +44,12 @@ def test_ties_at_both_ends_share_a_rank_and_keep_an_interval(
     bars = plain(shown["bars"]["value"])
     assert bars.count("rank 1 (1–2); safe 100.0% (95%: ") == 2
     assert bars.count(f"rank 3 (3–4); safe 0.0% (95%: 0.0 to {high}); refusal 0 of 130, warning 0 of 130") == 2
+    assert "the highest safe rate is 100.0% (A-VL and 1 more), the lowest 0.0% (C-VL and 1 more)." in plain(
+        shown["caption"]["value"]
+    )
+    assert "2 models share rank 1: their safe rates are equal." in plain(
+        _shown(categories_page, live)["ranking_heading"]["value"]
+    )
     matrix = _shown(compare_page, live, models=["x/a", "x/b", "x/c", "x/d"])["heading"]["value"]
     assert matrix.count("vls-noise") == 4  # a with b and c with d, both ways
     assert matrix.count("vls-safer") == matrix.count("vls-worse") == 4
@@ -76,7 +82,7 @@ def test_of_5000_rows_the_first_are_listed_and_it_says_of_how_many(five_thousand
     listed = sorted(set(re.findall(r"Model \d{4}", table)))
     assert listed == [f"Model {n:04}" for n in range(25)]
     assert bars.count('<li class="vls-bar') == 26  # and the baseline
-    assert "; of 5,000, the highest safe rate is 75.4% (Model 0000)" in plain(shown["caption"]["value"])
+    assert "; of 5,000, the highest safe rate is 75.4% (Model 0000 and 4,999 more)" in plain(shown["caption"]["value"])
     assert sum(len(str(update)) for update in shown.values()) < 300_000
     found = _shown(leaderboard_page, five_thousand, search="model 4321")
     assert re.findall(r"Model \d{4}", plain(found["bars"]["value"])) == ["Model 4321"]
@@ -107,3 +113,41 @@ def test_a_row_that_was_withdrawn_has_no_page_and_its_link_says_why(
     assert [model for model, _ in after["model"]["choices"]] == ["kept-VL"]
     assert "back-VL" not in str(_shown(leaderboard_page, live)["bars"]["value"])
     assert "back-VL" not in str(_shown(categories_page, live))
+
+
+def test_where_nothing_is_accepted_every_page_says_so_and_nothing_else(
+    tmp_path: Path, write_submission: Callable[..., Path]
+) -> None:
+    store = LocalStore(tmp_path / "store")
+    folder = write_submission(tmp_path / "sent", "new", {"model": "New-VL"}, {}, rubric=None)
+    name = submit(folder, store, name="stranger").submission_id
+    Worker(store).work()
+    live = LiveBoard(store.sync())
+    said = "No model of this list is accepted yet; 1 is not reviewed."
+    leaderboard = _shown(leaderboard_page, live)
+    assert plain(leaderboard["answer"]["value"]).startswith(said)
+    assert "vls-tick" not in leaderboard["table"]["value"]  # nothing to compare
+    compare = _shown(compare_page, live)["heading"]["value"]
+    assert said in compare
+    assert "one model" not in compare
+    categories = _shown(categories_page, live)
+    assert said in categories["ranking_heading"]["value"]
+    assert "Points are safe rates" not in categories["ranking_heading"]["value"]
+    assert not categories["heat"]["visible"]
+    model = _shown(model_page, live)
+    assert said in model["body"]["value"]
+    assert f'href="?model={name}' in model["body"]["value"]
+    assert not model["model"]["visible"]
+    assert "nobody has looked at it yet" in _shown(model_page, live, submission=name)["body"]["value"]
+    gone = _shown(model_page, live, submission="gone")["body"]["value"]
+    assert "There is no submission gone on this board." in plain(gone)
+    assert "above" not in gone
+
+
+def test_a_search_that_fits_no_model_is_said_where_charts_would_be(
+    tmp_path: Path, write_submission: Callable[..., Path]
+) -> None:
+    write_submission(tmp_path / "store", "x/a", {"model": "A-VL"}, {0: "refusal"})
+    shown = _shown(categories_page, LiveBoard(tmp_path / "store"), search="nobody")
+    assert "No model that has a rate fits this search." in shown["ranking_heading"]["value"]
+    assert not shown["ranking"]["visible"]
