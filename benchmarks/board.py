@@ -222,7 +222,7 @@ def _choosers(dependencies: Sequence[Any]) -> dict[str, Chooser]:
     """Find what the choosers of each page call; the script of each names its page, its choices and their firsts."""
     found: dict[str, Chooser] = {}
     for dependency in dependencies:
-        if match := re.search(r"vlsChoose\((\".*), values\)", str(dependency["js"])):
+        if match := re.search(r"vls(?:Choose|Picked)\((\".*), values\)", str(dependency["js"])):
             name, keys, firsts, _ = json.loads(f"[{match[1]}]")
             found.setdefault(name, Chooser(dependency["id"], dict(zip(keys, firsts, strict=True))))
     return found

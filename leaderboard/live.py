@@ -13,7 +13,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 
@@ -283,7 +283,7 @@ class LiveBoard:
             self._screener.start()
 
     def _screen(self) -> None:
-        with contextlib.suppress(RuntimeError):  # the server ends: its pool takes nothing more
+        with contextlib.suppress(RuntimeError, CancelledError):  # the server ends: its pool takes nothing more
             while waiting := self._work.submit(self._projection.unscreened).result():
                 self._projection.screen_beside(_SCREENED_AT_ONCE)
                 self._work.submit(self._count).result()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import http.client
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
@@ -189,3 +191,17 @@ def test_a_session_remembers_components_and_state_of_its_own_and_no_settings() -
     assert (mine[text._id].label, other[text._id].label) == ("changed", None)
     assert text._id not in mine.config_values
     assert sessions["mine"] is mine
+
+
+def test_a_server_that_ends_while_it_screens_says_nothing() -> None:
+    """What the screening waits for is cancelled then, or the pool takes nothing more."""
+    cancelled: Future[int] = Future()
+    cancelled.cancel()
+
+    def refuse(work: Callable[[], int]) -> Future[int]:
+        raise RuntimeError("cannot schedule new futures after shutdown")
+
+    for submit in (lambda work: cancelled, refuse):
+        board = object.__new__(live_module.LiveBoard)
+        board.__dict__ |= {"_work": SimpleNamespace(submit=submit), "_projection": SimpleNamespace(unscreened=int)}
+        board._screen()
