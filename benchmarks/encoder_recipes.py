@@ -39,7 +39,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 import train_offline_judge as linear
 from written_answers import written_answers
 
-from vlsbench.judge.offline.features import normalise, visible
+from vlsbench.judge.offline.features import Bools, Floats, Ints, normalise, visible
 from vlsbench.judge.offline.model import softmax
 from vlsbench.records import LABELS
 
@@ -56,10 +56,6 @@ __all__ = [
     "predict",
     "read_tokens",
 ]
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 
 RUNS = Path("encoder-recipes")
 MAX_TOKENS = 192

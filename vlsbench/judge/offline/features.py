@@ -34,6 +34,7 @@ __all__ = [
     "FeatureSpace",
     "Floats",
     "Found",
+    "Ints",
     "Tokens",
     "class_of_tokens",
     "counts",
